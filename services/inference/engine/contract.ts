@@ -1,0 +1,109 @@
+/**
+ * The engine's words: what a sequence asks for, what comes back, and what a layout must be able to do.
+ * Token ids only: no text, no JSON, no HTTP. Everything here is plain data, so that it can cross a process border.
+ */
+
+/** How the next token is chosen. `temperature` 0 is greedy and ignores all but the repetition penalty. */
+export interface Sampling {
+  readonly temperature: number;
+  /** 0 turns it off. */
+  readonly topK: number;
+  /** 1 turns it off. */
+  readonly topP: number;
+  /** 0 turns it off. */
+  readonly minP: number;
+  /** 1 turns it off; divides positive and multiplies negative logits of every token already in the sequence. */
+  readonly repetitionPenalty: number;
+  /** Seeds this sequence's own generator: the same request with the same seed gives the same tokens in any batch. */
+  readonly seed: number;
+}
+
+export interface SequenceRequest {
+  readonly id: string;
+  /** Never empty, every id below the vocabulary size. */
+  readonly prompt: readonly number[];
+  readonly maxNewTokens: number;
+  /** Generating one of these ends the sequence with reason `eos`; the id itself is not emitted. Empty: never. */
+  readonly eosTokenIds: readonly number[];
+  readonly sampling: Sampling;
+  /** Undefined: none. 0..20: the chosen token's log probability and that many best alternatives. */
+  readonly logprobs?: number;
+  /** Milliseconds since the epoch after which the sequence ends with reason `timeout`, wherever it is. */
+  readonly deadline: number;
+}
+
+export type FinishReason = 'eos' | 'length' | 'cancelled' | 'timeout' | 'failed';
+
+export interface TokenLogprobs {
+  readonly logprob: number;
+  /** Best first. Log probabilities of the model's own distribution (before temperature and filters). */
+  readonly top: readonly { readonly token: number; readonly logprob: number }[];
+}
+
+export type EngineEvent =
+  /** It has a slot; `cachedTokens` of the prompt were already computed for another sequence. */
+  | { readonly type: 'started'; readonly cachedTokens: number }
+  | { readonly type: 'token'; readonly token: number; readonly logprobs?: TokenLogprobs }
+  /** The one terminal event. `error` is set when the reason is `failed`. */
+  | { readonly type: 'finished'; readonly reason: FinishReason; readonly error?: string };
+
+export interface EngineInfo {
+  readonly layout: 'shared-cache' | 'standard' | 'synthetic';
+  readonly vocabularySize: number;
+  /** Prompt and generated tokens of one sequence together. */
+  readonly contextLength: number;
+  readonly slots: number;
+  readonly threads: number;
+  readonly device: 'cpu';
+  /** For example `onnxruntime 1.30.0`; part of what decides the bytes of an answer. */
+  readonly runtime: string;
+}
+
+export interface EngineStats {
+  readonly running: number;
+  readonly waiting: number;
+  /** 0..1: cache positions in use. */
+  readonly cacheUsage: number;
+  readonly steps: number;
+}
+
+/** One loaded model. Every submitted sequence gets exactly one `finished` event, whatever happens to the engine. */
+export interface Engine {
+  readonly info: EngineInfo;
+  submit(request: SequenceRequest, onEvent: (event: EngineEvent) => void): void;
+  /** Ends the sequence with reason `cancelled` within one step, also inside a long prefill. Unknown ids are ignored. */
+  cancel(id: string): void;
+  stats(): EngineStats;
+  /** Fails what is pending and gives all memory back. */
+  close(): Promise<void>;
+}
+
+/**
+ * How a graph carries its cache. A slot is one sequence's place; slots 0..n-1 are decoded together.
+ * One call at a time. Logits are rows of `vocabularySize` floats in a buffer the layout owns and reuses: copy what must last.
+ */
+export interface Layout {
+  readonly kind: EngineInfo['layout'];
+  readonly vocabularySize: number;
+  readonly contextLength: number;
+  readonly slots: number;
+  readonly threads: number;
+  readonly runtime: string;
+  /**
+   * Runs `tokens` at positions start.. of `slot`. Which positions' logits to compute: the last, none (an inner chunk of a long
+   * prompt), or all (scoring). Rejects with `TerminatedError` when `terminate` was called meanwhile; the slot's positions from
+   * `start` on are then undefined.
+   */
+  prefill(slot: number, tokens: readonly number[], start: number, logits: 'last' | 'none' | 'all'): Promise<Float32Array>;
+  /** One token for each of slots 0..tokens.length-1; `lengths[i]` positions of slot i are already filled. Rows in slot order. */
+  decode(tokens: readonly number[], lengths: readonly number[]): Promise<Float32Array>;
+  /** Copies the first `length` positions of one slot to another (shared prefixes; moving a slot when another leaves). */
+  copySlot(from: number, to: number, length: number): void;
+  /** Stops the run in progress as soon as the runtime allows. */
+  terminate(): void;
+  close(): Promise<void>;
+}
+
+export class TerminatedError extends Error {
+  override readonly name = 'TerminatedError';
+}

@@ -1,0 +1,40 @@
+/**
+ * Every error code a user can see, and the one error class that carries it. What is not an AppError is a bug.
+ */
+
+/** code -> HTTP status (also the meaning of the exit code: 2 for 4xx, 1 for the rest). */
+export const ERROR_STATUS = {
+  invalid_json: 400,
+  unauthorized: 401,
+  not_found: 404,
+  body_too_large: 413,
+  invalid_field: 422,
+  /** A checkpoint, file or folder that cannot be read as what it claims to be. */
+  invalid_source: 422,
+  unsupported_source: 422,
+  parity_failed: 422,
+  already_exists: 409,
+  disk_full: 507,
+  internal: 500,
+  engine_failed: 500,
+  model_not_ready: 503,
+  overloaded: 503,
+  draining: 503,
+  timeout: 504,
+} as const;
+
+export type ErrorCode = keyof typeof ERROR_STATUS;
+
+/** `message` is for the user: what was wrong, where, and what to do. */
+export class AppError extends Error {
+  override readonly name = 'AppError';
+  readonly code: ErrorCode;
+  /** Seconds a client should wait, for the 503s. */
+  readonly retryAfter: number | undefined;
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; retryAfter?: number } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.retryAfter = options.retryAfter;
+  }
+}
