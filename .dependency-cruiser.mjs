@@ -1,0 +1,95 @@
+/**
+ * The import direction law of docs/architecture.md, as rules. Parsed with swc because TypeScript 7 has no JavaScript API.
+ */
+
+/** Layers from the bottom up: a file may import from its own and from lower layers only. */
+const SHARED_LAYERS = ['lib', 'contracts', '(bucket|jobs|text)'];
+const INFERENCE_LAYERS = ['runtime', 'engine', 'generation', 'http'];
+
+function layerRules(base, layers) {
+  return layers.slice(0, -1).map((layer, index) => ({
+    name: `${base.replaceAll('/', '-')}-${layer}-imports-nothing-above`,
+    comment: `${base}: ${layers.join(' <- ')}`,
+    severity: 'error',
+    from: { path: `^${base}/${layer}/` },
+    to: { path: `^${base}/(${layers.slice(index + 1).join('|')})/` },
+  }));
+}
+
+/** bucket, jobs and text stand beside each other. */
+const siblings = ['bucket', 'jobs', 'text'].map((name) => ({
+  name: `shared-${name}-imports-no-sibling`,
+  severity: 'error',
+  from: { path: `^shared/${name}/` },
+  to: { path: '^shared/(bucket|jobs|text)/', pathNot: `^shared/${name}/` },
+}));
+
+export default {
+  forbidden: [
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'everything-resolves',
+      severity: 'error',
+      from: { pathNot: '^bench/' },
+      to: { couldNotResolve: true },
+    },
+    {
+      name: 'shared-knows-no-service',
+      severity: 'error',
+      from: { path: '^shared/' },
+      to: { path: '^(services|cli|tests|bench|apps)/' },
+    },
+    ...layerRules('shared', SHARED_LAYERS),
+    ...siblings,
+    ...layerRules('services/inference', INFERENCE_LAYERS),
+    {
+      name: 'engine-runs-in-a-process-of-its-own',
+      comment: 'The service reaches the engine by its door; only the engine knows the runtime.',
+      severity: 'error',
+      from: { path: '^services/inference/(generation|http|models)/' },
+      to: { path: '^services/inference/runtime/' },
+    },
+    {
+      name: 'main-is-on-top',
+      severity: 'error',
+      from: { path: '^services/([^/]+)/', pathNot: ['^services/[^/]+/main[.]ts$', '[.]test[.]ts$'] },
+      to: { path: '^services/$1/main[.]ts$' },
+    },
+    {
+      name: 'services-keep-their-insides',
+      comment: 'One door leads from a service to another: @slipway/inference/engine.',
+      severity: 'error',
+      from: { path: '^services/([^/]+)/' },
+      to: { path: '^services/', pathNot: ['^services/$1/', '^services/inference/engine/index[.]ts$'] },
+    },
+    {
+      name: 'services-know-no-application',
+      severity: 'error',
+      from: { path: '^services/' },
+      to: { path: '^(cli|tests|bench|apps)/' },
+    },
+    {
+      name: 'only-ort-calls-native-code',
+      comment: 'A wrong pointer ends the process, so that one file alone handles pointers.',
+      severity: 'error',
+      from: { path: '^(shared|services|cli)/', pathNot: '^services/inference/runtime/ort[.]ts$' },
+      to: { path: 'node_modules/koffi/' },
+    },
+    {
+      name: 'no-test-code-in-the-product',
+      severity: 'error',
+      from: { pathNot: ['[.]test[.]ts$', '^tests/', '/testing/', '/fixtures/', 'conformance'] },
+      to: { path: ['[.]test[.]ts$', '/testing/', '/fixtures/', '^tests/'] },
+    },
+  ],
+  options: {
+    parser: 'swc',
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: ['(^|/)node_modules/[.]', '/fixtures/'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'node', 'default'],
+      extensions: ['.ts', '.mjs', '.js', '.json', '.node'],
+    },
+  },
+};

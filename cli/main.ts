@@ -1,0 +1,81 @@
+/**
+ * The command line's front door: knows the names of the commands, loads the one that was asked for, and turns what it
+ * throws into one message and an exit code. Knows nothing of what a command does.
+ */
+import { enableCompileCache } from 'node:module';
+import { AppError, ERROR_STATUS } from '@slipway/shared/contracts/errors.ts';
+import { Command, CommanderError } from 'commander';
+
+enableCompileCache();
+
+interface CommandFile {
+  /** Adds the command with its options to the program. */
+  register(program: Command): void;
+}
+
+/** Only the file of the command that runs is loaded, so that help and short commands start quickly. */
+const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<CommandFile> }>> = {
+  up: { summary: 'serve the bundled model: the shortest way to an answer', load: () => import('./up.ts') },
+  serve: { summary: 'serve a version from the bucket over HTTP', load: () => import('./serve.ts') },
+  generate: { summary: 'continue a prompt in the terminal, without a server', load: () => import('./generate.ts') },
+  convert: { summary: 'turn a checkpoint into a version in the bucket', load: () => import('./convert.ts') },
+  bench: { summary: 'measure speed, memory and quality, peers beside us', load: () => import('./bench.ts') },
+  check: { summary: 'check types, lint, import directions and dead code', load: () => import('./check.ts') },
+  test: { summary: 'run the tests', load: () => import('./test.ts') },
+};
+
+const EXAMPLES = `
+Examples:
+  slipway up                                    the bundled model on http://127.0.0.1:8080
+  slipway convert ./SmolLM2-135M --name smol    a checkpoint becomes smol@v001
+  slipway serve smol                            ... and answers POST /generate
+  slipway generate smol "Once upon a time"      ... or in the terminal
+  slipway help convert                          every option of a command
+
+Exit codes:
+  0 done   1 it failed   2 what was asked for is wrong (arguments, file, name)   130 interrupted
+
+Environment: BUCKET_URL (default ./bucket), SLIPWAY_DEBUG=1 (stack traces).`;
+
+async function main(args: readonly string[]): Promise<void> {
+  const program = new Command('slipway')
+    .description('From your data to a served language model, on machines you own.')
+    .version('0.1.0')
+    .helpCommand('help [command]', 'show the options of a command')
+    .showHelpAfterError('Run it with --help for the options.')
+    .addHelpText('after', EXAMPLES)
+    .exitOverride();
+
+  const asked = args[0] === 'help' ? args[1] : args[0];
+  for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
+    if (name === asked) (await load()).register(program);
+    else program.command(name).description(summary);
+  }
+  for (const command of program.commands) command.copyInheritedSettings(program);
+
+  if (args.length === 0) program.outputHelp();
+  else await program.parseAsync(args, { from: 'user' });
+}
+
+/** 2 when the user can put it right by asking differently, 1 for everything else. */
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof AppError) return ERROR_STATUS[error.code] < 500 ? 2 : 1;
+  return 1;
+}
+
+function report(error: unknown): void {
+  // Commander has already written its own message, or the help that was asked for.
+  if (error instanceof CommanderError) return;
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof AppError) console.error(`slipway: ${message}`);
+  else console.error(`slipway: unexpected error: ${message}\nSLIPWAY_DEBUG=1 shows where it came from.`);
+  if (process.env.SLIPWAY_DEBUG === '1') console.error(error);
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  report(error);
+  process.exitCode = exitCodeOf(error);
+}
