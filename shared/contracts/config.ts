@@ -1,0 +1,102 @@
+/**
+ * Every setting of the inference service: its name in flags, environment and config.yml, its range and its default.
+ * Knows nothing of what the service does with them.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { LOG_LEVELS } from '../lib/log.ts';
+import { choice, integer, readSettings, type SettingsOf, text } from '../lib/settings.ts';
+import { AppError } from './errors.ts';
+
+const SETTINGS = {
+  port: integer(0, 65_535, 8080, { env: 'PORT', file: 'SERVER.PORT' }),
+  host: text('0.0.0.0', { env: 'HOST', file: 'SERVER.HOST' }),
+  bodyLimitBytes: integer(1024, 256 * 2 ** 20, 8 * 2 ** 20, {
+    env: 'BODY_LIMIT_BYTES',
+    file: 'SERVER.BODY_LIMIT_BYTES',
+  }),
+  drainSeconds: integer(0, 600, 60, { env: 'DRAIN_SECONDS', file: 'SERVER.DRAIN_SECONDS' }),
+  logLevel: choice(LOG_LEVELS, 'info', { env: 'LOG_LEVEL', file: 'SERVER.LOG_LEVEL' }),
+
+  /** NAME, NAME@latest or NAME@v001 in the bucket. Null: the bucket's first model. */
+  model: text(null, { env: 'MODEL', file: 'HUGGINGFACE_MODEL.NAME' }),
+  /** What NAME was trained from. Serving does not need it: a version carries its own architecture and tokenizer. */
+  baseModel: text(null, { file: 'HUGGINGFACE_MODEL.BASE' }),
+  /** Null: ./bucket when it holds models, else the models bundled with the repository. */
+  bucketUrl: text(null, { env: 'BUCKET_URL', file: 'BUCKET.URL' }),
+
+  maxNewTokens: integer(1, 131_072, 512, { env: 'MAX_NEW_TOKENS', file: 'GENERATION.MAX_NEW_TOKENS' }),
+  defaultMaxNewTokens: integer(1, 131_072, 64, {
+    env: 'DEFAULT_MAX_NEW_TOKENS',
+    file: 'GENERATION.DEFAULT_MAX_NEW_TOKENS',
+  }),
+  /** A longer prompt loses its beginning. */
+  maxPromptTokens: integer(1, 131_072, 2048, { env: 'MAX_PROMPT_TOKENS', file: 'GENERATION.MAX_PROMPT_TOKENS' }),
+  timeoutSeconds: integer(1, 3600, 60, { env: 'TIMEOUT_SECONDS', file: 'GENERATION.TIMEOUT_SECONDS' }),
+  /** Requests that run at once; 1 is strictly one at a time. */
+  occupancySemaphore: integer(1, 256, 16, { env: 'OCCUPANCY_SEMAPHORE', file: 'GENERATION.OCCUPANCY_SEMAPHORE' }),
+  /** Requests that may wait behind them. */
+  queueLimit: integer(0, 100_000, 256, { env: 'QUEUE_LIMIT', file: 'GENERATION.QUEUE_LIMIT' }),
+
+  /** Sequences the engine decodes at once. Null: as many as requests run at once. */
+  slots: integer(1, 256, null, { env: 'SLOTS', file: 'ENGINE.SLOTS' }),
+  /** Null: what the container's processor limit allows. */
+  threads: integer(1, 1024, null, { env: 'THREADS', file: 'ENGINE.THREADS' }),
+  /** Positions per slot. Null: the longest prompt and answer, or what the model can do when that is less. */
+  contextLength: integer(2, 1_048_576, null, { env: 'CONTEXT_LENGTH', file: 'ENGINE.CONTEXT_LENGTH' }),
+
+  /** Secrets come from the environment only: flags show in process lists, files get committed. */
+  apiKey: text(null, { env: 'API_KEY' }),
+  hfToken: text(null, { env: 'HF_TOKEN' }),
+} as const;
+
+export type ServiceConfig = SettingsOf<typeof SETTINGS>;
+export type ServiceFlags = { readonly [Name in keyof ServiceConfig]?: unknown };
+
+export interface ConfigSources {
+  readonly flags?: ServiceFlags;
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Path of a config.yml that must exist. Default: CONFIG of the environment, else ./config.yml when there is one. */
+  readonly path?: string | undefined;
+}
+
+/** AppError invalid_field lists every problem at once. */
+export function loadServiceConfig(sources: ConfigSources = {}): ServiceConfig {
+  const environment = sources.environment ?? {};
+  const file = readConfigFile(sources.path ?? (environment['CONFIG'] || undefined));
+  const { settings, problems } = readSettings(SETTINGS, {
+    flags: sources.flags ?? {},
+    environment,
+    ...(file === undefined ? {} : { file }),
+  });
+  if (problems.length === 0) problems.push(...contradictions(settings));
+  if (problems.length > 0) {
+    const heading =
+      problems.length === 1 ? 'the configuration has a problem' : `the configuration has ${problems.length} problems`;
+    throw new AppError('invalid_field', `${heading}:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
+  }
+  return settings;
+}
+
+function contradictions(config: ServiceConfig): string[] {
+  if (config.defaultMaxNewTokens <= config.maxNewTokens) return [];
+  return [
+    `DEFAULT_MAX_NEW_TOKENS (${config.defaultMaxNewTokens}) must not be above MAX_NEW_TOKENS (${config.maxNewTokens})`,
+  ];
+}
+
+function readConfigFile(path: string | undefined): { label: string; text: string } | undefined {
+  const place = resolve(path ?? 'config.yml');
+  if (path === undefined && !existsSync(place)) return undefined;
+  try {
+    return { label: path ?? 'config.yml', text: readFileSync(place, 'utf8') };
+  } catch (error) {
+    throw new AppError('not_found', `the configuration file ${place} cannot be read: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,158 @@
+/**
+ * What `POST /generate` takes and gives. Parses a request and says in words what is wrong with it. Knows nothing of
+ * how an answer is made.
+ */
+import { z } from 'zod';
+import { nearest } from '../lib/nearest.ts';
+import { AppError } from './errors.ts';
+
+export interface GenerateLimits {
+  readonly maxNewTokens: number;
+  readonly defaultMaxNewTokens: number;
+}
+
+/** A field: its schema with the default, and its range in words. */
+interface Field<T> {
+  readonly schema: z.ZodType<T>;
+  readonly allowed: string;
+}
+
+const STOP_STRINGS = 16;
+const STOP_LENGTH = 512;
+const MAX_SEED = 2 ** 32 - 1;
+const stopString = z.string().min(1).max(STOP_LENGTH);
+
+function integer<T>(min: number, max: number, fallback: T): Field<number | T> {
+  return {
+    schema: z.number().int().min(min).max(max).or(absent(fallback)),
+    allowed: `an integer from ${min} to ${max}`,
+  };
+}
+
+function flag(fallback: boolean): Field<boolean> {
+  return { schema: z.boolean().or(absent(fallback)), allowed: 'true or false' };
+}
+
+function absent<T>(fallback: T) {
+  return z.undefined().transform(() => fallback);
+}
+
+function generateFields(limits: GenerateLimits) {
+  return {
+    prompt: {
+      schema: z.union([z.string(), z.array(z.number().int().min(0))]),
+      allowed: 'a string or an array of token ids (integers from 0)',
+    },
+    max_new_tokens: integer(1, limits.maxNewTokens, limits.defaultMaxNewTokens),
+    temperature: { schema: z.number().min(0).max(2).or(absent(0.7)), allowed: 'a number from 0 (greedy) to 2' },
+    top_k: integer(0, 1_000_000, 0),
+    top_p: { schema: z.number().gt(0).max(1).or(absent(1)), allowed: 'a number above 0 and up to 1 (off)' },
+    min_p: { schema: z.number().min(0).max(1).or(absent(0)), allowed: 'a number from 0 (off) to 1' },
+    repetition_penalty: {
+      schema: z.number().min(0.1).max(10).or(absent(1)),
+      allowed: 'a number from 0.1 to 10 (1 is off)',
+    },
+    seed: integer(0, MAX_SEED, undefined),
+    stop: {
+      schema: z
+        .union([stopString.transform((one) => [one]), z.array(stopString).max(STOP_STRINGS)])
+        .or(absent<string[]>([])),
+      allowed: `a string or up to ${STOP_STRINGS} strings of 1 to ${STOP_LENGTH} characters`,
+    },
+    stop_on_eos: flag(true),
+    ignore_eos: flag(false),
+    num_return_sequences: integer(1, 10, 1),
+    logprobs: integer(0, 20, undefined),
+    stream: flag(false),
+    model: { schema: z.string().min(1).max(200).or(absent(undefined)), allowed: 'the name of a served model' },
+  } as const satisfies Record<string, Field<unknown>>;
+}
+
+type Fields = ReturnType<typeof generateFields>;
+export type GenerateRequest = { readonly [Name in keyof Fields]: z.infer<Fields[Name]['schema']> };
+
+/** Parses a decoded JSON body; null counts as not given. AppError invalid_field names every wrong field and its range. */
+export function generateRequestParser(limits: GenerateLimits): (body: unknown) => GenerateRequest {
+  const fields = generateFields(limits);
+  const known = Object.keys(fields);
+  return (body) => {
+    if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+      throw new AppError(
+        'invalid_field',
+        `the body must be a JSON object with at least a prompt, but is ${shown(body)}`,
+      );
+    }
+    const given = new Map(Object.entries(body).filter(([, value]) => value !== null));
+    const problems = Object.keys(body)
+      .filter((name) => !known.includes(name))
+      .map((name) => `${shown(name)} is not a known field; did you mean ${nearest(name, known)}?`);
+    const values: Record<string, unknown> = {};
+    for (const [name, { schema, allowed }] of Object.entries(fields)) {
+      const value = given.get(name);
+      const parsed = schema.safeParse(value);
+      if (parsed.success) values[name] = parsed.data;
+      else problems.push(`${name} must be ${allowed}, but is ${value === undefined ? 'missing' : shown(value)}`);
+    }
+    if (problems.length > 0) throw new AppError('invalid_field', problems.join('; '));
+    // Each value was parsed by the schema of its own field, which TypeScript cannot follow through the loop.
+    return values as GenerateRequest;
+  };
+}
+
+function shown(value: unknown): string {
+  if (typeof value === 'string' && value.length > 60) return `a text of ${value.length} characters`;
+  if (Array.isArray(value) && value.length > 10) return `an array of ${value.length}`;
+  const json = JSON.stringify(value);
+  return json.length > 80 ? `${json.slice(0, 77)}...` : json;
+}
+
+export type GenerateFinishReason = 'eos' | 'stop' | 'length' | 'timeout' | 'cancelled';
+
+export interface OutputLogprobs {
+  readonly token_id: number;
+  readonly token: string;
+  readonly logprob: number;
+  readonly top: readonly { readonly token_id: number; readonly token: string; readonly logprob: number }[];
+}
+
+/** In a stream `text`, `token_ids` and `logprobs` are what was added, and `finish_reason` is null until the end. */
+export interface GenerateOutput {
+  readonly index: number;
+  readonly text: string;
+  /** Every generated id, those of a stop string included, the id of EOS not. */
+  readonly token_ids: readonly number[];
+  readonly finish_reason: GenerateFinishReason | null;
+  readonly logprobs?: readonly OutputLogprobs[];
+}
+
+export interface GenerateAnswer {
+  readonly id: string;
+  readonly model: string;
+  /** The first output's. */
+  readonly text: string;
+  readonly outputs: readonly GenerateOutput[];
+  readonly usage: {
+    readonly prompt_tokens: number;
+    readonly completion_tokens: number;
+    /** True when the prompt lost its beginning because it was too long. */
+    readonly prompt_truncated: boolean;
+  };
+  readonly timings: {
+    readonly queue_ms: number;
+    readonly time_to_first_token_ms: number | null;
+    readonly total_ms: number;
+    /** Completion tokens of all outputs, per second since the request left the queue. */
+    readonly tokens_per_second: number;
+  };
+  /** Given or drawn; the same request with this seed gives the same bytes under the same `system_fingerprint`. */
+  readonly seed: number;
+  readonly request_id: string;
+  readonly system_fingerprint: string;
+}
+
+/** A server-sent event without a name; `event: done` carries a GenerateAnswer whose texts are only what was still missing. */
+export type GenerateDelta = Pick<GenerateAnswer, 'id' | 'model' | 'outputs'>;
+
+export interface ErrorBody {
+  readonly error: { readonly code: string; readonly message: string; readonly request_id: string };
+}

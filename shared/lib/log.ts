@@ -1,0 +1,49 @@
+/**
+ * The one way to log: JSON lines, or readable lines in a terminal. Owns that secrets never leave the process in a log.
+ * Knows nothing of what is logged.
+ */
+import { hostname } from 'node:os';
+import { type DestinationStream, type Logger, pino } from 'pino';
+import pretty from 'pino-pretty';
+
+export type { Logger } from 'pino';
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+const SECRET_FIELDS = ['authorization', 'apiKey', 'api_key', 'API_KEY', 'hfToken', 'HF_TOKEN', 'password', 'token'];
+
+export interface LogOptions {
+  readonly service: string;
+  readonly level: LogLevel;
+  /** Replaced wherever they turn up in a line, whatever field or message they are in. */
+  readonly secrets?: readonly (string | null | undefined)[];
+  /** Default: standard output, readable when it is a terminal. */
+  readonly destination?: DestinationStream;
+}
+
+export function createLogger(options: LogOptions): Logger {
+  const needles = needlesOf(options.secrets ?? []);
+  return pino(
+    {
+      level: options.level,
+      base: { service: options.service, instance: `${hostname()}:${process.pid}` },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]), censor: '[redacted]' },
+      hooks: { streamWrite: (line) => needles.reduce((text, needle) => text.replaceAll(needle, '[redacted]'), line) },
+    },
+    options.destination ?? standardOutput(),
+  );
+}
+
+function standardOutput(): DestinationStream {
+  if (process.stdout.isTTY !== true) return pino.destination({ dest: 1, sync: true });
+  return pretty({ destination: 1, sync: true, ignore: 'pid,hostname,service,instance', translateTime: 'SYS:HH:MM:ss' });
+}
+
+/** A secret as it is and as JSON writes it. */
+function needlesOf(secrets: readonly (string | null | undefined)[]): string[] {
+  const found = secrets.filter((secret): secret is string => typeof secret === 'string' && secret.length > 0);
+  return [...new Set(found.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)]))];
+}

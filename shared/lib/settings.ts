@@ -1,0 +1,126 @@
+/**
+ * Reads typed settings from flags, environment, a YAML file and defaults, in that order of strength, and lists every
+ * problem at once. Knows nothing of which settings there are.
+ */
+import { parse, YAMLParseError } from 'yaml';
+import { z } from 'zod';
+import { nearest } from './nearest.ts';
+
+export interface Setting<T> {
+  /** Accepts what YAML gives and the strings of flags and environment. */
+  readonly schema: z.ZodType<T>;
+  readonly fallback: T;
+  /** For people, in error messages: `an integer from 1 to 512`. */
+  readonly allowed: string;
+  readonly env?: string;
+  /** Path in the file: `GENERATION.MAX_NEW_TOKENS`. */
+  readonly file?: string;
+}
+
+type SettingTable = Readonly<Record<string, Setting<unknown>>>;
+export type SettingsOf<Table extends SettingTable> = {
+  readonly [Name in keyof Table]: Table[Name] extends Setting<infer T> ? T : never;
+};
+
+export interface SettingSources {
+  /** By the setting's own name. Undefined: not given. */
+  readonly flags: Readonly<Record<string, unknown>>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly file?: { readonly label: string; readonly text: string };
+}
+
+type Place = Omit<Setting<unknown>, 'schema' | 'fallback' | 'allowed'>;
+
+export function integer<T extends number | null>(
+  min: number,
+  max: number,
+  fallback: T,
+  place: Place,
+): Setting<T | number> {
+  const schema = z.preprocess(numberFromText, z.number().int().min(min).max(max));
+  return { schema, fallback, allowed: `an integer from ${min} to ${max}`, ...place };
+}
+
+export function text<T extends string | null>(fallback: T, place: Place): Setting<T | string> {
+  return { schema: z.string().min(1), fallback, allowed: 'a text that is not empty', ...place };
+}
+
+export function choice<T extends string>(values: readonly T[], fallback: T, place: Place): Setting<T> {
+  return { schema: z.enum(values), fallback, allowed: `one of ${values.join(', ')}`, ...place };
+}
+
+function numberFromText(value: unknown): unknown {
+  return typeof value === 'string' && /^\s*[-+]?\d+\s*$/.test(value) ? Number(value) : value;
+}
+
+/** `settings` is only whole when `problems` is empty. An empty string or null counts as not given. */
+export function readSettings<Table extends SettingTable>(
+  table: Table,
+  sources: SettingSources,
+): { settings: SettingsOf<Table>; problems: string[] } {
+  const problems: string[] = [];
+  const leaves = sources.file ? readFile(sources.file, table, problems) : new Map<string, unknown>();
+  const settings: Record<string, unknown> = {};
+  for (const [name, setting] of Object.entries(table)) {
+    const candidates = [
+      { from: `--${kebab(name)}`, value: sources.flags[name] },
+      { from: setting.env ?? '', value: setting.env === undefined ? undefined : sources.environment[setting.env] },
+      {
+        from: `${sources.file?.label}: ${setting.file}`,
+        value: setting.file === undefined ? undefined : leaves.get(setting.file),
+      },
+    ];
+    const given = candidates.find(({ value }) => value !== undefined && value !== null && value !== '');
+    if (given === undefined) {
+      settings[name] = setting.fallback;
+      continue;
+    }
+    const parsed = setting.schema.safeParse(given.value);
+    if (parsed.success) settings[name] = parsed.data;
+    else problems.push(`${given.from} must be ${setting.allowed}, but is ${shown(given.value)}`);
+  }
+  // Each value was parsed by the schema of its own row, which TypeScript cannot follow through the loop.
+  return { settings: settings as SettingsOf<Table>, problems };
+}
+
+function readFile(
+  file: { label: string; text: string },
+  table: SettingTable,
+  problems: string[],
+): ReadonlyMap<string, unknown> {
+  const known = Object.values(table).flatMap((setting) => setting.file ?? []);
+  const leaves = new Map<string, unknown>();
+  let root: unknown;
+  try {
+    root = parse(file.text);
+  } catch (error) {
+    if (!(error instanceof YAMLParseError)) throw error;
+    problems.push(`${file.label} is not valid YAML: ${error.message.split('\n')[0]}`);
+    return leaves;
+  }
+  const visit = (value: unknown, path: string): void => {
+    const isSection = known.some((name) => path === '' || name.startsWith(`${path}.`));
+    if (known.includes(path)) leaves.set(path, value);
+    else if (isSection && isRecord(value)) {
+      for (const [key, inner] of Object.entries(value)) visit(inner, path === '' ? key : `${path}.${key}`);
+    } else if (isSection) {
+      if (value !== null)
+        problems.push(`${file.label}: ${path || 'the file'} must be a section with keys, but is ${shown(value)}`);
+    } else problems.push(`${file.label}: ${path} is not known; did you mean ${nearest(path, known)}?`);
+  };
+  visit(root, '');
+  return leaves;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function kebab(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+function shown(value: unknown): string {
+  const json = JSON.stringify(value) ?? String(value);
+  return json.length > 60 ? `${json.slice(0, 57)}...` : json;
+}
