@@ -1,0 +1,106 @@
+/**
+ * GPT-2, forward, straight from a checkpoint: what a converted graph is compared with. Shares nothing with the graph builder, so
+ * that a mistake there cannot hide here. Source: transformers' modeling_gpt2.
+ */
+import { z } from 'zod';
+import type { Checkpoint } from '../../checkpoint.ts';
+import {
+  addInPlace,
+  causalAttention,
+  conv1d,
+  gather,
+  layerNorm,
+  linear,
+  type Matrix,
+  matrix,
+} from './linear-algebra.ts';
+import { weightsOf } from './weights.ts';
+
+const size = z.number().int().positive();
+
+const configSchema = z.object({
+  vocab_size: size,
+  n_embd: size,
+  n_layer: size,
+  n_head: size,
+  n_inner: size.nullish(),
+  n_positions: size,
+  activation_function: z.enum(['gelu_new', 'gelu_pytorch_tanh', 'relu']).default('gelu_new'),
+  layer_norm_epsilon: z.number().positive().default(1e-5),
+  tie_word_embeddings: z.boolean().default(true),
+  scale_attn_weights: z.boolean().default(true),
+  scale_attn_by_inverse_layer_idx: z.boolean().default(false),
+});
+
+/** Logits at every position: [tokens, vocab]. */
+export async function gpt2Logits(checkpoint: Checkpoint, tokens: readonly number[]): Promise<Matrix> {
+  const config = configSchema.parse(checkpoint.config);
+  const weights = weightsOf(checkpoint);
+  const { n_embd: hidden, n_head: heads, vocab_size: vocab } = config;
+  const inner = config.n_inner ?? 4 * hidden;
+  const headDim = hidden / heads;
+  // Saved from GPT2Model the names are bare, from GPT2LMHeadModel they are prefixed.
+  const prefix = weights.has('transformer.wte.weight') ? 'transformer.' : '';
+
+  const norm = async (x: Matrix, name: string): Promise<Matrix> => {
+    const weight = await weights.read(`${name}.weight`, [hidden]);
+    return layerNorm(x, weight, await weights.read(`${name}.bias`, [hidden]), config.layer_norm_epsilon);
+  };
+  const project = async (x: Matrix, name: string, out: number): Promise<Matrix> => {
+    const weight = await weights.read(`${name}.weight`, [x.width, out]);
+    return conv1d(x, weight, await weights.read(`${name}.bias`, [out]));
+  };
+
+  const x = gather(await weights.read(`${prefix}wte.weight`, [vocab, hidden]), hidden, tokens);
+  const positions = await weights.read(`${prefix}wpe.weight`, [config.n_positions, hidden]);
+  addInPlace(
+    x,
+    gather(
+      positions,
+      hidden,
+      tokens.map((_, position) => position),
+    ),
+  );
+  for (let layer = 0; layer < config.n_layer; layer++) {
+    const at = `${prefix}h.${layer}`;
+    const packed = await project(await norm(x, `${at}.ln_1`), `${at}.attn.c_attn`, 3 * hidden);
+    const [query, key, value] = [0, 1, 2].map((part) => columns(packed, part * hidden, hidden));
+    if (query === undefined || key === undefined || value === undefined) throw new Error('three parts were cut');
+    const mixed = causalAttention(query, key, value, {
+      heads,
+      kvHeads: heads,
+      headDim,
+      scale:
+        (config.scale_attn_weights ? 1 / Math.sqrt(headDim) : 1) /
+        (config.scale_attn_by_inverse_layer_idx ? layer + 1 : 1),
+      window: Infinity,
+    });
+    addInPlace(x, await project(mixed, `${at}.attn.c_proj`, hidden));
+
+    const between = await project(await norm(x, `${at}.ln_2`), `${at}.mlp.c_fc`, inner);
+    activateInPlace(between, config.activation_function);
+    addInPlace(x, await project(between, `${at}.mlp.c_proj`, hidden));
+  }
+  const last = await norm(x, `${prefix}ln_f`);
+  const head = config.tie_word_embeddings ? `${prefix}wte.weight` : 'lm_head.weight';
+  return linear(last, await weights.read(head, [vocab, hidden]));
+}
+
+function columns(x: Matrix, from: number, width: number): Matrix {
+  const result = matrix(x.rows, width);
+  for (let row = 0; row < x.rows; row++) {
+    const start = row * x.width + from;
+    result.data.set(x.data.subarray(start, start + width), row * width);
+  }
+  return result;
+}
+
+function activateInPlace(x: Matrix, name: 'gelu_new' | 'gelu_pytorch_tanh' | 'relu'): void {
+  for (let i = 0; i < x.data.length; i++) {
+    const value = x.data[i] ?? 0;
+    x.data[i] =
+      name === 'relu'
+        ? Math.max(0, value)
+        : 0.5 * value * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (value + 0.044715 * value ** 3)));
+  }
+}

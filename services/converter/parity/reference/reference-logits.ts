@@ -1,0 +1,34 @@
+/**
+ * The independent forward pass of a checkpoint in plain TypeScript: the float32 truth a conversion is compared with.
+ * Slow on purpose (a second or two for ten tokens of a 135M model) and without any part of the converter's own graphs.
+ */
+import { AppError } from '@slipway/shared/contracts/errors.ts';
+import type { Checkpoint } from '../../checkpoint.ts';
+import { gpt2Logits } from './gpt2.ts';
+import { type Matrix, rowsAsFloat32 } from './linear-algebra.ts';
+import { llamaLogits } from './llama.ts';
+
+type Forward = (checkpoint: Checkpoint, tokens: readonly number[]) => Promise<Matrix>;
+
+/** `model_type` of config.json -> its forward pass. */
+const FORWARD: ReadonlyMap<unknown, Forward> = new Map([
+  ['llama', llamaLogits],
+  ['mistral', llamaLogits],
+  ['gpt2', gpt2Logits],
+]);
+
+/**
+ * Logits at every position of `tokens`, each [vocab]. Reads one tensor at a time.
+ * Throws `unsupported_source` for a model type without a reference, `invalid_source` for missing or misshapen tensors.
+ */
+export async function referenceLogits(checkpoint: Checkpoint, tokens: readonly number[]): Promise<Float32Array[]> {
+  const type = checkpoint.config.model_type;
+  const forward = FORWARD.get(type);
+  if (forward === undefined) {
+    throw new AppError(
+      'unsupported_source',
+      `${checkpoint.label}: no reference forward pass for model type "${String(type)}"; add one beside services/converter/parity/reference/llama.ts.`,
+    );
+  }
+  return rowsAsFloat32(await forward(checkpoint, tokens));
+}
