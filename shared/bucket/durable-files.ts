@@ -89,7 +89,11 @@ export async function listFiles(folder: string): Promise<string[]> {
       const path = prefix === '' ? entry.name : `${prefix}/${entry.name}`;
       if (entry.isDirectory()) await walk(path);
       else if (entry.isFile()) paths.push(path);
-      else throw new AppError('invalid_source', `${join(folder, path)} is not a regular file; a version holds only those.`);
+      else
+        throw new AppError(
+          'invalid_source',
+          `${join(folder, path)} is not a regular file; a version holds only those.`,
+        );
     }
   }
   await walk('');

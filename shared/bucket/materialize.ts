@@ -1,0 +1,104 @@
+/**
+ * Makes a version a plain folder of files: hard links to its blobs, verified by sha256 once. Later starts compare sizes and
+ * modification times only, because hashing takes longer than loading. Knows nothing of what the files mean.
+ */
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { AppError } from '../contracts/errors.ts';
+import type { Manifest } from '../contracts/manifest.ts';
+import { errorCode, linkOrCopy, sha256Of, tellDiskFull, writeDurably } from './durable-files.ts';
+import { blobKey } from './keys.ts';
+import { type StagingArea, stagingArea } from './staging-area.ts';
+
+/** What the files looked like right after their hashes were found right. */
+const Verified = z.array(z.object({ path: z.string(), bytes: z.number(), mtimeMs: z.number(), sha256: z.string() }));
+
+export function materializer(root: string, staging: StagingArea): (manifest: Manifest) => Promise<string> {
+  return async (manifest) => {
+    const inside = join(root, 'materialized', manifest.name, manifest.version);
+    if (await stillVerified(inside, manifest)) return join(inside, 'files');
+    try {
+      return await tellDiskFull(root, () => build(root, inside, staging, manifest));
+    } catch (error) {
+      // A bucket in a read-only image: its folders are made in the user's cache instead.
+      if (!['EROFS', 'EACCES', 'EPERM'].includes(errorCode(error) ?? '')) throw error;
+    }
+    const cache = cacheFolder(root);
+    const outside = join(cache, 'materialized', manifest.name, manifest.version);
+    if (await stillVerified(outside, manifest)) return join(outside, 'files');
+    const nothingReferenced = async () => new Set<string>();
+    return tellDiskFull(cache, () => build(root, outside, stagingArea(cache, nothingReferenced), manifest));
+  };
+}
+
+async function build(root: string, target: string, staging: StagingArea, manifest: Manifest): Promise<string> {
+  const place = await staging.open();
+  try {
+    const verified: z.infer<typeof Verified> = [];
+    for (const { path, bytes, sha256 } of manifest.files) {
+      const file = join(place.path, 'files', path);
+      try {
+        await linkOrCopy(join(root, blobKey(sha256)), file);
+      } catch (error) {
+        if (errorCode(error) === 'ENOENT') throw damaged(manifest, path, 'its blob is missing');
+        throw error;
+      }
+      const found = await sha256Of(file);
+      if (found !== sha256) throw damaged(manifest, path, `its sha256 is ${found} instead of ${sha256}`);
+      verified.push({ path, bytes, sha256, mtimeMs: (await stat(file)).mtimeMs });
+    }
+    await writeDurably(join(place.path, 'verified.json'), JSON.stringify(verified));
+    await takeName(place.path, target, manifest);
+    return join(target, 'files');
+  } finally {
+    await place.remove('abandoned');
+  }
+}
+
+/** The folder gets its name whole; when another process was quicker with the same version, its folder is as good as ours. */
+async function takeName(built: string, target: string, manifest: Manifest): Promise<void> {
+  await mkdir(join(target, '..'), { recursive: true });
+  for (;;) {
+    try {
+      await rename(built, target);
+      return;
+    } catch (error) {
+      if (errorCode(error) !== 'ENOTEMPTY' && errorCode(error) !== 'EEXIST') throw error;
+    }
+    if (await stillVerified(target, manifest)) return;
+    const stale = join(built, 'stale');
+    await rename(target, stale).catch(() => undefined);
+    await rm(stale, { recursive: true, force: true });
+  }
+}
+
+async function stillVerified(folder: string, manifest: Manifest): Promise<boolean> {
+  try {
+    const verified = Verified.parse(JSON.parse(await readFile(join(folder, 'verified.json'), 'utf8')));
+    const byPath = new Map(verified.map((file) => [file.path, file]));
+    for (const { path, bytes, sha256 } of manifest.files) {
+      const file = await stat(join(folder, 'files', path));
+      const known = byPath.get(path);
+      if (known?.sha256 !== sha256 || file.size !== bytes || file.mtimeMs !== known.mtimeMs) return false;
+    }
+    return true;
+  } catch {
+    // Not made yet, cut short or changed by hand: made anew from the blobs, which says what is wrong if they are.
+    return false;
+  }
+}
+
+function damaged(manifest: Manifest, path: string, what: string): AppError {
+  return new AppError(
+    'internal',
+    `${manifest.name}@${manifest.version} is damaged: ${path}: ${what}. Convert the model again, or restore the bucket.`,
+  );
+}
+
+function cacheFolder(root: string): string {
+  const base = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
+  return join(base, 'slipway', createHash('sha256').update(root).digest('hex').slice(0, 16));
+}

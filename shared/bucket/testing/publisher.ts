@@ -1,0 +1,17 @@
+/**
+ * A publisher in a process of its own, for tests that kill it: FOLDER NAME CONTENT COUNT EXTRA_FILES [hang].
+ * Prints `staged` before each publication and the version after it; `hang` never publishes.
+ */
+import { openFolderBucket } from '../folder.ts';
+import { draftManifest, writeDraftFiles } from './draft.ts';
+
+const [folder = '', name = '', content = '', count = '1', extraFiles = '0', hang] = process.argv.slice(2);
+const bucket = openFolderBucket(folder);
+for (let round = 0; round < Number(count); round++) {
+  const staging = await bucket.stage(name);
+  await writeDraftFiles(staging, content, Number(extraFiles));
+  process.stdout.write('staged\n');
+  if (hang === 'hang') await new Promise((resolve) => setTimeout(resolve, 600_000));
+  const { version } = await staging.publish(draftManifest(name));
+  process.stdout.write(`${version}\n`);
+}
