@@ -1,0 +1,107 @@
+/**
+ * GPT-2 and what shares its shape (DialoGPT): layer norms with biases, learned positions, a GELU MLP, weights stored [in, out].
+ * Owns the family's names; knows no ONNX and no precision.
+ */
+import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { z } from 'zod';
+import type { Checkpoint } from '../checkpoint.ts';
+import { CheckpointReader } from './checkpoint-reader.ts';
+import type { DecoderSpec, Linear, Norm } from './decoder-spec.ts';
+
+const size = z.number().int().positive();
+
+const Gpt2Config = z.looseObject({
+  n_embd: size,
+  n_layer: size,
+  n_head: size,
+  n_inner: size.nullish(),
+  n_positions: size.default(1024),
+  vocab_size: size,
+  layer_norm_epsilon: z.number().positive().default(1e-5),
+  // Two names of the same approximation.
+  activation_function: z.enum(['gelu_new', 'gelu_pytorch_tanh']).default('gelu_new'),
+  tie_word_embeddings: z.boolean().default(true),
+  // Rare variants of the attention's scale: refused rather than computed wrongly.
+  scale_attn_weights: z.literal(true).default(true),
+  scale_attn_by_inverse_layer_idx: z.literal(false).default(false),
+});
+
+/** Throws AppError when the configuration or a tensor is not what a GPT-2 has. */
+export function gpt2(checkpoint: Checkpoint): DecoderSpec {
+  const parsed = Gpt2Config.safeParse(checkpoint.config);
+  if (!parsed.success) {
+    throw new AppError(
+      'unsupported_source',
+      `${checkpoint.label}: config.json is not that of a supported gpt2 model: ${z.prettifyError(parsed.error)}`,
+    );
+  }
+  const config = parsed.data;
+  const { n_embd: hidden, n_head: heads, n_positions: contextLength, vocab_size: vocab } = config;
+  const intermediate = config.n_inner ?? 4 * hidden;
+  if (hidden % heads !== 0) {
+    throw new AppError(
+      'invalid_source',
+      `${checkpoint.label}: ${heads} heads do not divide a hidden size of ${hidden}`,
+    );
+  }
+  // A language model's names are prefixed, those saved from the bare transformer are not; a head never is.
+  const prefix = checkpoint.tensors.has('transformer.wte.weight') ? 'transformer.' : '';
+  const reader = new CheckpointReader(checkpoint, prefix);
+  const norm = (name: string): Norm => ({
+    gain: reader.vector(`${name}.weight`, hidden),
+    bias: reader.vector(`${name}.bias`, hidden),
+  });
+  return {
+    family: 'gpt2',
+    hiddenSize: hidden,
+    heads,
+    kvHeads: heads,
+    headDim: hidden / heads,
+    intermediateSize: intermediate,
+    vocabSize: vocab,
+    contextLength,
+    norm: { kind: 'layer', epsilon: config.layer_norm_epsilon },
+    activation: 'gelu-tanh',
+    rope: null,
+    positions: reader.matrix('wpe.weight', contextLength, hidden),
+    embedding: reader.matrix('wte.weight', vocab, hidden),
+    head: config.tie_word_embeddings ? null : new CheckpointReader(checkpoint).linear('lm_head', vocab, hidden, false),
+    finalNorm: norm('ln_f'),
+    layers: Array.from({ length: config.n_layer }, (_, index) => {
+      const layer = `h.${index}`;
+      return {
+        attentionNorm: norm(`${layer}.ln_1`),
+        qkv: conv1d(reader, `${layer}.attn.c_attn`, 3 * hidden, hidden),
+        output: conv1d(reader, `${layer}.attn.c_proj`, hidden, hidden),
+        mlpNorm: norm(`${layer}.ln_2`),
+        up: conv1d(reader, `${layer}.mlp.c_fc`, intermediate, hidden),
+        down: conv1d(reader, `${layer}.mlp.c_proj`, hidden, intermediate),
+      };
+    }),
+  };
+}
+
+/** A linear layer whose weight is stored [in, out]. */
+function conv1d(reader: CheckpointReader, name: string, rows: number, columns: number): Linear {
+  const stored = reader.tensor(`${name}.weight`, [columns, rows]);
+  return {
+    weight: { rows, columns, read: async () => transposed(await stored.read(), columns, rows) },
+    bias: reader.vector(`${name}.bias`, rows),
+  };
+}
+
+/** [rows, columns] -> [columns, rows], in squares that fit the cache: a strided walk over a large matrix misses it at every step. */
+function transposed(matrix: Float32Array, rows: number, columns: number): Float32Array {
+  const square = 32;
+  const result = new Float32Array(matrix.length);
+  for (let top = 0; top < rows; top += square) {
+    for (let left = 0; left < columns; left += square) {
+      const [bottom, right] = [Math.min(top + square, rows), Math.min(left + square, columns)];
+      for (let row = top; row < bottom; row++) {
+        for (let column = left; column < right; column++)
+          result[column * rows + row] = matrix[row * columns + column] ?? 0;
+      }
+    }
+  }
+  return result;
+}
