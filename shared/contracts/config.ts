@@ -63,7 +63,7 @@ export interface ConfigSources {
 /** AppError invalid_field lists every problem at once. */
 export function loadServiceConfig(sources: ConfigSources = {}): ServiceConfig {
   const environment = sources.environment ?? {};
-  const file = readConfigFile(sources.path ?? (environment['CONFIG'] || undefined));
+  const file = readConfigFile(sources.path ?? (environment.CONFIG || undefined));
   const { settings, problems } = readSettings(SETTINGS, {
     flags: sources.flags ?? {},
     environment,

@@ -7,6 +7,7 @@ export const ERROR_STATUS = {
   invalid_json: 400,
   unauthorized: 401,
   not_found: 404,
+  method_not_allowed: 405,
   body_too_large: 413,
   invalid_field: 422,
   /** A checkpoint, file or folder that cannot be read as what it claims to be. */

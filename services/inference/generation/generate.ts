@@ -1,0 +1,249 @@
+/**
+ * A request from its prompt to its answer: encode, admit, submit, decode, account. Owns the deadline and what leaving means.
+ * Knows nothing of HTTP; whoever calls it gets deltas by a callback and the whole answer at the end.
+ */
+import { AppError } from '@slipway/shared/contracts/errors.ts';
+import type { GenerateAnswer, GenerateOutput, GenerateRequest } from '@slipway/shared/contracts/generate.ts';
+import pTimeout, { TimeoutError } from 'p-timeout';
+import type { EngineEvent, SequenceRequest } from '../engine/contract.ts';
+import { clampNewTokens, promptLimit, type Work } from './admission.ts';
+import type { LoadedModel } from './loaded-model.ts';
+import type { GenerationObserver } from './observer.ts';
+import type { Occupancy } from './occupancy.ts';
+import { type PreparedPrompt, preparePrompt } from './prompt.ts';
+import { runSequences } from './run-sequences.ts';
+import { drawSeed, seedOfSequence } from './seeds.ts';
+import { SequenceOutput } from './sequence-output.ts';
+
+export interface GenerationLimits {
+  readonly maxPromptTokens: number;
+  readonly timeoutSeconds: number;
+}
+
+export interface GenerateJob {
+  readonly id: string;
+  readonly requestId: string;
+  readonly request: GenerateRequest;
+  /** Aborts when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+  /** The first sequence has a slot: from here on the request can only fail by the engine or the deadline. */
+  readonly onStart?: () => void;
+  readonly onDelta?: (output: GenerateOutput) => void;
+}
+
+/** The one who asked has left; there is nobody to tell. */
+export class CancelledError extends Error {
+  override readonly name = 'CancelledError';
+}
+
+type Outcome = 'done' | 'failed' | 'timeout' | 'cancelled' | 'refused';
+
+export class Generation {
+  readonly #model: LoadedModel;
+  readonly #job: GenerateJob;
+  readonly #observer: GenerationObserver;
+  readonly #outputs: SequenceOutput[];
+  readonly #prompt: PreparedPrompt;
+  readonly #maxNewTokens: number;
+  readonly #seed: number;
+  readonly #timeoutSeconds: number;
+  readonly #arrivedAt = performance.now();
+  readonly #deadline: number;
+  readonly #lastTokenAt: number[] = [];
+  #startedAt: number | undefined;
+  #firstTokenAt: number | undefined;
+
+  /** AppError invalid_field when the prompt does not fit the model. */
+  constructor(model: LoadedModel, limits: GenerationLimits, observer: GenerationObserver, job: GenerateJob) {
+    const { request } = job;
+    const { contextLength, vocabularySize } = model.engine.info;
+    const limit = promptLimit(request.max_new_tokens, { maxPromptTokens: limits.maxPromptTokens, contextLength });
+    this.#model = model;
+    this.#job = job;
+    this.#observer = observer;
+    this.#prompt = preparePrompt(request.prompt, { ...model, vocabularySize }, limit);
+    this.#maxNewTokens = clampNewTokens(request.max_new_tokens, this.#prompt.tokens.length, contextLength);
+    this.#seed = request.seed ?? drawSeed();
+    this.#timeoutSeconds = limits.timeoutSeconds;
+    this.#deadline = Date.now() + limits.timeoutSeconds * 1000;
+    this.#outputs = Array.from(
+      { length: request.num_return_sequences },
+      (_, index) =>
+        new SequenceOutput(index, model.tokenizer, { stop: request.stop, logprobs: request.logprobs !== undefined }),
+    );
+  }
+
+  /** Rejects with AppError overloaded, timeout or engine_failed, or CancelledError. Whatever happens, the engine is left clean. */
+  async run(occupancy: Occupancy): Promise<GenerateAnswer> {
+    const { slots } = this.#model.engine.info;
+    const work = this.#work();
+    const abort = new AbortController();
+    const leave = () => abort.abort(new CancelledError('the client has left'));
+    this.#job.signal.addEventListener('abort', leave, { once: true });
+    if (this.#job.signal.aborted) leave();
+    let outcome: Outcome = 'failed';
+    try {
+      const running = occupancy.run(work, slots, this.#deadline, abort.signal, async () => {
+        await runSequences(this.#model.engine, this.#requests(), abort.signal, (index, event) =>
+          this.#on(index, event),
+        );
+      });
+      await pTimeout(running, { milliseconds: Math.max(1, this.#deadline - Date.now()) });
+      abort.signal.throwIfAborted();
+      outcome = 'done';
+      this.#observePace(occupancy, work, slots);
+      return this.answer();
+    } catch (error) {
+      if (error instanceof CancelledError) outcome = 'cancelled';
+      if (error instanceof AppError && error.code === 'overloaded') outcome = 'refused';
+      const late = error instanceof TimeoutError || (error instanceof AppError && error.code === 'timeout');
+      if (!late) throw error;
+      outcome = 'timeout';
+      const timeout = this.#timeoutError();
+      abort.abort(timeout);
+      throw timeout;
+    } finally {
+      this.#job.signal.removeEventListener('abort', leave);
+      if (outcome === 'timeout') this.#finishLate();
+      this.#report(outcome);
+    }
+  }
+
+  /** The answer as far as it has come. */
+  answer(): GenerateAnswer {
+    const now = performance.now();
+    const startedAt = this.#startedAt ?? now;
+    const completionTokens = this.#completionTokens();
+    const outputs = this.#outputs.map((output) => output.whole());
+    return {
+      id: this.#job.id,
+      model: this.#model.name,
+      text: outputs[0]?.text ?? '',
+      outputs,
+      usage: {
+        prompt_tokens: this.#prompt.tokens.length,
+        completion_tokens: completionTokens,
+        prompt_truncated: this.#prompt.truncated,
+      },
+      timings: {
+        queue_ms: milliseconds(startedAt - this.#arrivedAt),
+        time_to_first_token_ms:
+          this.#firstTokenAt === undefined ? null : milliseconds(this.#firstTokenAt - this.#arrivedAt),
+        total_ms: milliseconds(now - this.#arrivedAt),
+        tokens_per_second: milliseconds((completionTokens * 1000) / Math.max(0.001, now - startedAt)),
+      },
+      seed: this.#seed,
+      request_id: this.#job.requestId,
+      system_fingerprint: this.#model.fingerprint,
+    };
+  }
+
+  #requests(): SequenceRequest[] {
+    const { request, id } = this.#job;
+    const eosTokenIds = request.stop_on_eos && !request.ignore_eos ? this.#model.eosTokenIds : [];
+    return this.#outputs.map(({ index }) => ({
+      id: `${id}-${index}`,
+      prompt: this.#prompt.tokens,
+      maxNewTokens: this.#maxNewTokens,
+      eosTokenIds,
+      sampling: {
+        temperature: request.temperature,
+        topK: request.top_k,
+        topP: request.top_p,
+        minP: request.min_p,
+        repetitionPenalty: request.repetition_penalty,
+        seed: seedOfSequence(this.#seed, index),
+      },
+      ...(request.logprobs === undefined ? {} : { logprobs: request.logprobs }),
+      deadline: this.#deadline,
+    }));
+  }
+
+  #on(index: number, event: EngineEvent): void {
+    const output = this.#outputs[index];
+    if (output === undefined) throw new Error(`the engine spoke of sequence ${index}, which this request has not`);
+    const now = performance.now();
+    if (event.type === 'started') {
+      if (this.#startedAt !== undefined) return;
+      this.#startedAt = now;
+      this.#observer.leftQueue((now - this.#arrivedAt) / 1000);
+      this.#job.onStart?.();
+    } else if (event.type === 'token') {
+      // A stop string has ended it, or the deadline; what the engine had already computed is not wanted.
+      if (output.finishReason !== null) return;
+      this.#clock(index, now);
+      this.#job.onDelta?.(output.push(event.token, event.logprobs));
+      if (output.finishReason !== null) this.#model.engine.cancel(`${this.#job.id}-${index}`);
+    } else if (output.finishReason === null) {
+      if (event.reason === 'failed') {
+        throw new AppError(
+          'engine_failed',
+          `the engine failed: ${event.error ?? 'it gave no reason'}; please try again`,
+        );
+      }
+      if (event.reason === 'timeout') throw this.#timeoutError();
+      this.#job.onDelta?.(output.finish(event.reason));
+    }
+  }
+
+  #clock(index: number, now: number): void {
+    if (this.#firstTokenAt === undefined) {
+      this.#firstTokenAt = now;
+      this.#observer.firstToken((now - this.#arrivedAt) / 1000);
+    }
+    const last = this.#lastTokenAt[index];
+    this.#observer.token(last === undefined ? undefined : (now - last) / 1000);
+    this.#lastTokenAt[index] = now;
+  }
+
+  #work(): Work {
+    return {
+      promptTokens: this.#prompt.tokens.length,
+      maxNewTokens: this.#maxNewTokens,
+      sequences: this.#outputs.length,
+    };
+  }
+
+  #observePace(occupancy: Occupancy, work: Work, slots: number): void {
+    if (this.#startedAt === undefined || this.#firstTokenAt === undefined) return;
+    occupancy.observe(
+      {
+        work,
+        prefillSeconds: (this.#firstTokenAt - this.#startedAt) / 1000,
+        decodeSeconds: (performance.now() - this.#firstTokenAt) / 1000,
+        generatedTokens: Math.max(...this.#outputs.map((output) => output.tokenCount)),
+      },
+      slots,
+    );
+  }
+
+  /** Those who read the stream get what was held back. */
+  #finishLate(): void {
+    for (const output of this.#outputs) {
+      if (output.finishReason === null) this.#job.onDelta?.(output.finish('timeout'));
+    }
+  }
+
+  #report(outcome: Outcome): void {
+    const now = performance.now();
+    this.#observer.finished({
+      outcome: outcome === 'done' ? (this.#outputs[0]?.finishReason ?? 'failed') : outcome,
+      promptTokens: this.#prompt.tokens.length,
+      completionTokens: this.#completionTokens(),
+      totalSeconds: (now - this.#arrivedAt) / 1000,
+      decodeSeconds: this.#firstTokenAt === undefined ? 0 : (now - this.#firstTokenAt) / 1000,
+    });
+  }
+
+  #completionTokens(): number {
+    return this.#outputs.reduce((sum, output) => sum + output.tokenCount, 0);
+  }
+
+  #timeoutError(): AppError {
+    return new AppError('timeout', `the request was not done within ${this.#timeoutSeconds} s; ask for fewer tokens`);
+  }
+}
+
+function milliseconds(value: number): number {
+  return Math.round(value * 100) / 100;
+}

@@ -1,0 +1,21 @@
+/**
+ * What generation needs of a model: its text side, its engine and what names both. Knows nothing of where it came from.
+ */
+import type { Manifest } from '@slipway/shared/contracts/manifest.ts';
+import type { Tokenizer } from '@slipway/shared/text/contract.ts';
+import type { Engine } from '../engine/contract.ts';
+
+export interface LoadedModel {
+  readonly name: string;
+  /** Null for a model that no bucket knows (tests). */
+  readonly manifest: Manifest | null;
+  readonly tokenizer: Tokenizer;
+  /** Jinja source, when the model has one. */
+  readonly chatTemplate: string | null;
+  readonly bosTokenId: number | null;
+  readonly eosTokenIds: readonly number[];
+  readonly addBos: boolean;
+  readonly engine: Engine;
+  /** Names all that decides the bytes of an answer. */
+  readonly fingerprint: string;
+}

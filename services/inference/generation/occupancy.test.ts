@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest';
+import { Occupancy } from './occupancy.ts';
+
+const WORK = { promptTokens: 10, maxNewTokens: 10, sequences: 1 };
+const soon = () => Date.now() + 60_000;
+const never = new AbortController().signal;
+
+function task() {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  let started = false;
+  const run = () => {
+    started = true;
+    return promise;
+  };
+  return { run, end: () => resolve('done'), started: () => started };
+}
+const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+describe('Occupancy', () => {
+  it('runs as many at once as it has permits, in order', async () => {
+    const occupancy = new Occupancy(2, 8);
+    const tasks = [task(), task(), task()];
+    const results = tasks.map(({ run }) => occupancy.run(WORK, 1, soon(), never, run));
+    await settle();
+    expect(tasks.map((one) => one.started())).toEqual([true, true, false]);
+    expect([occupancy.running, occupancy.waiting]).toEqual([2, 1]);
+    tasks[1]?.end();
+    await results[1];
+    await settle();
+    expect(tasks[2]?.started()).toBe(true);
+    for (const one of tasks) one.end();
+    await Promise.all(results);
+    expect([occupancy.running, occupancy.waiting]).toEqual([0, 0]);
+  });
+
+  it('refuses when the queue is full', async () => {
+    const occupancy = new Occupancy(1, 1);
+    const tasks = [task(), task()];
+    const results = tasks.map(({ run }) => occupancy.run(WORK, 1, soon(), never, run));
+    expect(() => occupancy.run(WORK, 1, soon(), never, task().run)).toThrow(/the queue is full \(\d requests? wait/);
+    for (const one of tasks) one.end();
+    await Promise.all(results);
+  });
+
+  it('forgets one that leaves while it waits, and never runs it', async () => {
+    const occupancy = new Occupancy(1, 1);
+    const [first, left, next] = [task(), task(), task()];
+    const firstResult = occupancy.run(WORK, 1, soon(), never, first.run);
+    const abort = new AbortController();
+    const leftResult = occupancy.run(WORK, 1, soon(), abort.signal, left.run);
+    await settle();
+    abort.abort(new Error('left'));
+    await expect(leftResult).rejects.toThrow('left');
+    expect(occupancy.waiting).toBe(0);
+    const nextResult = occupancy.run(WORK, 1, soon(), never, next.run);
+    first.end();
+    next.end();
+    await Promise.all([firstResult, nextResult]);
+    expect([left.started(), next.started()]).toEqual([false, true]);
+  });
+
+  it('gives its permit back when a task fails, and takes nobody who has already left', async () => {
+    const occupancy = new Occupancy(1, 0);
+    await expect(occupancy.run(WORK, 1, soon(), never, () => Promise.reject(new Error('broken')))).rejects.toThrow(
+      'broken',
+    );
+    await expect(occupancy.run(WORK, 1, soon(), AbortSignal.abort(new Error('gone')), task().run)).rejects.toThrow(
+      'gone',
+    );
+    await settle();
+    await expect(occupancy.run(WORK, 1, soon(), never, async () => 'fine')).resolves.toBe('fine');
+  });
+
+  it('refuses at once what could not be done by its deadline, once it knows the pace', async () => {
+    const occupancy = new Occupancy(1, 8);
+    occupancy.observe({ work: WORK, prefillSeconds: 5, decodeSeconds: 45, generatedTokens: 10 }, 1);
+    const running = task();
+    const result = occupancy.run(WORK, 1, soon(), never, running.run);
+    expect(() => occupancy.run(WORK, 1, soon(), never, task().run)).toThrow(/would not be done before its deadline/);
+    running.end();
+    await result;
+  });
+});

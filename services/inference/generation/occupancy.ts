@@ -1,0 +1,112 @@
+/**
+ * The semaphore (p-limit) with a bounded, deadline-aware queue behind it. Owns the measured pace. Knows nothing of what
+ * a request does while it runs.
+ */
+import { AppError } from '@slipway/shared/contracts/errors.ts';
+import pLimit, { type LimitFunction } from 'p-limit';
+import {
+  admit,
+  expectedSeconds,
+  type Observation,
+  type Pace,
+  UNKNOWN_PACE,
+  updatePace,
+  type Work,
+} from './admission.ts';
+
+interface Entry {
+  readonly expectedSeconds: number;
+  /** Milliseconds since the epoch; undefined while it waits. */
+  startedAt: number | undefined;
+}
+
+export class Occupancy {
+  readonly #limit: LimitFunction;
+  readonly #permits: number;
+  readonly #queueLimit: number;
+  readonly #entries = new Set<Entry>();
+  #waiting = 0;
+  #pace: Pace = UNKNOWN_PACE;
+
+  constructor(permits: number, queueLimit: number) {
+    this.#limit = pLimit(permits);
+    this.#permits = permits;
+    this.#queueLimit = queueLimit;
+  }
+
+  get running(): number {
+    return this.#entries.size - this.#waiting;
+  }
+
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /**
+   * Runs `task` when its turn comes. AppError overloaded at once when it may not wait or could not finish by `deadline`
+   * (milliseconds since the epoch). A request whose signal aborts leaves the queue, and its task never runs.
+   */
+  run<T>(work: Work, slots: number, deadline: number, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
+    const now = Date.now();
+    const entry: Entry = { expectedSeconds: expectedSeconds(work, this.#pace, slots), startedAt: undefined };
+    const decision = admit(
+      {
+        permits: this.#permits,
+        requests: this.#entries.size,
+        queueLimit: this.#queueLimit,
+        secondsAhead: this.#secondsAhead(now),
+      },
+      { expectedSeconds: entry.expectedSeconds, secondsToDeadline: (deadline - now) / 1000 },
+    );
+    if (decision.kind === 'refuse') throw refusal(decision.why, decision.retryAfter, this.#waiting);
+    return this.#enqueue(entry, signal, task);
+  }
+
+  observe(seen: Observation, slots: number): void {
+    this.#pace = updatePace(this.#pace, seen, slots);
+  }
+
+  #enqueue<T>(entry: Entry, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
+    this.#entries.add(entry);
+    this.#waiting++;
+    return new Promise<T>((resolve, reject) => {
+      let pending: (() => Promise<T>) | undefined = task;
+      const leave = () => {
+        pending = undefined;
+        this.#entries.delete(entry);
+        this.#waiting--;
+        reject(signal.reason);
+      };
+      if (signal.aborted) return leave();
+      signal.addEventListener('abort', leave, { once: true });
+      const start = async () => {
+        // One that left keeps its place in p-limit's own queue until its turn, emptied of all it held.
+        if (pending === undefined) return;
+        signal.removeEventListener('abort', leave);
+        this.#waiting--;
+        entry.startedAt = Date.now();
+        await pending()
+          .then(resolve, reject)
+          .finally(() => this.#entries.delete(entry));
+      };
+      void this.#limit(start);
+    });
+  }
+
+  #secondsAhead(now: number): number {
+    let seconds = 0;
+    for (const entry of this.#entries) {
+      const elapsed = entry.startedAt === undefined ? 0 : (now - entry.startedAt) / 1000;
+      seconds += Math.max(0, entry.expectedSeconds - elapsed);
+    }
+    return seconds;
+  }
+}
+
+function refusal(why: 'queue_full' | 'too_late', retryAfter: number, waiting: number): AppError {
+  const reason =
+    why === 'queue_full'
+      ? `the queue is full (${waiting} requests wait)`
+      : `${waiting} requests wait, and this one would not be done before its deadline`;
+  return new AppError('overloaded', `${reason}; try again in ${retryAfter} s`, { retryAfter });
+}

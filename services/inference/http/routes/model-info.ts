@@ -1,0 +1,50 @@
+/**
+ * `GET /model-info`: what is served, how it was made, how exact it is, and what runs it. From the manifest and the engine.
+ */
+import type { Manifest } from '@slipway/shared/contracts/manifest.ts';
+import { type Route, readyModel, type ServiceParts } from '../service-parts.ts';
+
+export function modelInfoRoute(parts: ServiceParts): Route {
+  return (context) => {
+    const { name, manifest, engine, fingerprint } = readyModel(parts.host);
+    return context.json({
+      name,
+      ...(manifest === null ? {} : provenance(manifest)),
+      engine: engine.info,
+      limits: {
+        max_new_tokens: parts.config.maxNewTokens,
+        default_max_new_tokens: parts.config.defaultMaxNewTokens,
+        max_prompt_tokens: Math.min(parts.config.maxPromptTokens, engine.info.contextLength - 1),
+        timeout_seconds: parts.config.timeoutSeconds,
+        concurrent_requests: parts.config.occupancySemaphore,
+        queued_requests: parts.config.queueLimit,
+      },
+      system_fingerprint: fingerprint,
+    });
+  };
+}
+
+function provenance(manifest: Manifest) {
+  const { text, graphs, weights, files } = manifest;
+  const sha256Of = (path: string | null) => files.find((file) => file.path === path)?.sha256 ?? null;
+  return {
+    version: manifest.version,
+    created_at: manifest.created_at,
+    architecture: manifest.architecture,
+    precision: manifest.precision,
+    quantization: manifest.quantization,
+    bits_per_weight: manifest.bits_per_weight,
+    sha256: {
+      weights: sha256Of(weights),
+      serving_graph: sha256Of(graphs.serving.path),
+      standard_graph: sha256Of(graphs.standard.path),
+      tokenizer: sha256Of(text.tokenizer),
+      chat_template: sha256Of(text.chat_template),
+    },
+    source: manifest.source,
+    parity: manifest.parity,
+    drift_allowed: manifest.drift_allowed,
+    /** A converted checkpoint says nothing of how it was trained. */
+    training: null,
+  };
+}

@@ -1,0 +1,119 @@
+/**
+ * The running service: listens, drains, closes. Puts the parts together around a model host that it is given.
+ */
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { getRequestListener } from '@hono/node-server';
+import type { ServiceConfig } from '@slipway/shared/contracts/config.ts';
+import { AppError } from '@slipway/shared/contracts/errors.ts';
+import type { Logger } from '@slipway/shared/lib/log.ts';
+import { Occupancy } from '../generation/occupancy.ts';
+import type { ModelHost } from '../models/model-state.ts';
+import { createApp } from './app.ts';
+import { InFlight } from './in-flight.ts';
+import { Metrics } from './metrics.ts';
+import type { ServiceParts } from './service-parts.ts';
+
+export interface ServiceOptions {
+  readonly config: ServiceConfig;
+  /** Closed with the service. */
+  readonly host: ModelHost;
+  readonly log: Logger;
+}
+
+export interface Service {
+  readonly url: string;
+  /** Takes no new requests and waits for those in flight. False when some were cut off after `seconds`. */
+  drain(seconds: number): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+/** Connections that may wait to be accepted; the system's own limit applies as well. */
+const BACKLOG = 4096;
+/** Longer than the idle time of the usual load balancers (60 s), so that they never write into a closing connection. */
+const KEEP_ALIVE_MILLISECONDS = 75_000;
+/** For the last bytes of answers on their way out. */
+const FLUSH_MILLISECONDS = 2_000;
+
+/** Listens. AppError already_exists when the port is taken. */
+export async function startService({ config, host, log }: ServiceOptions): Promise<Service> {
+  const occupancy = new Occupancy(config.occupancySemaphore, config.queueLimit);
+  const parts: ServiceParts = {
+    config,
+    host,
+    log,
+    occupancy,
+    metrics: createMetrics(host, occupancy),
+    inFlight: new InFlight(),
+  };
+  const server = createServer(getRequestListener(createApp(parts).fetch));
+  server.keepAliveTimeout = KEEP_ALIVE_MILLISECONDS;
+  const url = await listen(server, config);
+  return {
+    url,
+    drain: (seconds) => drain(server, parts.inFlight, seconds),
+    async close() {
+      server.close();
+      server.closeAllConnections();
+      await host.close();
+    },
+  };
+}
+
+function createMetrics(host: ModelHost, occupancy: Occupancy): Metrics {
+  const model = () => {
+    const state = host.state();
+    return state.kind === 'ready' ? state.model : undefined;
+  };
+  return new Metrics(
+    () => model()?.name ?? 'none',
+    () => ({
+      running: occupancy.running,
+      waiting: occupancy.waiting,
+      cacheUsage: model()?.engine.stats().cacheUsage ?? 0,
+    }),
+  );
+}
+
+async function listen(server: Server, config: ServiceConfig): Promise<string> {
+  server.listen({ port: config.port, host: config.host, backlog: BACKLOG });
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    throw listenError(error, config);
+  }
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : config.port;
+  const host = ['0.0.0.0', '::'].includes(config.host) ? '127.0.0.1' : config.host;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+function listenError(error: unknown, { host, port }: ServiceConfig): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const choose = 'choose another with --port or the environment variable PORT';
+  if (code === 'EADDRINUSE')
+    return new AppError('already_exists', `port ${port} on ${host} is already in use; ${choose}`);
+  if (code === 'EACCES') return new AppError('invalid_field', `port ${port} may not be opened by this user; ${choose}`);
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+    return new AppError('invalid_field', `HOST ${host} is not an address of this machine; 0.0.0.0 is all of them`);
+  }
+  return error;
+}
+
+async function drain(server: Server, inFlight: InFlight, seconds: number): Promise<boolean> {
+  const cut = new AbortController();
+  const emptied = await Promise.race([
+    inFlight.drain().then(() => true),
+    sleep(seconds * 1000, false, { signal: cut.signal }),
+  ]);
+  cut.abort();
+  const closed = once(server, 'close');
+  server.close();
+  if (!emptied) return false;
+  // Connections whose last answer has just gone out look busy until the client has read it.
+  const sweep = setInterval(() => server.closeIdleConnections(), 20);
+  await Promise.race([closed, sleep(FLUSH_MILLISECONDS, undefined, { ref: false })]);
+  clearInterval(sweep);
+  return true;
+}

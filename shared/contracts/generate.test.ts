@@ -1,0 +1,69 @@
+import { describe, expect, it } from 'vitest';
+import { generateRequestParser } from './generate.ts';
+
+const parse = generateRequestParser({ maxNewTokens: 512, defaultMaxNewTokens: 64 });
+
+describe('generateRequestParser', () => {
+  it('fills in the defaults', () => {
+    expect(parse({ prompt: 'hi' })).toEqual({
+      prompt: 'hi',
+      max_new_tokens: 64,
+      temperature: 0.7,
+      top_k: 0,
+      top_p: 1,
+      min_p: 0,
+      repetition_penalty: 1,
+      seed: undefined,
+      stop: [],
+      stop_on_eos: true,
+      ignore_eos: false,
+      num_return_sequences: 1,
+      logprobs: undefined,
+      stream: false,
+      model: undefined,
+    });
+  });
+
+  it('takes null as not given, one stop string as a list, token ids as a prompt', () => {
+    expect(parse({ prompt: [1, 2], stop: '\n', seed: null })).toMatchObject({
+      prompt: [1, 2],
+      stop: ['\n'],
+      seed: undefined,
+    });
+  });
+
+  it.each([
+    ['max_new_tokens', [1, 512], [0, 513, 1.5, '64', true]],
+    ['temperature', [0, 2, 0.3], [-0.1, 2.1, 'hot']],
+    ['top_k', [0, 50], [-1, 0.5]],
+    ['top_p', [0.01, 1], [0, 1.01]],
+    ['min_p', [0, 1], [-0.1, 1.1]],
+    ['repetition_penalty', [0.1, 10], [0, 11]],
+    ['seed', [0, Number.MAX_SAFE_INTEGER], [-1, 2 ** 53, 0.1]],
+    ['stop', [[], 'a', Array(16).fill('x')], ['', [''], Array(17).fill('x'), 'x'.repeat(513), [1], 5]],
+    ['stop_on_eos', [true, false], ['yes', 1]],
+    ['ignore_eos', [true, false], ['yes', 0]],
+    ['num_return_sequences', [1, 10], [0, 11]],
+    ['logprobs', [0, 20], [-1, 21, true]],
+    ['stream', [true, false], ['true']],
+    ['model', ['m'], ['', 7]],
+    ['prompt', ['', [], [0]], [1, {}, ['a'], [-1], [0.5], [[1]]]],
+  ])('%s: takes what is in its range and says its range otherwise', (field, good, bad) => {
+    for (const value of good) expect(() => parse({ prompt: 'p', [field]: value })).not.toThrow();
+    for (const value of bad)
+      expect(() => parse({ prompt: 'p', [field]: value })).toThrow(new RegExp(`^${field} must be .*, but is `));
+  });
+
+  it('says all that is wrong, and which known field an unknown one resembles', () => {
+    expect(() => parse({ max_tokens: 5, temperature: 9 })).toThrow(
+      '"max_tokens" is not a known field; did you mean max_new_tokens?; prompt must be a string or an array of token ids (integers from 0), but is missing; temperature must be a number from 0 (greedy) to 2, but is 9',
+    );
+    expect(() => parse(JSON.parse('{"prompt": "p", "__proto__": null}'))).toThrow(/"__proto__" is not a known field/);
+  });
+
+  it('survives bodies that are no object, and nesting without end', () => {
+    for (const body of [null, 1, 'a', [1]]) expect(() => parse(body)).toThrow(/the body must be a JSON object/);
+    const nested = JSON.parse(`${'['.repeat(100_000)}${']'.repeat(100_000)}`);
+    expect(() => parse({ prompt: nested })).toThrow(/prompt must be .* an array of 1$/);
+  });
+});

@@ -1,0 +1,40 @@
+/**
+ * Reads a request's body as JSON without ever holding more than a limit. Knows nothing of what it should contain.
+ */
+import { AppError } from '../contracts/errors.ts';
+
+/** AppError body_too_large or invalid_json. Rejects with the connection's own error when the client leaves meanwhile. */
+export async function readJsonBody(request: Request, limitBytes: number): Promise<unknown> {
+  const declared = request.headers.get('content-length');
+  const bytes =
+    declared === null
+      ? await readAtMost(request, limitBytes)
+      : await readDeclared(request, Number(declared), limitBytes);
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (error) {
+    const reason = error instanceof SyntaxError ? error.message : 'it is not valid UTF-8';
+    throw new AppError('invalid_json', `the body must be JSON: ${bytes.length === 0 ? 'it is empty' : reason}`);
+  }
+}
+
+/** The HTTP parser holds a client to the length it declared, so that the quick way is safe. */
+async function readDeclared(request: Request, declared: number, limitBytes: number): Promise<Uint8Array> {
+  if (declared > limitBytes) throw tooLarge(limitBytes);
+  return new Uint8Array(await request.arrayBuffer());
+}
+
+async function readAtMost(request: Request, limitBytes: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of request.body ?? []) {
+    length += chunk.byteLength;
+    if (length > limitBytes) throw tooLarge(limitBytes);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function tooLarge(limitBytes: number): AppError {
+  return new AppError('body_too_large', `the body may have at most ${limitBytes} bytes`);
+}
