@@ -4,6 +4,8 @@
 
 export interface Tokenizer {
   readonly vocabularySize: number;
+  /** SentencePiece: text is encoded with a space in front, and `decode` takes one from the beginning. Absent: no. */
+  readonly stripsLeadingSpace?: boolean;
   /**
    * Text to ids. Special tokens written in the text (`<|im_end|>`) are plain text unless `parseSpecial`.
    * `addBos` puts BOS in front when the model wants one. Lone surrogates become U+FFFD. Never throws on any string.

@@ -1,0 +1,55 @@
+/**
+ * The one door of the readers: finds out what lies at a path and opens it. Knows the kinds of source, not their contents.
+ */
+import { stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { AppError } from '@slipway/shared/contracts/errors.ts';
+import type { Checkpoint } from '../checkpoint.ts';
+import { openGguf } from './gguf-checkpoint.ts';
+import { openHuggingFaceFolder } from './hugging-face-folder.ts';
+import { isLlama2c, openLlama2c } from './llama2c.ts';
+import { SourceFile } from './source-file.ts';
+
+const WHAT_IS_READ = 'a Hugging Face folder, a .gguf file or a llama2.c .bin checkpoint';
+
+/**
+ * Opens a source. Tensors are read when asked for; the caller closes it.
+ * AppError not_found, invalid_source (it is broken: says what and where) or unsupported_source (it is something else).
+ */
+export async function openCheckpoint(path: string): Promise<Checkpoint> {
+  const found = await stat(path).catch(() => undefined);
+  if (!found) throw new AppError('not_found', `there is nothing at ${path}`);
+  if (found.isDirectory()) return openHuggingFaceFolder(path);
+  return openByContent(path);
+}
+
+async function openByContent(path: string): Promise<Checkpoint> {
+  const file = await SourceFile.open(path);
+  let head: Buffer;
+  try {
+    head = await file.read(0, Math.min(file.size, 64));
+  } finally {
+    await file.close();
+  }
+  const name = basename(path);
+  if (head.toString('latin1', 0, 4) === 'GGUF' || /\.gguf$/i.test(name)) return openGguf(path);
+  if (/\.safetensors$/i.test(name)) {
+    throw new AppError(
+      'invalid_source',
+      `${name}: give the folder it lies in; config.json and the tokenizer are needed as well`,
+    );
+  }
+  if (isLlama2c(head, file.size)) return openLlama2c(path);
+  if (isPickle(head)) {
+    throw new AppError(
+      'unsupported_source',
+      `${name} is a PyTorch pickle, which can run code when it is read; save it as safetensors and give its folder`,
+    );
+  }
+  throw new AppError('invalid_source', `${name} is none of what can be read: ${WHAT_IS_READ}`);
+}
+
+/** torch.save: a zip file, or a bare pickle of protocol 2 and up. */
+function isPickle(head: Buffer): boolean {
+  return head.toString('latin1', 0, 4) === 'PK\x03\x04' || (head[0] === 0x80 && (head[1] ?? 255) <= 5);
+}

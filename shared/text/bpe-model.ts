@@ -1,0 +1,167 @@
+/**
+ * The `model` of a tokenizer.json of type BPE: vocabulary, merges, and one pre-tokenized word to ids. Both kinds in use: over the
+ * bytes of the word (byte-level) and over its characters with bytes for those not in the vocabulary (SentencePiece).
+ */
+import { AppError } from '../contracts/errors.ts';
+import { BYTE_LETTERS } from './byte-letters.ts';
+import { MAX_MERGES, PairMerger } from './pair-merger.ts';
+
+const MAX_VOCABULARY = 4_000_000;
+/** Words that are kept with their ids: text repeats itself. */
+const CACHED_WORDS = 16_384;
+const CACHED_LENGTH = 48;
+
+export interface BpeModelJson {
+  readonly vocab: unknown;
+  readonly merges: unknown;
+  readonly unk_token?: string | null | undefined;
+  readonly fuse_unk?: boolean | null | undefined;
+  readonly byte_fallback?: boolean | null | undefined;
+  readonly ignore_merges?: boolean | null | undefined;
+}
+
+export class BpeModel {
+  readonly ids = new Map<string, number>();
+  /** By id; undefined where the vocabulary has a gap. */
+  readonly pieces: (string | undefined)[] = [];
+  readonly #merger: PairMerger;
+  readonly #byteLevel: boolean;
+  readonly #ignoreMerges: boolean;
+  readonly #unknown: number;
+  readonly #fuseUnknown: boolean;
+  /** Id of each byte: its letter's (byte-level) or `<0x0A>`'s (byte fallback); -1 for none. */
+  readonly #byteIds: Int32Array;
+  /** No piece has a space after another letter, so no merge crosses from one word into the next. */
+  readonly #splitsAtSpaces: boolean;
+  readonly #cache = new Map<string, readonly number[]>();
+  #symbols = new Int32Array(1024);
+  readonly #bytes = new TextEncoder();
+
+  constructor(json: BpeModelJson, byteLevel: boolean) {
+    this.#byteLevel = byteLevel;
+    this.#ignoreMerges = json.ignore_merges === true;
+    this.#fuseUnknown = json.fuse_unk === true;
+    this.#loadVocabulary(json.vocab);
+    this.#unknown = typeof json.unk_token === 'string' ? (this.ids.get(json.unk_token) ?? -1) : -1;
+    const fallback = json.byte_fallback === true;
+    this.#byteIds = Int32Array.from(BYTE_LETTERS, (letter, byte) => {
+      const name = byteLevel ? letter : `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`;
+      return byteLevel || fallback ? (this.ids.get(name) ?? -1) : -1;
+    });
+    this.#merger = this.#loadMerges(json.merges);
+    this.#splitsAtSpaces = !byteLevel && !this.pieces.some((piece) => piece !== undefined && /[^▁]▁/.test(piece));
+  }
+
+  #loadVocabulary(vocab: unknown): void {
+    if (typeof vocab !== 'object' || vocab === null || Array.isArray(vocab)) throw invalid('model.vocab is no object');
+    for (const [piece, id] of Object.entries(vocab)) {
+      if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id > MAX_VOCABULARY) {
+        throw invalid(`model.vocab gives ${JSON.stringify(piece)} the id ${JSON.stringify(id)}`);
+      }
+      this.ids.set(piece, id);
+      this.pieces[id] = piece;
+    }
+  }
+
+  #loadMerges(merges: unknown): PairMerger {
+    if (!Array.isArray(merges) || merges.length > MAX_MERGES) throw invalid('model.merges is no array of pairs');
+    const merger = new PairMerger(merges.length);
+    for (let rank = 0; rank < merges.length; rank++) {
+      const [left, right] = splitMerge(merges[rank], rank);
+      const leftId = this.ids.get(left);
+      const rightId = this.ids.get(right);
+      const merged = this.ids.get(left + right);
+      if (leftId === undefined || rightId === undefined || merged === undefined) {
+        throw invalid(`model.merges[${rank}] (${left} ${right}) names a piece that is not in the vocabulary`);
+      }
+      merger.add(leftId, rightId, rank, merged);
+    }
+    return merger;
+  }
+
+  /** Appends the ids of one word. */
+  encodeWord(word: string, into: number[]): void {
+    if (!this.#splitsAtSpaces) this.#encodeCached(word, into);
+    else for (const [part] of word.matchAll(/▁+[^▁]*|[^▁]+/g)) this.#encodeCached(part, into);
+  }
+
+  #encodeCached(word: string, into: number[]): void {
+    const known = this.#cache.get(word);
+    if (known) {
+      for (const id of known) into.push(id);
+      return;
+    }
+    const start = into.length;
+    this.#encode(word, into);
+    if (word.length > CACHED_LENGTH) return;
+    if (this.#cache.size >= CACHED_WORDS) this.#cache.clear();
+    this.#cache.set(word, into.slice(start));
+  }
+
+  #encode(word: string, into: number[]): void {
+    const whole = this.#ignoreMerges ? this.ids.get(this.#byteLevel ? this.#letters(word) : word) : undefined;
+    if (whole !== undefined) {
+      into.push(whole);
+      return;
+    }
+    // A UTF-16 unit is at most three bytes.
+    if (this.#symbols.length < word.length * 3) this.#symbols = new Int32Array(word.length * 3);
+    const length = this.#byteLevel ? this.#fromBytes(word) : this.#fromCharacters(word);
+    const symbols = this.#symbols;
+    const merged = this.#merger.merge(symbols, length);
+    for (let i = 0; i < merged; i++) into.push(symbols[i] ?? 0);
+    if (this.#symbols.length > 1 << 16) this.#symbols = new Int32Array(1024);
+  }
+
+  #letters(word: string): string {
+    return Array.from(this.#bytes.encode(word), (byte) => BYTE_LETTERS[byte] ?? '').join('');
+  }
+
+  #fromBytes(word: string): number {
+    let length = 0;
+    for (const byte of this.#bytes.encode(word)) length = this.#put(this.#byteIds[byte] ?? -1, length);
+    return length;
+  }
+
+  #fromCharacters(word: string): number {
+    let length = 0;
+    for (const character of word) {
+      const id = this.ids.get(character);
+      if (id !== undefined) {
+        this.#symbols[length++] = id;
+        continue;
+      }
+      const bytes = this.#bytes.encode(character);
+      if (bytes.every((byte) => this.#byteIds[byte] !== -1)) {
+        for (const byte of bytes) length = this.#put(this.#byteIds[byte] ?? -1, length);
+      } else length = this.#put(-1, length);
+    }
+    return length;
+  }
+
+  /** What has no id is the unknown token, one for a run of them where the model says so, or nothing. */
+  #put(id: number, length: number): number {
+    const known = id === -1 ? this.#unknown : id;
+    if (known === -1) return length;
+    if (id === -1 && this.#fuseUnknown && length > 0 && this.#symbols[length - 1] === known) return length;
+    this.#symbols[length] = known;
+    return length + 1;
+  }
+}
+
+/** "left right" or ["left", "right"]. */
+function splitMerge(merge: unknown, rank: number): [string, string] {
+  if (typeof merge === 'string') {
+    const space = merge.indexOf(' ');
+    if (space > 0) return [merge.slice(0, space), merge.slice(space + 1)];
+  }
+  if (Array.isArray(merge)) {
+    const [left, right]: unknown[] = merge;
+    if (typeof left === 'string' && typeof right === 'string') return [left, right];
+  }
+  throw invalid(`model.merges[${rank}] is no pair`);
+}
+
+function invalid(fault: string): AppError {
+  return new AppError('invalid_source', `tokenizer.json: ${fault}`);
+}
