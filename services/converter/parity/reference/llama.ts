@@ -42,6 +42,9 @@ const configSchema = z.object({
 
 type Config = z.infer<typeof configSchema>;
 
+/** How a GGUF file carries Llama 3's rope scaling: a divisor for each frequency. */
+const GGUF_ROPE_FACTORS = 'rope_freqs.weight';
+
 /** Logits at every position: [tokens, vocab]. */
 export async function llamaLogits(checkpoint: Checkpoint, tokens: readonly number[]): Promise<Matrix> {
   const config = configSchema.parse(checkpoint.config);
@@ -49,7 +52,11 @@ export async function llamaLogits(checkpoint: Checkpoint, tokens: readonly numbe
   const { hidden_size: hidden, num_attention_heads: heads, intermediate_size: inner, rms_norm_eps: epsilon } = config;
   const kvHeads = config.num_key_value_heads ?? heads;
   const headDim = config.head_dim ?? hidden / heads;
-  const frequencies = rotaryFrequencies(config, headDim);
+  let frequencies = rotaryFrequencies(config, headDim);
+  if (weights.has(GGUF_ROPE_FACTORS)) {
+    const factors = await weights.read(GGUF_ROPE_FACTORS, [headDim / 2]);
+    frequencies = frequencies.map((frequency, i) => frequency / (factors[i] ?? 1));
+  }
 
   const project = async (x: Matrix, name: string, out: number, biased: boolean): Promise<Matrix> => {
     const weight = await weights.read(`${name}.weight`, [out, x.width]);

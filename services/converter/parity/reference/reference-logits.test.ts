@@ -1,61 +1,37 @@
-import { readdir, readFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import type { Checkpoint, SourceTensor } from '../../checkpoint.ts';
-import { GOLDEN_FOLDERS, largestError, readGolden } from '../../testing/golden.ts';
+import { z } from 'zod';
+import type { Checkpoint } from '../../checkpoint.ts';
+import { openCheckpoint } from '../../readers/open-checkpoint.ts';
+import { GOLDEN_FOLDERS, GOLDEN_GGUFS, largestError, readGolden } from '../../testing/golden.ts';
 import { referenceLogits } from './reference-logits.ts';
 
-async function openFolder(folder: string): Promise<Checkpoint> {
-  const tensors = new Map<string, SourceTensor>();
-  for (const file of await readdir(folder)) {
-    if (!file.endsWith('.safetensors')) continue;
-    const bytes = await readFile(join(folder, file));
-    const headerLength = Number(bytes.readBigUInt64LE(0));
-    const header = JSON.parse(bytes.subarray(8, 8 + headerLength).toString());
-    for (const [name, info] of Object.entries<{ dtype: string; shape: number[]; data_offsets: [number, number] }>(
-      header,
-    )) {
-      if (name === '__metadata__') continue;
-      const [from, to] = info.data_offsets;
-      const data = bytes.subarray(8 + headerLength + from, 8 + headerLength + to);
-      tensors.set(name, { name, shape: info.shape, dtype: info.dtype, read: async () => toFloat32(data, info.dtype) });
-    }
+const tokenizerSchema = z.object({ model: z.object({ vocab: z.record(z.string(), z.number()) }) });
+const REAL_MODELS = fileURLToPath(new URL('../../../../../shared/models', import.meta.url));
+
+async function withCheckpoint<T>(path: string, use: (checkpoint: Checkpoint) => Promise<T>): Promise<T> {
+  const checkpoint = await openCheckpoint(path);
+  try {
+    return await use(checkpoint);
+  } finally {
+    await checkpoint.close();
   }
-  return {
-    kind: 'hugging-face-folder',
-    label: basename(folder),
-    files: [],
-    config: JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')),
-    tensors,
-    text: {
-      tokenizerJson: {},
-      tokenizerConfig: {},
-      chatTemplate: null,
-      bosTokenId: null,
-      eosTokenIds: [],
-      addBos: false,
-    },
-    close: async () => {},
-  };
 }
 
-function toFloat32(data: Buffer, dtype: string): Float32Array {
-  const own = new Uint8Array(data).buffer;
-  if (dtype === 'F32') return new Float32Array(own);
-  if (dtype === 'F16') return Float32Array.from(new Float16Array(own));
-  return new Float32Array(Uint32Array.from(new Uint16Array(own), (bits) => bits << 16).buffer);
+function greedyTokens(logits: readonly Float32Array[]): number[] {
+  return logits.map((row) => row.reduce((best, value, token) => (value > (row[best] ?? Number.NaN) ? token : best), 0));
 }
 
 describe('referenceLogits', () => {
-  it.each([...GOLDEN_FOLDERS])('computes what PyTorch computed: %s', async (name) => {
+  it.each([...GOLDEN_FOLDERS, ...GOLDEN_GGUFS])('computes what PyTorch computed: %s', async (name) => {
     const golden = await readGolden(name);
-    const checkpoint = await openFolder(golden.source);
     const all = [...golden.tokenIds, ...golden.greedy];
-    const logits = await referenceLogits(checkpoint, all);
+    const logits = await withCheckpoint(golden.source, (checkpoint) => referenceLogits(checkpoint, all));
     expect(largestError(logits.slice(0, golden.tokenIds.length), golden.logits)).toBeLessThan(1e-4);
     // Fed its own continuation, every position must choose the next token of it.
-    const chosen = logits.slice(golden.tokenIds.length - 1, -1).map((row) => row.indexOf(Math.max(...row)));
-    expect(chosen).toEqual(golden.greedy);
+    expect(greedyTokens(logits.slice(golden.tokenIds.length - 1, -1))).toEqual(golden.greedy);
   });
 
   it.each([
@@ -66,23 +42,63 @@ describe('referenceLogits', () => {
     ['gpt2-bare-odd-heads', 'layer_norm_epsilon', 1e-5],
   ] as const)('is moved far beyond rounding by a wrong setting: %s %s', async (name, key, value) => {
     const golden = await readGolden(name);
-    const checkpoint = await openFolder(golden.source);
-    const wrong = { ...checkpoint, config: { ...checkpoint.config, [key]: value } };
-    expect(largestError(await referenceLogits(wrong, golden.tokenIds), golden.logits)).toBeGreaterThan(0.05);
+    const logits = await withCheckpoint(golden.source, (checkpoint) =>
+      referenceLogits({ ...checkpoint, config: { ...checkpoint.config, [key]: value } }, golden.tokenIds),
+    );
+    expect(largestError(logits, golden.logits)).toBeGreaterThan(0.05);
   });
 
   it('refuses what it cannot compute, by name', async () => {
     const { source } = await readGolden('llama-plain');
-    const checkpoint = await openFolder(source);
-    const missing = new Map(checkpoint.tensors);
-    missing.delete('model.layers.1.mlp.up_proj.weight');
-    await expect(referenceLogits({ ...checkpoint, tensors: missing }, [1])).rejects.toThrow(/layers\.1\.mlp\.up_proj/);
-    const wider = { ...checkpoint, config: { ...checkpoint.config, intermediate_size: 96 } };
-    await expect(referenceLogits(wider, [1])).rejects.toThrow(/\[64, 32\].*\[96, 32\]/);
-    const other = { ...checkpoint, config: { ...checkpoint.config, model_type: 'mamba' } };
-    await expect(referenceLogits(other, [1])).rejects.toThrow(/"mamba"/);
-    const yarn = { ...checkpoint, config: { ...checkpoint.config, rope_scaling: { rope_type: 'yarn', factor: 2 } } };
-    await expect(referenceLogits(yarn, [1])).rejects.toThrow(/"yarn"/);
-    await expect(referenceLogits(checkpoint, [288])).rejects.toThrow(RangeError);
+    await withCheckpoint(source, async (checkpoint) => {
+      const withConfig = (changes: object): Checkpoint => ({
+        ...checkpoint,
+        config: { ...checkpoint.config, ...changes },
+      });
+      const tensors = new Map(checkpoint.tensors);
+      tensors.delete('model.layers.1.mlp.up_proj.weight');
+      await expect(referenceLogits({ ...checkpoint, tensors }, [1])).rejects.toThrow(/layers\.1\.mlp\.up_proj/);
+      await expect(referenceLogits(withConfig({ intermediate_size: 96 }), [1])).rejects.toThrow(
+        /\[64, 32\].*\[96, 32\]/,
+      );
+      await expect(referenceLogits(withConfig({ model_type: 'mamba' }), [1])).rejects.toThrow(/"mamba"/);
+      const yarn = { rope_type: 'yarn', factor: 2 };
+      await expect(referenceLogits(withConfig({ rope_scaling: yarn }), [1])).rejects.toThrow(/"yarn"/);
+      await expect(referenceLogits(checkpoint, [288])).rejects.toThrow(RangeError);
+    });
+  });
+});
+
+/** The shared models are not part of the project: without them these say so by being skipped. */
+describe.skipIf(!existsSync(REAL_MODELS))('referenceLogits on real models (needs ../shared/models)', () => {
+  it('continues a chat as transformers does', async () => {
+    const folder = `${REAL_MODELS}/smollm2-135m-instruct`;
+    const truth = JSON.parse(await readFile(`${folder}/greedy-fp32.json`, 'utf8')).prompts[0];
+    const expected: number[] = truth.greedy_ids.slice(0, 8);
+    const all: number[] = [...truth.prompt_ids, ...expected];
+    const logits = await withCheckpoint(`${folder}/model-q4_1.gguf`, (checkpoint) => referenceLogits(checkpoint, all));
+    const chosen = logits.slice(truth.prompt_ids.length - 1, -1);
+    expect(greedyTokens(chosen)).toEqual(expected);
+    chosen.forEach((row, step) => {
+      const [second, best] = Float32Array.from(row).sort().slice(-2);
+      expect((best ?? 0) - (second ?? 0)).toBeCloseTo(truth.margins[step], 2);
+    });
+  });
+
+  it('tells the story that llama2.c tells', async () => {
+    const story = await readFile(`${REAL_MODELS}/stories260K/expected-greedy-200.txt`, 'utf8');
+    await withCheckpoint(`${REAL_MODELS}/stories260K/stories260K.bin`, async (checkpoint) => {
+      const tokens = [1];
+      for (let step = 0; step < 60; step++) {
+        tokens.push(greedyTokens((await referenceLogits(checkpoint, tokens)).slice(-1))[0] ?? 0);
+      }
+      const { model } = tokenizerSchema.parse(checkpoint.text.tokenizerJson);
+      const pieces = new Map(Object.entries(model.vocab).map(([piece, id]) => [id, piece]));
+      const text = tokens
+        .slice(1)
+        .map((id) => pieces.get(id))
+        .join('');
+      expect(story.startsWith(text.replaceAll('▁', ' ').replaceAll('<0x0A>', '\n').trimStart())).toBe(true);
+    });
   });
 });
