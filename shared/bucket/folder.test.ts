@@ -1,7 +1,7 @@
 /**
  * The folder bucket: the conformance suite, and what only a folder can suffer: killed publishers, changed files, full disks.
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { appendFile, chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -15,7 +15,9 @@ import { draftManifest, writeDraftFiles } from './testing/draft.ts';
 
 const scratch = await mkdtemp(join(tmpdir(), 'slipway-bucket-'));
 const mounts: string[] = [];
+const children = new Set<ChildProcess>();
 afterAll(async () => {
+  for (const child of children) child.kill('SIGKILL');
   for (const mount of mounts) spawnSync('umount', [mount]);
   await rm(scratch, { recursive: true, force: true });
 });
@@ -43,6 +45,7 @@ function startPublisher(...args: string[]) {
   const child = spawn(process.execPath, [join(import.meta.dirname, 'testing/publisher.ts'), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  children.add(child);
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => {
     output += chunk.toString();
@@ -123,6 +126,23 @@ describe('a publisher killed with SIGKILL', () => {
 });
 
 describe('publishers at the same time', () => {
+  it('as a cleaner that takes their blobs for those of a dead one get them back', async () => {
+    const folder = newFolder();
+    const publisher = startPublisher(folder, 'tiny', 'x', '1', '400');
+    const blobs = () => filesBelow(join(folder, 'blobs')).map((path) => ({ sha256: path.split('/').at(-1) }));
+    await until(() => blobs().length > 20);
+    const dead = join(folder, 'staging', '0123456789ab-1-1-aaaa');
+    await mkdir(join(dead, 'orphans'), { recursive: true });
+    await writeFile(join(dead, 'manifest.json'), JSON.stringify({ files: blobs() }));
+    const longAgo = new Date(0);
+    await utimes(dead, longAgo, longAgo);
+    const bucket = openFolderBucket(folder);
+    await (await bucket.stage('tiny')).discard();
+    expect(await bucket.versions('tiny'), 'the publisher was too quick for this test').toEqual([]);
+    expect(await publisher.exited).toBe(0);
+    await bucket.materialize(await bucket.resolve('tiny@v001'));
+  });
+
   it('in four processes take one version each, without a gap', async () => {
     const folder = newFolder();
     const publishers = ['a', 'b', 'c', 'd'].map((content) => startPublisher(folder, 'tiny', content, '5', '0'));
