@@ -56,14 +56,14 @@ export type ServiceFlags = { readonly [Name in keyof ServiceConfig]?: unknown };
 export interface ConfigSources {
   readonly flags?: ServiceFlags;
   readonly environment?: Readonly<Record<string, string | undefined>>;
-  /** Path of a config.yml that must exist. Default: CONFIG of the environment, else ./config.yml when there is one. */
-  readonly path?: string | undefined;
+  /** A config.yml that must exist; null: none is read. Default: CONFIG of the environment, else ./config.yml if there is one. */
+  readonly path?: string | null | undefined;
 }
 
 /** AppError invalid_field lists every problem at once. */
 export function loadServiceConfig(sources: ConfigSources = {}): ServiceConfig {
   const environment = sources.environment ?? {};
-  const file = readConfigFile(sources.path ?? (environment.CONFIG || undefined));
+  const file = sources.path === null ? undefined : readConfigFile(sources.path ?? (environment.CONFIG || undefined));
   const { settings, problems } = readSettings(SETTINGS, {
     flags: sources.flags ?? {},
     environment,

@@ -66,10 +66,15 @@ export class Generation {
     this.#seed = request.seed ?? drawSeed();
     this.#timeoutSeconds = limits.timeoutSeconds;
     this.#deadline = Date.now() + limits.timeoutSeconds * 1000;
+    const [first, ...others] = this.#prompt.tokens;
+    const options = {
+      stop: request.stop,
+      logprobs: request.logprobs !== undefined,
+      continuation: others.length > 0 || first !== model.bosTokenId,
+    };
     this.#outputs = Array.from(
       { length: request.num_return_sequences },
-      (_, index) =>
-        new SequenceOutput(index, model.tokenizer, { stop: request.stop, logprobs: request.logprobs !== undefined }),
+      (_, index) => new SequenceOutput(index, model.tokenizer, options),
     );
   }
 
@@ -100,11 +105,12 @@ export class Generation {
       if (!late) throw error;
       outcome = 'timeout';
       const timeout = this.#timeoutError();
+      // First the words, then the deed: cancelling would end the outputs with another reason.
+      this.#finishLate();
       abort.abort(timeout);
       throw timeout;
     } finally {
       this.#job.signal.removeEventListener('abort', leave);
-      if (outcome === 'timeout') this.#finishLate();
       this.#report(outcome);
     }
   }
@@ -172,7 +178,7 @@ export class Generation {
       // A stop string has ended it, or the deadline; what the engine had already computed is not wanted.
       if (output.finishReason !== null) return;
       this.#clock(index, now);
-      this.#job.onDelta?.(output.push(event.token, event.logprobs));
+      this.#tell(output.push(event.token, event.logprobs));
       if (output.finishReason !== null) this.#model.engine.cancel(`${this.#job.id}-${index}`);
     } else if (output.finishReason === null) {
       if (event.reason === 'failed') {
@@ -182,8 +188,12 @@ export class Generation {
         );
       }
       if (event.reason === 'timeout') throw this.#timeoutError();
-      this.#job.onDelta?.(output.finish(event.reason));
+      this.#tell(output.finish(event.reason));
     }
+  }
+
+  #tell(added: GenerateOutput): void {
+    this.#job.onDelta?.(added);
   }
 
   #clock(index: number, now: number): void {
@@ -220,7 +230,7 @@ export class Generation {
   /** Those who read the stream get what was held back. */
   #finishLate(): void {
     for (const output of this.#outputs) {
-      if (output.finishReason === null) this.#job.onDelta?.(output.finish('timeout'));
+      if (output.finishReason === null) this.#tell(output.finish('timeout'));
     }
   }
 

@@ -7,6 +7,13 @@ import type { Tokenizer } from '@slipway/shared/text/contract.ts';
 import { StreamDecoder } from '@slipway/shared/text/stream-decoder.ts';
 import type { TokenLogprobs } from '../engine/contract.ts';
 
+export interface SequenceOutputOptions {
+  readonly stop: readonly string[];
+  readonly logprobs: boolean;
+  /** There is text before it, so that a leading space belongs to the answer. */
+  readonly continuation: boolean;
+}
+
 export class SequenceOutput {
   readonly index: number;
   readonly #tokenizer: Tokenizer;
@@ -16,10 +23,10 @@ export class SequenceOutput {
   #text = '';
   #finishReason: GenerateFinishReason | null = null;
 
-  constructor(index: number, tokenizer: Tokenizer, options: { stop: readonly string[]; logprobs: boolean }) {
+  constructor(index: number, tokenizer: Tokenizer, options: SequenceOutputOptions) {
     this.index = index;
     this.#tokenizer = tokenizer;
-    this.#decoder = new StreamDecoder(tokenizer, options.stop);
+    this.#decoder = new StreamDecoder(tokenizer, options.stop, { continuation: options.continuation });
     this.#logprobs = options.logprobs ? [] : undefined;
   }
 

@@ -1,0 +1,53 @@
+/**
+ * `slipway serve`: a version from the bucket over HTTP. Turns options into settings; the service does the rest.
+ */
+
+import { serveUntilSignal } from '@slipway/inference/main';
+import { loadServiceConfig } from '@slipway/shared/contracts/config.ts';
+import type { Command } from 'commander';
+
+interface ServeOptions {
+  readonly config?: string;
+  readonly model?: string;
+  readonly bucket?: string;
+  readonly port?: string;
+  readonly host?: string;
+  readonly slots?: string;
+  readonly threads?: string;
+  readonly contextLength?: string;
+  readonly semaphore?: string;
+  readonly logLevel?: string;
+}
+
+export function register(program: Command): void {
+  program
+    .command('serve')
+    .description('serve a version from the bucket over HTTP')
+    .argument('[model]', 'NAME, NAME@latest or NAME@v001; default: the first in the bucket')
+    .option('--model <name>', 'the same as the argument')
+    .option('--bucket <url>', 'where the versions are (BUCKET_URL; default: ./bucket, else the bundled model)')
+    .option('--port <number>', 'port to listen on (PORT; default: 8080)')
+    .option('--host <address>', 'address to listen on (HOST; default: 0.0.0.0)')
+    .option(
+      '--semaphore <number>',
+      'requests that run at once, 1 = strictly one at a time (OCCUPANCY_SEMAPHORE; default: 16)',
+    )
+    .option('--slots <number>', 'sequences decoded at once (SLOTS; default: as many as requests run at once)')
+    .option('--threads <number>', 'threads of the engine (THREADS; default: what the processor limit allows)')
+    .option('--context-length <number>', 'positions per slot (CONTEXT_LENGTH; default: longest prompt and answer)')
+    .option('--config <file>', 'settings in YAML (CONFIG; default: ./config.yml when there is one)')
+    .option('--log-level <level>', 'trace, debug, info, warn, error or silent (LOG_LEVEL; default: info)')
+    .addHelpText(
+      'after',
+      '\nFlags win over the environment, the environment over the file. .env.example lists every variable.',
+    )
+    .action(async (model: string | undefined, options: ServeOptions) => {
+      const { config: path, bucket, semaphore, ...flags } = options;
+      const config = loadServiceConfig({
+        flags: { ...flags, model: options.model ?? model, bucketUrl: bucket, occupancySemaphore: semaphore },
+        environment: process.env,
+        path,
+      });
+      await serveUntilSignal(config);
+    });
+}

@@ -1,0 +1,35 @@
+/**
+ * `slipway up`: the bundled model on this machine, with nothing to set up. For everything else there is `slipway serve`.
+ */
+
+import { BUNDLED_BUCKET, serveUntilSignal } from '@slipway/inference/main';
+import { loadServiceConfig } from '@slipway/shared/contracts/config.ts';
+import type { Command } from 'commander';
+
+interface UpOptions {
+  readonly port?: string;
+  readonly host?: string;
+}
+
+export function register(program: Command): void {
+  program
+    .command('up')
+    .description('serve the bundled model: the shortest way to an answer')
+    .option('--port <number>', 'port to listen on (PORT; default: 8080)')
+    .option('--host <address>', 'address to listen on (HOST; default: 127.0.0.1, this machine only)')
+    .action(async ({ port, host }: UpOptions) => {
+      const config = loadServiceConfig({
+        flags: { port, host: host ?? (process.env.HOST || '127.0.0.1'), bucketUrl: BUNDLED_BUCKET },
+        environment: { ...process.env, MODEL: undefined },
+        path: null,
+      });
+      await serveUntilSignal(config, (url, model) => {
+        console.log(`
+${model.name} answers on ${url} (Ctrl-C ends it). Try:
+
+  curl -N ${url}/generate -H 'content-type: application/json' \\
+    -d '{"prompt": "Once upon a time", "max_new_tokens": 100, "temperature": 0}'
+`);
+      });
+    });
+}
