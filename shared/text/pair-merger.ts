@@ -28,7 +28,10 @@ export class PairMerger {
       if (this.#slots[at] === left && this.#slots[at + 1] === right) return;
       at = this.#next(at);
     }
-    this.#slots.set([left, right, rank, merged], at);
+    this.#slots[at] = left;
+    this.#slots[at + 1] = right;
+    this.#slots[at + 2] = rank;
+    this.#slots[at + 3] = merged;
   }
 
   #home(left: number, right: number): number {

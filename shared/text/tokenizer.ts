@@ -50,7 +50,7 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown):
     model.pieces[token.id] = token.content;
   }
   const idOf = (content: string) =>
-    [...added.values()].find((token) => token.content === content)?.id ?? model.ids.get(content);
+    [...added.values()].find((token) => token.content === content)?.id ?? model.idOf(content);
   const special = specialTokens(json.post_processor, tokenizerConfig);
   const bos = special.addBos && special.bos !== null ? idOf(special.bos) : undefined;
 
