@@ -63,8 +63,11 @@ export function gpt2(checkpoint: Checkpoint): DecoderSpec {
     norm: { kind: 'layer', epsilon: config.layer_norm_epsilon },
     activation: 'gelu-tanh',
     rope: null,
+    attentionScale: 1 / Math.sqrt(hidden / heads),
     positions: reader.matrix('wpe.weight', contextLength, hidden),
     embedding: reader.matrix('wte.weight', vocab, hidden),
+    embeddingOutput: null,
+    headInput: null,
     head: config.tie_word_embeddings ? null : new CheckpointReader(checkpoint).linear('lm_head', vocab, hidden, false),
     finalNorm: norm('ln_f'),
     layers: Array.from({ length: config.n_layer }, (_, index) => {
@@ -76,6 +79,7 @@ export function gpt2(checkpoint: Checkpoint): DecoderSpec {
         mlpNorm: norm(`${layer}.ln_2`),
         up: conv1d(reader, `${layer}.mlp.c_fc`, intermediate, hidden),
         down: conv1d(reader, `${layer}.mlp.c_proj`, hidden, intermediate),
+        downHadamard: null,
       };
     }),
   };

@@ -1,0 +1,109 @@
+/**
+ * How an architecture takes tensors from a checkpoint: by name, with the shape it expects, or an error that says what is missing.
+ * Knows no model.
+ */
+import { AppError } from '@slipway/shared/contracts/errors.ts';
+import type { Checkpoint, SourceTensor } from '../checkpoint.ts';
+import type { Blocks, Linear, Matrix } from './decoder-spec.ts';
+
+export class CheckpointReader {
+  readonly #checkpoint: Checkpoint;
+  readonly #prefix: string;
+
+  /** `prefix` is put before every name. */
+  constructor(checkpoint: Checkpoint, prefix = '') {
+    this.#checkpoint = checkpoint;
+    this.#prefix = prefix;
+  }
+
+  has(name: string): boolean {
+    return this.#checkpoint.tensors.has(this.#prefix + name);
+  }
+
+  tensor(name: string, shape: readonly number[]): SourceTensor {
+    const full = this.#prefix + name;
+    const tensor = this.#checkpoint.tensors.get(full);
+    if (!tensor) {
+      throw new AppError(
+        'invalid_source',
+        `${this.#checkpoint.label}: the tensor ${full} [${shape}] is missing; the configuration asks for it`,
+      );
+    }
+    if (tensor.shape.length !== shape.length || tensor.shape.some((size, axis) => size !== shape[axis])) {
+      throw new AppError(
+        'invalid_source',
+        `${this.#checkpoint.label}: the tensor ${full} has shape [${tensor.shape}], the configuration asks for [${shape}]`,
+      );
+    }
+    return tensor;
+  }
+
+  matrix(name: string, rows: number, columns: number): Matrix {
+    return asMatrix(this.tensor(name, [rows, columns]), rows, columns);
+  }
+
+  vector(name: string, size: number): () => Promise<Float32Array> {
+    const tensor = this.tensor(name, [size]);
+    return () => tensor.read();
+  }
+
+  /** `NAME.weight` [rows, columns] and, when `biased`, `NAME.bias` [rows]. */
+  linear(name: string, rows: number, columns: number, biased: boolean): Linear {
+    return {
+      weight: this.matrix(`${name}.weight`, rows, columns),
+      bias: biased ? this.vector(`${name}.bias`, rows) : null,
+    };
+  }
+}
+
+function asMatrix(tensor: SourceTensor, rows: number, columns: number): Matrix {
+  const matrix = { rows, columns, read: () => tensor.read() };
+  const { readBlocks } = tensor;
+  return readBlocks ? { ...matrix, readBlocks: () => readBlocks.call(tensor) } : matrix;
+}
+
+/** One linear layer whose rows are those of `parts`, one after the other. A missing bias counts as zeros when another part has one. */
+export function stackRows(parts: readonly Linear[]): Linear {
+  const weights = parts.map(({ weight }) => weight);
+  const columns = weights[0]?.columns ?? 0;
+  const matrix: Matrix = {
+    rows: weights.reduce((sum, { rows }) => sum + rows, 0),
+    columns,
+    read: async () => joined(await Promise.all(weights.map((weight) => weight.read())), Float32Array),
+  };
+  const readers = weights.flatMap((weight) => (weight.readBlocks ? [weight.readBlocks.bind(weight)] : []));
+  const readBlocks = async (): Promise<Blocks> => {
+    const blocks = await Promise.all(readers.map((read) => read()));
+    return {
+      q: joined(
+        blocks.map(({ q }) => q),
+        Uint8Array,
+      ),
+      scales: joined(
+        blocks.map(({ scales }) => scales),
+        Float32Array,
+      ),
+      minimums: joined(
+        blocks.map(({ minimums }) => minimums),
+        Float32Array,
+      ),
+    };
+  };
+  const biased = parts.some(({ bias }) => bias !== null);
+  const bias = async () =>
+    joined(
+      await Promise.all(parts.map(({ weight, bias: read }) => read?.() ?? new Float32Array(weight.rows))),
+      Float32Array,
+    );
+  return { weight: readers.length === parts.length ? { ...matrix, readBlocks } : matrix, bias: biased ? bias : null };
+}
+
+function joined<T extends Float32Array | Uint8Array>(parts: readonly T[], make: new (length: number) => T): T {
+  const whole = new make(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    whole.set(part, offset);
+    offset += part.length;
+  }
+  return whole;
+}

@@ -1,0 +1,93 @@
+/**
+ * From a checkpoint to a version's files in a folder: weights, both graphs, tokenizer, template and configuration.
+ * Knows what lies where in a version; knows no bucket and does not judge the result.
+ */
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { GraphSpec, Precision } from '@slipway/shared/contracts/manifest.ts';
+import { type DecoderSpec, parameterCount } from './architectures/decoder-spec.ts';
+import { padHeads } from './architectures/pad-heads.ts';
+import type { TextFiles } from './checkpoint.ts';
+import { servingGraph, standardGraph } from './graph/decoder-graph.ts';
+import { storeDecoder } from './graph/store-decoder.ts';
+import { FILE_SUFFIX, schemeFor } from './precision.ts';
+import { WeightsFile } from './writers/weights-file.ts';
+
+export interface BuiltVersion {
+  readonly graphs: { readonly serving: GraphSpec; readonly standard: GraphSpec };
+  readonly weights: string;
+  /** Path -> sha256 of the files hashed while they were written. */
+  readonly hashes: ReadonlyMap<string, string>;
+  /** Of the stored weights alone, without tables that are computed (rotary angles). */
+  readonly bitsPerWeight: number;
+  readonly description: string;
+}
+
+/** `onProgress` gets 0..1. The folder must exist and be empty. */
+export async function buildVersion(
+  source: DecoderSpec,
+  precision: Precision,
+  folder: string,
+  onProgress: (part: number) => void = () => {},
+): Promise<BuiltVersion> {
+  const scheme = schemeFor(precision);
+  const suffix = FILE_SUFFIX[precision];
+  const weightsName = `model${suffix}.onnx_data`;
+  const weightsPath = `onnx/${weightsName}`;
+  await mkdir(path.join(folder, 'onnx'));
+  const file = await WeightsFile.create(path.join(folder, weightsPath));
+  let hash = '';
+  const spec = padHeads(source);
+  const stored = await storeDecoder(spec, scheme, file, (done) => onProgress(done / spec.layers.length)).finally(
+    async () => {
+      hash = await file.close();
+    },
+  );
+  const graphs = { serving: 'onnx/serving.onnx', standard: `onnx/model${suffix}.onnx` };
+  await writeFile(
+    path.join(folder, graphs.serving),
+    servingGraph(stored).encode(`${source.family} serving`, weightsName),
+  );
+  await writeFile(
+    path.join(folder, graphs.standard),
+    standardGraph(stored).encode(`${source.family} standard`, weightsName),
+  );
+  const graph = (layout: GraphSpec['layout'], file: string): GraphSpec => ({
+    layout,
+    path: file,
+    layers: spec.layers.length,
+    kv_heads: spec.kvHeads,
+    head_dim: spec.headDim,
+    vocab_size: spec.vocabSize,
+    context_length: spec.contextLength,
+    cache_dtype: 'float32',
+  });
+  return {
+    graphs: { serving: graph('shared-cache', graphs.serving), standard: graph('standard', graphs.standard) },
+    weights: weightsPath,
+    hashes: new Map([[weightsPath, hash]]),
+    bitsPerWeight: ((file.bytes - stored.computedBytes) * 8) / parameterCount(source),
+    description: scheme.description,
+  };
+}
+
+/** The text side, as a Hugging Face folder holds it, and a config.json that transformers.js finds the graph by. */
+export async function writeTextFiles(
+  folder: string,
+  text: TextFiles,
+  config: Readonly<Record<string, unknown>>,
+  precision: Precision,
+): Promise<void> {
+  const dtype = { fp32: 'fp32', fp16: 'fp16', int8: 'int8', int4: 'q4' }[precision];
+  const standard = `model${FILE_SUFFIX[precision]}.onnx`;
+  const json = async (name: string, value: unknown) =>
+    writeFile(path.join(folder, name), `${JSON.stringify(value, null, 1)}\n`);
+  await json('config.json', {
+    ...config,
+    'transformers.js_config': { dtype, use_external_data_format: { [standard]: 1 } },
+  });
+  await json('generation_config.json', { bos_token_id: text.bosTokenId, eos_token_id: text.eosTokenIds });
+  await json('tokenizer_config.json', text.tokenizerConfig);
+  await writeFile(path.join(folder, 'tokenizer.json'), JSON.stringify(text.tokenizerJson));
+  if (text.chatTemplate !== null) await writeFile(path.join(folder, 'chat_template.jinja'), text.chatTemplate);
+}

@@ -1,0 +1,219 @@
+/**
+ * The two graphs of a decoder over the same stored weights: `serving` (our engine's shared cache, logits of chosen rows) and `standard`
+ * (past_key_values in, present out: what onnxruntime users and transformers.js expect). Rows of all sequences are computed as one matrix;
+ * only attention sees sequences. Knows no precision and no family.
+ */
+import type { DecoderSpec } from '../architectures/decoder-spec.ts';
+import { GraphBuilder, MS } from './graph-builder.ts';
+import { DATA_TYPES } from './onnx-model.ts';
+import type { StoredDecoder, StoredLayer, StoredNorm } from './store-decoder.ts';
+
+/** What differs between the two: how attention is told of lengths, and whose logits are wanted. */
+interface Frame {
+  readonly graph: GraphBuilder;
+  readonly spec: DecoderSpec;
+  /** int64 [batch, sequence] and its shape. */
+  readonly ids: string;
+  readonly shape: string;
+  /** int32 [batch]: filled length minus one, this step included. int32 [1]: the longest of them, plus one. */
+  readonly lastIndex: string;
+  readonly total: string;
+  /** Adds the nodes for int64 [rows] positions. */
+  readonly positions: () => string;
+  /** int64 indices of the rows that go on to the head, or null for all. */
+  readonly logitRows: string | null;
+}
+
+/** Inputs and outputs: reference of names in docs/architecture.md. */
+export function servingGraph(stored: StoredDecoder): GraphBuilder {
+  const graph = new GraphBuilder();
+  const ids = graph.input('input_ids', 'int64', ['batch', 'sequence']);
+  const lastIndex = graph.input('seqlens_k', 'int32', ['batch']);
+  const total = graph.input('total_sequence_length', 'int32', [1]);
+  const logitRows = graph.input('logit_rows', 'int64', ['logit_rows']);
+  cachePorts(graph, stored.spec, 'capacity', 'capacity');
+  const shape = graph.node('Shape', [ids], 'shape');
+  const positions = () => {
+    // A chunk's first position is what is filled after it, less its length.
+    const length = graph.node('Gather', [shape, graph.int64(1)], 'length');
+    const last = graph.node('Cast', [lastIndex], 'last_position', { to: DATA_TYPES.int64 });
+    const before = graph.node(
+      'Sub',
+      [last, graph.node('Sub', [length, graph.int64(1)], 'length_less_one')],
+      'first_position',
+    );
+    const range = graph.node('Range', [graph.int64(0), length, graph.int64(1)], 'offsets');
+    const all = graph.node(
+      'Add',
+      [graph.node('Unsqueeze', [before, graph.int64([1])], 'first_column'), range],
+      'positions',
+    );
+    return graph.node('Reshape', [all, graph.int64([-1])], 'row_positions');
+  };
+  const logits = decoder(stored, { graph, spec: stored.spec, ids, shape, lastIndex, total, positions, logitRows });
+  graph.node('Identity', [logits], 'logits');
+  graph.output('logits', 'float32', ['logit_rows', stored.spec.vocabSize]);
+  return graph;
+}
+
+/** The names that optimum and transformers.js use; padding on the right. */
+export function standardGraph(stored: StoredDecoder): GraphBuilder {
+  const graph = new GraphBuilder();
+  const { vocabSize, positions } = stored.spec;
+  const ids = graph.input('input_ids', 'int64', ['batch_size', 'sequence_length']);
+  const mask = graph.input('attention_mask', 'int64', ['batch_size', 'total_sequence_length']);
+  if (positions) graph.input('position_ids', 'int64', ['batch_size', 'sequence_length']);
+  cachePorts(graph, stored.spec, 'past_sequence_length', 'total_sequence_length');
+  const shape = graph.node('Shape', [ids], 'shape');
+  const filled = graph.node('ReduceSum', [mask, graph.int64([1])], 'filled', { keepdims: 0 });
+  const lastIndex = graph.node('Cast', [graph.node('Sub', [filled, graph.int64(1)], 'last')], 'seqlens_k', {
+    to: DATA_TYPES.int32,
+  });
+  const total = graph.node('Gather', [graph.node('Shape', [mask], 'mask_shape'), graph.int64([1])], 'total');
+  const logits = decoder(stored, {
+    graph,
+    spec: stored.spec,
+    ids,
+    shape,
+    lastIndex,
+    total: graph.node('Cast', [total], 'total_int32', { to: DATA_TYPES.int32 }),
+    positions: () => graph.node('Reshape', ['position_ids', graph.int64([-1])], 'row_positions'),
+    logitRows: null,
+  });
+  graph.node(
+    'Reshape',
+    [logits, graph.node('Concat', [shape, graph.int64([vocabSize])], 'logits_shape', { axis: 0 })],
+    'logits',
+  );
+  graph.output('logits', 'float32', ['batch_size', 'sequence_length', vocabSize]);
+  return graph;
+}
+
+function cachePorts(graph: GraphBuilder, spec: DecoderSpec, past: string, present: string): void {
+  const batch = past === 'capacity' ? 'batch' : 'batch_size';
+  for (const index of spec.layers.keys()) {
+    for (const part of ['key', 'value']) {
+      graph.input(`past_key_values.${index}.${part}`, 'float32', [batch, spec.kvHeads, past, spec.headDim]);
+      graph.output(`present.${index}.${part}`, 'float32', [batch, spec.kvHeads, present, spec.headDim]);
+    }
+  }
+}
+
+/** Gives the logits [rows, vocabulary]. */
+function decoder(stored: StoredDecoder, frame: Frame): string {
+  const { graph, spec, logitRows } = frame;
+  const ids = graph.node('Reshape', [frame.ids, graph.int64([-1])], 'row_ids');
+  let state = stored.lookup(graph, ids, 'embedded');
+  if (stored.positions)
+    state = graph.node('Add', [state, stored.positions(graph, frame.positions(), 'position')], 'positioned');
+  if (stored.embeddingOutput) state = stored.embeddingOutput(graph, state, 'embedding_output');
+  const qkvShape = graph.node(
+    'Concat',
+    [frame.shape, graph.int64([(spec.heads + 2 * spec.kvHeads) * spec.headDim])],
+    'qkv_shape',
+    { axis: 0 },
+  );
+
+  let normalized = firstNorm(frame, stored.layers[0]?.attentionNorm ?? stored.finalNorm, state);
+  for (const [index, layer] of stored.layers.entries()) {
+    const name = `layers.${index}`;
+    let attended = attention(frame, stored, layer, normalized, qkvShape, index);
+    if (index === stored.layers.length - 1 && logitRows !== null) {
+      // Behind the last attention only the rows whose logits are wanted are still needed.
+      attended = graph.node('Gather', [attended, logitRows], `${name}.attended_rows`);
+      state = graph.node('Gather', [state, logitRows], `${name}.state_rows`);
+    }
+    [normalized, state] = addAndNorm(
+      frame,
+      state,
+      layer.output(graph, attended, `${name}.output`),
+      layer.mlpNorm,
+      `${name}.mlp_norm`,
+    );
+    const next = stored.layers[index + 1]?.attentionNorm ?? stored.finalNorm;
+    [normalized, state] = addAndNorm(frame, state, mlp(frame, layer, normalized, name), next, `${name}.next_norm`);
+  }
+  const headInput = stored.headInput ? stored.headInput(graph, normalized, 'head_input') : normalized;
+  return stored.head(graph, headInput, 'head');
+}
+
+function attention(
+  frame: Frame,
+  stored: StoredDecoder,
+  layer: StoredLayer,
+  input: string,
+  qkvShape: string,
+  index: number,
+): string {
+  const { graph, spec } = frame;
+  const name = `layers.${index}`;
+  const qkv = graph.node('Reshape', [layer.qkv(graph, input, `${name}.qkv`), qkvShape], `${name}.qkv_sequences`);
+  const { rope } = stored;
+  const attributes = {
+    num_heads: spec.heads,
+    kv_num_heads: spec.kvHeads,
+    do_rotary: rope ? 1 : 0,
+    rotary_interleaved: 0,
+    scale: { float: spec.attentionScale },
+  };
+  const past = ['key', 'value'].map((part) => `past_key_values.${index}.${part}`);
+  const tables = rope ? [graph.weight(rope.cos), graph.weight(rope.sin)] : [];
+  const inputs = [qkv, '', '', ...past, frame.lastIndex, frame.total, ...tables];
+  const outputs = [`${name}.attended`, `present.${index}.key`, `present.${index}.value`];
+  const [attended = ''] = graph.nodes('GroupQueryAttention', inputs, outputs, attributes, MS);
+  return graph.node('Reshape', [attended, graph.int64([-1, spec.heads * spec.headDim])], `${name}.attended_all`);
+}
+
+function mlp({ graph, spec }: Frame, layer: StoredLayer, input: string, name: string): string {
+  const up = layer.up(graph, input, `${name}.up`);
+  let hidden: string;
+  if (spec.activation === 'silu-gated') {
+    const [gate = '', value = ''] = graph.nodes('Split', [up], [`${name}.gate`, `${name}.value`], {
+      axis: -1,
+      num_outputs: 2,
+    });
+    // QuickGelu with alpha 1 is x * sigmoid(x).
+    const active = graph.node('QuickGelu', [gate], `${name}.silu`, { alpha: { float: 1 } }, MS);
+    hidden = graph.node('Mul', [active, value], `${name}.gated`);
+  } else {
+    hidden = graph.node('FastGelu', [up], `${name}.gelu`, {}, MS);
+  }
+  if (layer.downHadamard) {
+    const [block = 1] = layer.downHadamard.shape;
+    const blocks = graph.node('Reshape', [hidden, graph.int64([-1, block])], `${name}.blocks`);
+    const turned = graph.node('MatMul', [blocks, graph.weight(layer.downHadamard)], `${name}.turned`);
+    hidden = graph.node('Reshape', [turned, graph.int64([-1, spec.intermediateSize])], `${name}.hidden`);
+  }
+  return layer.down(graph, hidden, `${name}.down`);
+}
+
+function firstNorm({ graph, spec }: Frame, norm: StoredNorm, input: string): string {
+  const attributes = { axis: -1, epsilon: { float: spec.norm.epsilon } };
+  const inputs = [input, graph.weight(norm.gain), ...(norm.bias ? [graph.weight(norm.bias)] : [])];
+  return graph.node(
+    spec.norm.kind === 'rms' ? 'SimplifiedLayerNormalization' : 'LayerNormalization',
+    inputs,
+    'first_norm',
+    attributes,
+  );
+}
+
+/** Adds to the residual stream and normalizes the sum: [normalized, sum]. */
+function addAndNorm(
+  { graph, spec }: Frame,
+  state: string,
+  added: string,
+  norm: StoredNorm,
+  name: string,
+): [string, string] {
+  const op = spec.norm.kind === 'rms' ? 'SkipSimplifiedLayerNormalization' : 'SkipLayerNormalization';
+  const inputs = [state, added, graph.weight(norm.gain), ...(norm.bias ? [graph.weight(norm.bias)] : [])];
+  const [normalized = '', , , sum = ''] = graph.nodes(
+    op,
+    inputs,
+    [name, '', '', `${name}.sum`],
+    { epsilon: { float: spec.norm.epsilon } },
+    MS,
+  );
+  return [normalized, sum];
+}

@@ -1,0 +1,100 @@
+/**
+ * An orthogonal rotation of a hidden size: random signs, Hadamard blocks, and a reflection between the blocks.
+ * It spreads a few large channels over all of them, so that 8 bits suffice. Knows vectors; knows no model.
+ * Source: QuaRot, https://arxiv.org/abs/2404.00456 (rotations folded into the weights); Hadamard by the fast Walsh-Hadamard transform.
+ */
+
+/** The largest power of two that divides `size`. */
+export function hadamardBlock(size: number): number {
+  return size & -size;
+}
+
+/** xorshift32: a fixed stream of numbers in 0..1, so that the same model always converts to the same bytes. */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) / 2 ** 32;
+  };
+}
+
+/** In place, along the middle axis of [outer, blocks * block, inner]; orthonormal, its own inverse. */
+export function hadamard(data: Float32Array, outer: number, size: number, inner: number, block: number): void {
+  const norm = 1 / Math.sqrt(block);
+  for (let o = 0; o < outer; o++) {
+    for (let start = 0; start < size; start += block) {
+      const base = (o * size + start) * inner;
+      for (let half = 1; half < block; half *= 2) {
+        const stride = half * inner;
+        for (let group = 0; group < block * inner; group += 2 * stride) {
+          for (let i = base + group; i < base + group + stride; i++) {
+            const a = data[i] as number;
+            const b = data[i + stride] as number;
+            data[i] = a + b;
+            data[i + stride] = a - b;
+          }
+        }
+      }
+      for (let i = base; i < base + block * inner; i++) (data[i] as number) *= norm;
+    }
+  }
+}
+
+export class Rotation {
+  readonly size: number;
+  readonly #signs: Float32Array;
+  readonly #block: number;
+
+  constructor(size: number, seed = 1) {
+    const random = seeded(seed * 2654435761);
+    this.size = size;
+    this.#block = hadamardBlock(size);
+    this.#signs = Float32Array.from({ length: size }, () => (random() < 0.5 ? -1 : 1));
+  }
+
+  /** X <- X R for X [rows, size]: turns a layer's input side. */
+  applyToRows(data: Float32Array): void {
+    this.#apply(data, data.length / this.size, 1);
+  }
+
+  /** X <- Rᵀ X for X [size, columns]: turns a layer's output side, or a bias with `columns` 1. */
+  applyToColumns(data: Float32Array): void {
+    this.#apply(data, 1, data.length / this.size);
+  }
+
+  #apply(data: Float32Array, outer: number, inner: number): void {
+    const { size } = this;
+    for (let o = 0; o < outer; o++) {
+      for (let row = 0; row < size; row++) {
+        if ((this.#signs[row] as number) > 0) continue;
+        const start = (o * size + row) * inner;
+        for (let i = start; i < start + inner; i++) data[i] = -(data[i] as number);
+      }
+    }
+    hadamard(data, outer, size, inner, this.#block);
+    this.#mixBlocks(data, outer, inner);
+  }
+
+  /** Across blocks, position by position within them: a Householder reflection along (1, 1, ..., 1). */
+  #mixBlocks(data: Float32Array, outer: number, inner: number): void {
+    const blocks = this.size / this.#block;
+    if (blocks === 1) return;
+    const width = this.#block * inner;
+    const sums = new Float32Array(width);
+    for (let o = 0; o < outer; o++) {
+      const base = o * blocks * width;
+      sums.fill(0);
+      for (let block = 0; block < blocks; block++) {
+        const start = base + block * width;
+        for (let i = 0; i < width; i++) (sums[i] as number) += data[start + i] as number;
+      }
+      for (let i = 0; i < width; i++) (sums[i] as number) *= 2 / blocks;
+      for (let block = 0; block < blocks; block++) {
+        const start = base + block * width;
+        for (let i = 0; i < width; i++) (data[start + i] as number) -= sums[i] as number;
+      }
+    }
+  }
+}

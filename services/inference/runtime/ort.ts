@@ -1,0 +1,297 @@
+/**
+ * ONNX Runtime's C API over the library that onnxruntime-node ships: sessions, bindings, runs. The one file with native pointers.
+ * A wrong pointer here kills the process, so nothing untyped leaves it. Knows nothing of models, slots or tokens.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import koffi from 'koffi';
+
+type Pointer = bigint;
+type Status = Pointer | null;
+type Out = [Pointer | null];
+/** Everything ONNX Runtime may read or write in place. Must be carved from an ArrayBuffer of more than 64 bytes: V8 moves smaller ones. */
+export type TensorData = Float32Array | Int32Array | BigInt64Array | Int8Array | Uint8Array;
+
+/** The C library answered with an error status. */
+export class OrtError extends Error {
+  override readonly name = 'OrtError';
+}
+
+/** Positions in `struct OrtApi` (append-only, so they hold for every later release), with the C signature of each (`f` stands for its name). */
+const FUNCTIONS = {
+  GetErrorMessage: [2, 'const char *f(void *status)'],
+  CreateEnv: [3, 'void *f(int level, const char *id, _Out_ void **env)'],
+  CreateSession: [
+    7,
+    `void *f(void *env, ${process.platform === 'win32' ? 'const char16_t' : 'const char'} *path, void *options, _Out_ void **session)`,
+  ],
+  CreateSessionOptions: [10, 'void *f(_Out_ void **options)'],
+  EnableProfiling: [
+    14,
+    `void *f(void *options, ${process.platform === 'win32' ? 'const char16_t' : 'const char'} *prefix)`,
+  ],
+  DisableMemPattern: [17, 'void *f(void *options)'],
+  SetSessionGraphOptimizationLevel: [23, 'void *f(void *options, int level)'],
+  SetIntraOpNumThreads: [24, 'void *f(void *options, int threads)'],
+  CreateRunOptions: [39, 'void *f(_Out_ void **options)'],
+  RunOptionsSetTerminate: [46, 'void *f(void *options)'],
+  RunOptionsUnsetTerminate: [47, 'void *f(void *options)'],
+  CreateTensorWithDataAsOrtValue: [
+    49,
+    'void *f(void *info, void *data, size_t bytes, int64_t *shape, size_t rank, int type, _Out_ void **value)',
+  ],
+  CreateCpuMemoryInfo: [69, 'void *f(int allocator, int memory, _Out_ void **info)'],
+  GetAllocatorWithDefaultOptions: [78, 'void *f(_Out_ void **allocator)'],
+  ReleaseStatus: [93, 'void f(void *status)'],
+  ReleaseSession: [95, 'void f(void *session)'],
+  ReleaseValue: [96, 'void f(void *value)'],
+  ReleaseRunOptions: [97, 'void f(void *options)'],
+  ReleaseSessionOptions: [100, 'void f(void *options)'],
+  SessionEndProfiling: [110, 'void *f(void *session, void *allocator, _Out_ void **file)'],
+  AddSessionConfigEntry: [130, 'void *f(void *options, const char *key, const char *value)'],
+  RunWithBinding: [133, 'void *f(void *session, void *options, void *binding)'],
+  CreateIoBinding: [134, 'void *f(void *session, _Out_ void **binding)'],
+  ReleaseIoBinding: [135, 'void f(void *binding)'],
+  BindInput: [136, 'void *f(void *binding, const char *name, void *value)'],
+  BindOutput: [137, 'void *f(void *binding, const char *name, void *value)'],
+} as const;
+
+type Native = ((...args: unknown[]) => Pointer | null) & {
+  async(...args: [...unknown[], (error: Error | null, status: Status) => void]): void;
+};
+type Api = Record<Exclude<keyof typeof FUNCTIONS, 'GetErrorMessage'>, Native> & {
+  GetErrorMessage(status: Pointer): string;
+};
+
+const API_VERSION = 22;
+const LOG_ERRORS_ONLY = 3;
+const OPTIMIZE_ALL = 99;
+const ARENA_ALLOCATOR = 1;
+
+interface Runtime {
+  readonly version: string;
+  readonly api: Api;
+  readonly env: Pointer;
+  readonly memory: Pointer;
+}
+
+let runtime: Runtime | undefined;
+
+/** Loads the library once per process. Throws when the platform has none. */
+function load(): Runtime {
+  if (runtime) return runtime;
+  const { library, version } = locateLibrary();
+  // The runtime works on the caller's stack; koffi's own defaults are too small for graph optimization.
+  koffi.config({ sync_stack_size: 8 << 20, async_stack_size: 4 << 20, resident_async_pools: 2 });
+  const base = koffi.decode(
+    koffi.load(library).func('void *OrtGetApiBase()')(),
+    koffi.struct({ GetApi: 'void *', GetVersionString: 'void *' }),
+  );
+  const table: unknown = koffi.decode(base.GetApi, koffi.proto('void *GetApi(uint32_t version)'))(API_VERSION);
+  if (!table) throw new OrtError(`ONNX Runtime at ${library} does not offer version ${API_VERSION} of its C API`);
+  const last = Math.max(...Object.values(FUNCTIONS).map(([index]) => index));
+  const pointers: unknown[] = koffi.decode(table, koffi.array('void *', last + 1));
+  // The table is typed by FUNCTIONS above; koffi can only hand out untyped functions.
+  const api = Object.fromEntries(
+    Object.entries(FUNCTIONS).map(([name, [index, signature]]) => [
+      name,
+      koffi.decode(pointers[index], koffi.proto(signature.replace('f(', `${name}(`))),
+    ]),
+  ) as Api;
+  const env = created(api, (out) => api.CreateEnv(LOG_ERRORS_ONLY, 'slipway', out));
+  const memory = created(api, (out) => api.CreateCpuMemoryInfo(ARENA_ALLOCATOR, 0, out));
+  runtime = { version, api, env, memory };
+  return runtime;
+}
+
+function locateLibrary(): { library: string; version: string } {
+  const manifest = createRequire(import.meta.url).resolve('onnxruntime-node/package.json');
+  const folder = path.join(path.dirname(manifest), 'bin', 'napi-v6', process.platform, process.arch);
+  let files: string[];
+  try {
+    files = readdirSync(folder);
+  } catch (cause) {
+    throw new Error(`onnxruntime-node has no library for ${process.platform}-${process.arch} (looked in ${folder})`, {
+      cause,
+    });
+  }
+  const name = files.find((file) => /^(libonnxruntime.*\.(so(\.[\d.]+)?|dylib)|onnxruntime\.dll)$/.test(file));
+  if (!name) throw new Error(`no ONNX Runtime library in ${folder}`);
+  const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string };
+  return { library: path.join(folder, name), version };
+}
+
+function check(api: Api, status: Status): void {
+  if (!status) return;
+  const message = api.GetErrorMessage(status);
+  api.ReleaseStatus(status);
+  throw new OrtError(message);
+}
+
+function created(api: Api, make: (out: Out) => Status): Pointer {
+  const out: Out = [null];
+  check(api, make(out));
+  if (out[0] === null) throw new OrtError('ONNX Runtime gave no handle');
+  return out[0];
+}
+
+/** For example `1.30.0`. */
+export function runtimeVersion(): string {
+  return load().version;
+}
+
+function elementType(data: TensorData): number {
+  if (data instanceof Float32Array) return 1;
+  if (data instanceof Uint8Array) return 2;
+  if (data instanceof Int8Array) return 3;
+  if (data instanceof Int32Array) return 6;
+  return 7;
+}
+
+/** A caller's array seen by the runtime as a tensor, without a copy. Keeps the array alive. */
+export class OrtTensor {
+  readonly handle: Pointer;
+  readonly #data: TensorData;
+
+  constructor(data: TensorData, shape: readonly number[]) {
+    const elements = shape.reduce((product, size) => product * size, 1);
+    if (elements > data.length)
+      throw new RangeError(`shape [${shape}] needs ${elements} elements, the array has ${data.length}`);
+    if (data.buffer.byteLength <= 64)
+      throw new RangeError('tensor data must lie in an ArrayBuffer of more than 64 bytes');
+    const { api, memory } = load();
+    const bytes = elements * data.BYTES_PER_ELEMENT;
+    this.#data = data;
+    this.handle = created(api, (out) =>
+      api.CreateTensorWithDataAsOrtValue(
+        memory,
+        this.#data,
+        bytes,
+        BigInt64Array.from(shape, BigInt),
+        shape.length,
+        elementType(data),
+        out,
+      ),
+    );
+  }
+
+  release(): void {
+    load().api.ReleaseValue(this.handle);
+  }
+}
+
+/** Which tensors a run reads and writes. Owns what is bound to it: a tensor lives until its name is bound anew or the binding goes. */
+export class OrtBinding {
+  readonly handle: Pointer;
+  readonly #bound = new Map<string, OrtTensor>();
+
+  constructor(session: Pointer) {
+    const { api } = load();
+    this.handle = created(api, (out) => api.CreateIoBinding(session, out));
+  }
+
+  input(name: string, tensor: OrtTensor): void {
+    const { api } = load();
+    check(api, api.BindInput(this.handle, name, tensor.handle));
+    this.#keep(name, tensor);
+  }
+
+  output(name: string, tensor: OrtTensor): void {
+    const { api } = load();
+    check(api, api.BindOutput(this.handle, name, tensor.handle));
+    this.#keep(name, tensor);
+  }
+
+  release(): void {
+    load().api.ReleaseIoBinding(this.handle);
+    for (const tensor of new Set(this.#bound.values())) tensor.release();
+    this.#bound.clear();
+  }
+
+  #keep(name: string, tensor: OrtTensor): void {
+    this.#bound.get(name)?.release();
+    this.#bound.set(name, tensor);
+  }
+}
+
+export interface SessionOptions {
+  readonly threads: number;
+  /** Session configuration entries, see onnxruntime_session_options_config_keys.h. */
+  readonly config?: Readonly<Record<string, string>>;
+  /** Writes a trace with one event per node to PREFIX_<date>.json when the session closes. */
+  readonly profile?: string;
+}
+
+/** One loaded graph. Not re-entrant: one run at a time. */
+export class OrtSession {
+  readonly #session: Pointer;
+  readonly #runOptions: Pointer;
+  readonly #profile: boolean;
+  #terminated = false;
+
+  /** Loads the graph at `file` (and its external data beside it). Blocks the thread. Throws OrtError. */
+  constructor(file: string, options: SessionOptions) {
+    const { api, env } = load();
+    const settings = created(api, (out) => api.CreateSessionOptions(out));
+    this.#profile = options.profile !== undefined;
+    try {
+      check(api, api.SetIntraOpNumThreads(settings, options.threads));
+      check(api, api.SetSessionGraphOptimizationLevel(settings, OPTIMIZE_ALL));
+      // Shapes change at every prefill: planned memory would only be thrown away.
+      check(api, api.DisableMemPattern(settings));
+      if (options.profile !== undefined) check(api, api.EnableProfiling(settings, options.profile));
+      for (const [key, value] of Object.entries(options.config ?? {}))
+        check(api, api.AddSessionConfigEntry(settings, key, value));
+      this.#session = created(api, (out) => api.CreateSession(env, file, settings, out));
+    } finally {
+      api.ReleaseSessionOptions(settings);
+    }
+    this.#runOptions = created(api, (out) => api.CreateRunOptions(out));
+  }
+
+  binding(): OrtBinding {
+    return new OrtBinding(this.#session);
+  }
+
+  /** Runs on this thread until it is done: for steps of a few milliseconds. */
+  run(binding: OrtBinding): void {
+    const { api } = load();
+    check(api, api.RunWithBinding(this.#session, this.#runOptions, binding.handle));
+  }
+
+  /** Runs on another thread; `terminate` ends it early with an OrtError. */
+  async runAsync(binding: OrtBinding): Promise<void> {
+    const { api } = load();
+    if (this.#terminated) {
+      check(api, api.RunOptionsUnsetTerminate(this.#runOptions));
+      this.#terminated = false;
+    }
+    const status = await new Promise<Status>((resolve, reject) => {
+      api.RunWithBinding.async(this.#session, this.#runOptions, binding.handle, (error, result) =>
+        error ? reject(error) : resolve(result),
+      );
+    });
+    check(api, status);
+  }
+
+  get terminated(): boolean {
+    return this.#terminated;
+  }
+
+  terminate(): void {
+    const { api } = load();
+    this.#terminated = true;
+    check(api, api.RunOptionsSetTerminate(this.#runOptions));
+  }
+
+  close(): void {
+    const { api } = load();
+    if (this.#profile) {
+      const allocator = created(api, (out) => api.GetAllocatorWithDefaultOptions(out));
+      created(api, (out) => api.SessionEndProfiling(this.#session, allocator, out));
+    }
+    api.ReleaseRunOptions(this.#runOptions);
+    api.ReleaseSession(this.#session);
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * A layout without a model: the next token is a closed formula of the whole sequence so far, recomputed from what each slot's
+ * cache holds. A wrong slot, copy, length or position therefore changes the tokens, and the engine's tests see it.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Layout, TerminatedError } from '../engine/contract.ts';
+
+export interface SyntheticSpec {
+  readonly kind: 'synthetic';
+  readonly vocabularySize: number;
+  readonly contextLength: number;
+  readonly slots: number;
+  /** Milliseconds one decode takes, whatever its rows. */
+  readonly decodeDelay?: number;
+  /** Milliseconds per prompt token; such a prefill can be terminated. */
+  readonly prefillDelay?: number;
+}
+
+/** What a position holds when nothing valid was written to it. */
+const UNWRITTEN = -1;
+
+function hashTokens(tokens: ArrayLike<number>, length: number): number {
+  let hash = 0x811c9dc5;
+  for (let position = 0; position < length; position++) {
+    hash = Math.imul(hash ^ ((tokens[position] ?? UNWRITTEN) + 1), 0x01000193) + Math.imul(position + 1, 0x9e3779b1);
+    hash ^= hash >>> 15;
+  }
+  return hash >>> 0;
+}
+
+/** The closed formula: the token this "model" likes best after `tokens`. */
+export function syntheticNextToken(tokens: readonly number[], vocabularySize: number): number {
+  return hashTokens(tokens, tokens.length) % vocabularySize;
+}
+
+/** Greedy continuation by the formula, ended by `maxNewTokens`, an end token (not included) or the context's end. */
+export function syntheticContinuation(
+  prompt: readonly number[],
+  limits: { maxNewTokens: number; vocabularySize: number; contextLength: number; eosTokenIds?: readonly number[] },
+): number[] {
+  const sequence = [...prompt];
+  while (sequence.length < prompt.length + limits.maxNewTokens && sequence.length < limits.contextLength) {
+    const token = syntheticNextToken(sequence, limits.vocabularySize);
+    if (limits.eosTokenIds?.includes(token)) break;
+    sequence.push(token);
+  }
+  return sequence.slice(prompt.length);
+}
+
+export async function openSyntheticLayout(spec: SyntheticSpec): Promise<Layout> {
+  const { vocabularySize, contextLength, slots } = spec;
+  const cache = Array.from({ length: slots }, () => new Int32Array(contextLength).fill(UNWRITTEN));
+  const rows = new Float32Array(slots * vocabularySize);
+  let stop: AbortController | undefined;
+
+  function slotAt(slot: number): Int32Array {
+    const cells = cache[slot];
+    if (!cells) throw new RangeError(`slot ${slot} does not exist; there are ${slots}`);
+    return cells;
+  }
+
+  function write(cells: Int32Array, position: number, token: number): void {
+    if (position >= contextLength)
+      throw new RangeError(`position ${position} is beyond the context of ${contextLength}`);
+    if (position > 0 && cells[position - 1] === UNWRITTEN) throw new RangeError(`position ${position} follows a gap`);
+    if (!(token >= 0 && token < vocabularySize)) throw new RangeError(`token ${token} is not in the vocabulary`);
+    cells[position] = token;
+  }
+
+  /** Four peaks, so that sampling has something to choose from. */
+  function fillRow(row: Float32Array, cells: Int32Array, length: number): Float32Array {
+    const hash = hashTokens(cells, length);
+    row.fill(0);
+    for (const [rank, step] of [7919, 104729, 1299709].entries())
+      row[((hash >>> 3) + step) % vocabularySize] = 7 - rank;
+    row[hash % vocabularySize] = 8;
+    return row;
+  }
+
+  return {
+    kind: 'synthetic',
+    vocabularySize,
+    contextLength,
+    slots,
+    threads: 1,
+    runtime: 'synthetic',
+
+    async prefill(slot, tokens, start, logits) {
+      const cells = slotAt(slot);
+      cells.fill(UNWRITTEN, start);
+      if (spec.prefillDelay) {
+        stop = new AbortController();
+        try {
+          await sleep(spec.prefillDelay * tokens.length, undefined, { signal: stop.signal });
+        } catch {
+          throw new TerminatedError('the run was terminated');
+        } finally {
+          stop = undefined;
+        }
+      }
+      for (const [offset, token] of tokens.entries()) write(cells, start + offset, token);
+      const end = start + tokens.length;
+      if (logits === 'none') return rows.subarray(0, 0);
+      if (logits === 'last') return fillRow(rows.subarray(0, vocabularySize), cells, end);
+      const all = new Float32Array(tokens.length * vocabularySize);
+      for (let i = 0; i < tokens.length; i++) {
+        fillRow(all.subarray(i * vocabularySize, (i + 1) * vocabularySize), cells, start + i + 1);
+      }
+      return all;
+    },
+
+    async decode(tokens, lengths) {
+      if (spec.decodeDelay) await sleep(spec.decodeDelay);
+      for (const [slot, token] of tokens.entries()) {
+        const cells = slotAt(slot);
+        const length = lengths[slot] ?? 0;
+        write(cells, length, token);
+        cells.fill(UNWRITTEN, length + 1);
+        fillRow(rows.subarray(slot * vocabularySize, (slot + 1) * vocabularySize), cells, length + 1);
+      }
+      return rows.subarray(0, tokens.length * vocabularySize);
+    },
+
+    copySlot(from, to, length) {
+      const target = slotAt(to);
+      target.set(slotAt(from).subarray(0, length));
+      target.fill(UNWRITTEN, length);
+    },
+
+    terminate() {
+      stop?.abort();
+    },
+
+    async close() {
+      stop?.abort();
+    },
+  };
+}
