@@ -1,0 +1,170 @@
+/** Everything but generating: what it is, probes, metrics, ids, keys, and what is not there. */
+import { afterEach, describe, expect, it } from 'vitest';
+import { eventually } from './testing/raw-client.ts';
+import { startTestService, type TestService } from './testing/test-service.ts';
+
+let service: TestService;
+afterEach(() => service.close());
+
+describe('endpoints', () => {
+  it('GET / links the others, and all of them answer', async () => {
+    service = await startTestService({});
+    const { body } = await service.get('/');
+    expect(body.model).toBe('synthetic');
+    const gets = body.endpoints.filter(({ method }: { method: string }) => method === 'GET');
+    expect(gets.map(({ url }: { url: string }) => new URL(url).pathname)).toEqual([
+      '/',
+      '/health',
+      '/healthz',
+      '/readyz',
+      '/model-info',
+      '/metrics',
+    ]);
+    for (const { url } of gets) expect((await fetch(url)).status).toBe(200);
+  });
+
+  it('says ready, and what is served', async () => {
+    service = await startTestService({});
+    expect((await service.get('/readyz')).body).toEqual({ ready: true, model: 'synthetic' });
+    expect((await service.get('/model-info')).body).toMatchObject({
+      name: 'synthetic',
+      engine: { layout: 'synthetic', device: 'cpu', slots: 4 },
+      limits: { max_new_tokens: 512, default_max_new_tokens: 64, timeout_seconds: 60 },
+      system_fingerprint: 'fp_test',
+    });
+  });
+
+  it('while loading: live, not ready with stage and progress, and nothing is generated', async () => {
+    service = await startTestService({ state: { kind: 'loading', stage: 'checking the files', progress: 0.25 } });
+    expect((await service.get('/healthz')).status).toBe(200);
+    expect(await service.get('/health')).toMatchObject({ status: 200, body: { status: 'loading' } });
+    expect(await service.get('/readyz')).toMatchObject({
+      status: 503,
+      body: { ready: false, reason: 'loading: checking the files', progress: 0.25 },
+    });
+    for (const answer of [await service.generate({ prompt: 'a' }), await service.get('/model-info')]) {
+      expect(answer.status).toBe(503);
+      expect(answer.body.error).toMatchObject({
+        code: 'model_not_ready',
+        message: expect.stringContaining('checking the files'),
+      });
+      expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
+    }
+    expect((await service.get('/metrics')).status).toBe(200);
+  });
+
+  it('says what is not there, and which method is wanted', async () => {
+    service = await startTestService({});
+    expect(await service.get('/nothing')).toMatchObject({ status: 404, body: { error: { code: 'not_found' } } });
+    expect(await service.get('/generate')).toMatchObject({
+      status: 405,
+      body: { error: { code: 'method_not_allowed', message: '/generate takes POST, not GET' } },
+    });
+  });
+});
+
+describe('request ids', () => {
+  it('are given back on every answer, errors and streams included', async () => {
+    service = await startTestService({});
+    const headers = { 'x-request-id': 'my-id-1' };
+    for (const body of [{ prompt: 'a', max_new_tokens: 1 }, { prompt: 'a', max_new_tokens: 1, stream: true }, {}]) {
+      const response = await fetch(`${service.url}/generate`, { method: 'POST', body: JSON.stringify(body), headers });
+      expect(response.headers.get('x-request-id')).toBe('my-id-1');
+      expect(await response.text()).toContain('"request_id":"my-id-1"');
+    }
+    for (const path of ['/healthz', '/nothing']) {
+      expect((await fetch(service.url + path, { headers })).headers.get('x-request-id')).toBe('my-id-1');
+    }
+  });
+
+  it('are made when there is none, or one that would break a log', async () => {
+    service = await startTestService({});
+    for (const headers of [{}, { 'x-request-id': 'a b' }, { 'x-request-id': 'x'.repeat(129) }]) {
+      expect((await fetch(`${service.url}/healthz`, { headers })).headers.get('x-request-id')).toMatch(
+        /^req-[0-9a-f]{32}$/,
+      );
+    }
+  });
+});
+
+describe('the API key', () => {
+  it('is asked for everywhere but on the probes and the front page', async () => {
+    service = await startTestService({ config: { apiKey: 'open sesame' } });
+    for (const path of ['/', '/healthz', '/readyz', '/health']) expect((await service.get(path)).status).toBe(200);
+    for (const path of ['/model-info', '/metrics', '/nothing']) {
+      expect(await service.get(path)).toMatchObject({ status: 401, body: { error: { code: 'unauthorized' } } });
+    }
+    expect((await service.generate({ prompt: 'a' })).status).toBe(401);
+    const withKey = (headers: Record<string, string>) => fetch(`${service.url}/model-info`, { headers });
+    expect((await withKey({ authorization: 'Bearer open sesame' })).status).toBe(200);
+    expect((await withKey({ 'x-api-key': 'open sesame' })).status).toBe(200);
+    expect((await withKey({ 'x-api-key': 'open sesam' })).status).toBe(401);
+    expect((await withKey({ authorization: 'Basic open sesame' })).status).toBe(401);
+  });
+});
+
+describe('metrics', () => {
+  it('count under the names that dashboards read', async () => {
+    service = await startTestService({});
+    await service.generate({ prompt: 'four', max_new_tokens: 6, ignore_eos: true, num_return_sequences: 2 });
+    const { text } = await service.get('/metrics');
+    const value = (line: string) =>
+      Number(
+        text
+          .split('\n')
+          .find((one) => one.startsWith(line))
+          ?.split(' ')
+          .at(-1),
+      );
+    const label = '{model_name="synthetic"';
+    expect(value(`vllm:prompt_tokens_total${label}`)).toBe(4);
+    expect(value(`vllm:generation_tokens_total${label}`)).toBe(12);
+    expect(value(`vllm:request_success_total${label},finished_reason="length"}`)).toBe(1);
+    expect(value(`vllm:inter_token_latency_seconds_count${label}`)).toBe(10);
+    for (const name of [
+      'vllm:time_to_first_token_seconds',
+      'vllm:request_time_per_output_token_seconds',
+      'vllm:request_queue_time_seconds',
+      'vllm:e2e_request_latency_seconds',
+    ]) {
+      expect(value(`${name}_count${label}`), name).toBe(1);
+    }
+    for (const name of ['vllm:num_requests_running', 'vllm:num_requests_waiting', 'vllm:kv_cache_usage_perc']) {
+      expect(value(`${name}${label}`), name).toBe(0);
+    }
+  });
+
+  it('show what runs and waits', async () => {
+    service = await startTestService({ decodeDelay: 20, config: { occupancySemaphore: 1 } });
+    const answers = [1, 2, 3].map(() => service.generate({ prompt: 'a', max_new_tokens: 30, ignore_eos: true }));
+    await eventually(
+      () => service.engine.stats().running,
+      (running) => running === 1,
+    );
+    const { text } = await service.get('/metrics');
+    expect(text).toContain('vllm:num_requests_running{model_name="synthetic"} 1');
+    expect(text).toContain('vllm:num_requests_waiting{model_name="synthetic"} 2');
+    await Promise.all(answers);
+  });
+});
+
+describe('probes', () => {
+  it('answer while every slot is busy with long prompts', async () => {
+    service = await startTestService({ decodeDelay: 1, config: { occupancySemaphore: 16 } });
+    const text = 'word '.repeat(500);
+    let stop = false;
+    const load = Array.from({ length: 32 }, async () => {
+      while (!stop) await service.generate({ prompt: text, max_new_tokens: 32, ignore_eos: true });
+    });
+    const times: number[] = [];
+    for (let probe = 0; probe < 200; probe++) {
+      const startedAt = performance.now();
+      expect((await service.get('/healthz')).status).toBe(200);
+      times.push(performance.now() - startedAt);
+    }
+    stop = true;
+    await Promise.all(load);
+    times.sort((a, b) => a - b);
+    expect(times[197]).toBeLessThan(50);
+  });
+});

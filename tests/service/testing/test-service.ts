@@ -1,0 +1,94 @@
+/**
+ * A whole service on the loopback interface for tests: real HTTP, the real engine in its child process, the synthetic layout.
+ */
+
+import { createEngine, type Engine, openLayout } from '@slipway/inference/engine';
+import { loadServiceConfig, type ServiceConfig } from '@slipway/shared/contracts/config.ts';
+import { createLogger } from '@slipway/shared/lib/log.ts';
+import type { LoadedModel } from '../../../services/inference/generation/loaded-model.ts';
+import { startService } from '../../../services/inference/http/service.ts';
+import type { ModelState } from '../../../services/inference/models/model-state.ts';
+import { BYTE_BOS, BYTE_EOS, BYTE_VOCABULARY, byteTokenizer } from './byte-tokenizer.ts';
+
+export interface Answered {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape, right and wrong.
+  readonly body: any;
+}
+
+export interface TestService {
+  readonly url: string;
+  readonly engine: Engine;
+  get(path: string): Promise<Answered>;
+  /** A body as it is. */
+  post(body: NonNullable<RequestInit['body']>): Promise<Answered>;
+  generate(body: object): Promise<Answered>;
+  /** The response of a streaming request, unread. */
+  stream(body: object): Promise<Response>;
+  close(): Promise<void>;
+}
+
+export interface TestServiceOptions {
+  readonly config?: Partial<ServiceConfig>;
+  readonly slots?: number;
+  readonly contextLength?: number;
+  /** Milliseconds per step and per prompt token. */
+  readonly decodeDelay?: number;
+  readonly prefillDelay?: number;
+  /** Instead of a model that is ready. */
+  readonly state?: ModelState;
+}
+
+export async function startTestService(options: TestServiceOptions): Promise<TestService> {
+  const { slots = 4, contextLength = 2048, decodeDelay = 0, prefillDelay = 0 } = options;
+  const layout = await openLayout({
+    kind: 'synthetic',
+    vocabularySize: BYTE_VOCABULARY,
+    contextLength,
+    slots,
+    decodeDelay,
+    prefillDelay,
+  });
+  const engine = createEngine(layout);
+  const state: ModelState = options.state ?? { kind: 'ready', model: modelOf(engine) };
+  const config = { ...loadServiceConfig({ path: null }), port: 0, host: '127.0.0.1', ...options.config };
+  const service = await startService({
+    config,
+    host: { state: () => state, close: () => engine.close() },
+    log: createLogger({ service: 'test', level: 'silent' }),
+  });
+  const send = (body: NonNullable<RequestInit['body']>) =>
+    // Streams as bodies need it; the type does not know it yet.
+    fetch(`${service.url}/generate`, { method: 'POST', body, duplex: 'half' } as RequestInit);
+  return {
+    url: service.url,
+    engine,
+    get: async (path) => answered(await fetch(service.url + path)),
+    post: async (body) => answered(await send(body)),
+    generate: async (body) => answered(await send(JSON.stringify(body))),
+    stream: (body) => send(JSON.stringify({ ...body, stream: true })),
+    close: () => service.close(),
+  };
+}
+
+function modelOf(engine: Engine): LoadedModel {
+  return {
+    name: 'synthetic',
+    manifest: null,
+    tokenizer: byteTokenizer,
+    chatTemplate: null,
+    bosTokenId: BYTE_BOS,
+    eosTokenIds: [BYTE_EOS],
+    addBos: false,
+    engine,
+    fingerprint: 'fp_test',
+  };
+}
+
+async function answered(response: Response): Promise<Answered> {
+  const text = await response.text();
+  const isJson = response.headers.get('content-type')?.startsWith('application/json');
+  return { status: response.status, headers: response.headers, text, body: isJson ? JSON.parse(text) : undefined };
+}
