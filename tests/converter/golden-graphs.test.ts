@@ -1,0 +1,83 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { gpt2 } from '../../services/converter/architectures/gpt2.ts';
+import { llama } from '../../services/converter/architectures/llama.ts';
+import { type BuiltVersion, buildVersion } from '../../services/converter/build-version.ts';
+import { openCheckpoint } from '../../services/converter/readers/open-checkpoint.ts';
+import {
+  GOLDEN_FOLDERS,
+  GOLDEN_GGUFS,
+  type Golden,
+  largestError,
+  readGolden,
+} from '../../services/converter/testing/golden.ts';
+import { openSharedCacheLayout } from '../../services/inference/runtime/shared-cache-layout.ts';
+import { StandardGraph } from './testing/standard-graph.ts';
+
+/** Float32 in another order of summation: the logits spread over about +-15. */
+const ROUNDING = 1e-4;
+
+function greedy(row: Float32Array): number {
+  return row.reduce((best, value, token) => (value > (row[best] ?? Number.NaN) ? token : best), 0);
+}
+
+function rowsOf(values: Float32Array, count: number): Float32Array[] {
+  const width = values.length / count;
+  return Array.from({ length: count }, (_, row) => values.slice(row * width, (row + 1) * width));
+}
+
+describe.each([...GOLDEN_FOLDERS, ...GOLDEN_GGUFS])('%s converted to fp32', (name) => {
+  let folder: string;
+  let golden: Golden;
+  let built: BuiltVersion;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'slipway-golden-'));
+    golden = await readGolden(name);
+    const checkpoint = await openCheckpoint(golden.source);
+    const spec = await (checkpoint.config.model_type === 'gpt2' ? gpt2 : llama)(checkpoint);
+    built = await buildVersion(spec, 'fp32', folder);
+    await checkpoint.close();
+  });
+
+  afterAll(async () => rm(folder, { recursive: true }));
+
+  it('gives the logits and tokens of PyTorch in the serving graph, in one piece and in chunks', async () => {
+    const contextLength = golden.tokenIds.length + golden.greedy.length;
+    const layout = openSharedCacheLayout({ folder, graph: built.graphs.serving, threads: 1, slots: 2, contextLength });
+    const logits = rowsOf(await layout.prefill(0, golden.tokenIds, 0, 'all'), golden.tokenIds.length);
+    expect(largestError(logits, golden.logits)).toBeLessThan(ROUNDING);
+
+    await layout.prefill(1, golden.tokenIds.slice(0, 5), 0, 'none');
+    let last: Float32Array = (await layout.prefill(1, golden.tokenIds.slice(5), 5, 'last')).slice();
+    expect(largestError([last], golden.logits.slice(-1))).toBeLessThan(ROUNDING);
+
+    // Both slots go on together; each must tell the same story.
+    let other: Float32Array = logits.at(-1) ?? last;
+    const tokens: number[] = [];
+    for (let length = golden.tokenIds.length; tokens.length < golden.greedy.length; length++) {
+      expect(greedy(other)).toBe(greedy(last));
+      tokens.push(greedy(last));
+      if (length === contextLength) break;
+      const step = await layout.decode([greedy(other), greedy(last)], [length, length]);
+      [other = last, last = other] = rowsOf(step, 2);
+    }
+    expect(tokens).toEqual(golden.greedy);
+    await layout.close();
+  });
+
+  it('gives them in the standard graph, in plain onnxruntime-node', async () => {
+    const graph = await StandardGraph.open(path.join(folder, built.graphs.standard.path));
+    const logits = await graph.run(golden.tokenIds);
+    expect(largestError(logits, golden.logits)).toBeLessThan(ROUNDING);
+    const tokens = [greedy(logits.at(-1) ?? new Float32Array())];
+    while (tokens.length < golden.greedy.length) {
+      const [row = new Float32Array()] = await graph.run(tokens.slice(-1));
+      tokens.push(greedy(row));
+    }
+    expect(tokens).toEqual(golden.greedy);
+    await graph.close();
+  });
+});
