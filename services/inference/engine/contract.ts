@@ -94,7 +94,12 @@ export interface Layout {
    * prompt), or all (scoring). Rejects with `TerminatedError` when `terminate` was called meanwhile; the slot's positions from
    * `start` on are then undefined.
    */
-  prefill(slot: number, tokens: readonly number[], start: number, logits: 'last' | 'none' | 'all'): Promise<Float32Array>;
+  prefill(
+    slot: number,
+    tokens: readonly number[],
+    start: number,
+    logits: 'last' | 'none' | 'all',
+  ): Promise<Float32Array>;
   /** One token for each of slots 0..tokens.length-1; `lengths[i]` positions of slot i are already filled. Rows in slot order. */
   decode(tokens: readonly number[], lengths: readonly number[]): Promise<Float32Array>;
   /** Copies the first `length` positions of one slot to another (shared prefixes; moving a slot when another leaves). */

@@ -1,0 +1,6 @@
+/**
+ * The one door to the engine: everything outside reaches it through here.
+ */
+export { type LayoutSpec, openLayout } from '../runtime/open-layout.ts';
+export * from './contract.ts';
+export { createEngine, type EngineOptions } from './loop.ts';

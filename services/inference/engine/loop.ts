@@ -1,0 +1,309 @@
+/**
+ * The engine over one layout: `plan -> run -> sample -> commit`, step after step while there is work. Owns the sequences and what each
+ * slot holds; decides nothing that planStep or the sampler decide. Knows nothing of processes, text or HTTP.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Engine, EngineEvent, FinishReason, Layout, SequenceRequest } from './contract.ts';
+import { TerminatedError } from './contract.ts';
+import { type PlanLimits, type PlannedSequence, planStep, prefillCost, type StepPlan } from './plan.ts';
+import { createSampler, type Sampler } from './sampler.ts';
+
+export interface EngineOptions {
+  readonly limits?: Partial<PlanLimits>;
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number;
+  /** Called once when the layout has failed too often to go on; everything pending has been failed by then. */
+  readonly onBroken?: (reason: string) => void;
+}
+
+interface Sequence extends PlannedSequence {
+  readonly request: SequenceRequest;
+  readonly sampler: Sampler;
+  readonly onEvent: (event: EngineEvent) => void;
+  cancelled: boolean;
+  remaining: number;
+  slot: number | undefined;
+  /** The newest token, which is not in the cache yet. */
+  lastToken: number;
+}
+
+interface Slot {
+  tokens: number[];
+  usedAt: number;
+}
+
+const DEFAULT_LIMITS = { chunkWhileDecoding: 128, chunkAlone: 512, spareSlots: 1 };
+
+/** Runs that may fail in a row before the layout counts as broken. */
+const FAILURES_TO_BREAK = 3;
+
+/** Longest delay a timer of Node can have. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** What is wrong with a request, or undefined. */
+function findFault(request: SequenceRequest, layout: Layout): string | undefined {
+  const { prompt } = request;
+  if (prompt.length === 0) return 'the prompt is empty; send at least one token';
+  if (prompt.length >= layout.contextLength) {
+    return `the prompt has ${prompt.length} tokens, but the model's context of ${layout.contextLength} must hold it and a new token`;
+  }
+  const outside = prompt.find((token) => !(Number.isInteger(token) && token >= 0 && token < layout.vocabularySize));
+  if (outside !== undefined)
+    return `token ${outside} of the prompt is not in the vocabulary of ${layout.vocabularySize}`;
+  return undefined;
+}
+
+/** An engine in this process; it closes the layout when it is closed. */
+export function createEngine(layout: Layout, options: EngineOptions = {}): Engine {
+  const now = options.now ?? Date.now;
+  const limits: PlanLimits = { contextLength: layout.contextLength, ...DEFAULT_LIMITS, ...options.limits };
+  const slots: Slot[] = Array.from({ length: layout.slots }, () => ({ tokens: [], usedAt: 0 }));
+  const sequences = new Map<string, Sequence>();
+  let waiting: Sequence[] = [];
+  let running: Sequence[] = [];
+  let steps = 0;
+  let promptWork = 0;
+  let peakSlots = 0;
+  let failuresInRow = 0;
+  let terminationsInRow = 0;
+  /** Why it takes no more work. */
+  let stopped: string | undefined;
+  let prefilling: Sequence | undefined;
+  /** While a plan is taken in, a listener's call may not end a sequence that the plan is about to admit. */
+  let applying = false;
+  let loop: Promise<void> | undefined;
+
+  function emit(onEvent: (event: EngineEvent) => void, event: EngineEvent): void {
+    try {
+      onEvent(event);
+    } catch (error) {
+      // A listener's bug is the caller's: it must not stop the other sequences.
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  }
+
+  function finish(sequence: Sequence, reason: FinishReason, error?: string): void {
+    if (!sequences.delete(sequence.request.id)) return;
+    waiting = waiting.filter((other) => other !== sequence);
+    running = running.filter((other) => other !== sequence);
+    emit(sequence.onEvent, error === undefined ? { type: 'finished', reason } : { type: 'finished', reason, error });
+  }
+
+  function slotOf(sequence: Sequence): Slot {
+    const slot = sequence.slot === undefined ? undefined : slots[sequence.slot];
+    if (!slot) throw new Error(`sequence ${sequence.request.id} has no slot`);
+    return slot;
+  }
+
+  /** Takes in the plan's decisions: who leaves, who comes, who moves where. */
+  function apply(plan: StepPlan<Sequence>): void {
+    applying = true;
+    for (const { sequence, reason } of plan.ended) finish(sequence, reason);
+    for (const { from, to, length } of plan.copies) {
+      const [source, target] = [slots[from], slots[to]];
+      if (!source || !target) throw new Error(`the plan copies slot ${from} to ${to}; there are ${slots.length}`);
+      layout.copySlot(from, to, length);
+      target.tokens = source.tokens.slice(0, length);
+      target.usedAt = source.usedAt;
+      source.usedAt = steps;
+    }
+    if (plan.moved) {
+      slotOf(plan.moved.sequence).tokens = [];
+      plan.moved.sequence.slot = plan.moved.slot;
+    }
+    if (plan.admitted) {
+      const { sequence, slot, shared } = plan.admitted;
+      waiting = waiting.filter((other) => other !== sequence);
+      running = [...running, sequence];
+      sequence.slot = slot;
+      slotOf(sequence).tokens.length = shared;
+      peakSlots = Math.max(peakSlots, running.length);
+      emit(sequence.onEvent, { type: 'started', cachedTokens: shared });
+    }
+    applying = false;
+  }
+
+  /** Chooses the next token from the sequence's row and ends the sequence when that was its last. */
+  function sample(sequence: Sequence, row: Float32Array): void {
+    // It may have ended while its run was under way.
+    if (sequence.cancelled || sequences.get(sequence.request.id) !== sequence) return;
+    try {
+      const { token, logprobs } = sequence.sampler.choose(row);
+      if (sequence.request.eosTokenIds.includes(token)) {
+        finish(sequence, 'eos');
+        return;
+      }
+      sequence.lastToken = token;
+      sequence.remaining--;
+      emit(sequence.onEvent, logprobs ? { type: 'token', token, logprobs } : { type: 'token', token });
+      if (sequence.remaining === 0) finish(sequence, 'length');
+    } catch (error) {
+      slotOf(sequence).tokens = [];
+      finish(sequence, 'failed', messageOf(error));
+    }
+  }
+
+  async function prefill(sequence: Sequence, slotIndex: number, start: number, end: number): Promise<void> {
+    const slot = slotOf(sequence);
+    const chunk = sequence.prompt.slice(start, end);
+    const isLast = end === sequence.prompt.length;
+    const expire = () => {
+      if (now() >= sequence.deadline) layout.terminate();
+    };
+    const timer = setTimeout(expire, Math.min(Math.max(sequence.deadline - now(), 0), LONGEST_TIMER));
+    prefilling = sequence;
+    // Should the run be stopped, what it overwrote is not to be found again.
+    slot.tokens.length = start;
+    try {
+      const row = await layout.prefill(slotIndex, chunk, start, isLast ? 'last' : 'none');
+      slot.tokens.push(...chunk);
+      promptWork += prefillCost(chunk.length);
+      if (isLast) sample(sequence, row);
+    } finally {
+      prefilling = undefined;
+      clearTimeout(timer);
+    }
+  }
+
+  async function decode(rows: readonly (Sequence | undefined)[]): Promise<void> {
+    const tokens: number[] = [];
+    const lengths: number[] = [];
+    for (const [index, sequence] of rows.entries()) {
+      const filled = slots[index]?.tokens ?? [];
+      // A hole's row is written behind what its slot still holds.
+      if (!sequence && filled.length === layout.contextLength) filled.pop();
+      tokens.push(sequence?.lastToken ?? 0);
+      lengths.push(filled.length);
+    }
+    const logits = await layout.decode(tokens, lengths);
+    promptWork = 0;
+    for (const [index, sequence] of rows.entries()) {
+      if (!sequence) continue;
+      slotOf(sequence).tokens.push(sequence.lastToken);
+      sample(sequence, logits.subarray(index * layout.vocabularySize, (index + 1) * layout.vocabularySize));
+    }
+  }
+
+  /** A run that failed takes its own sequences with it, and everything when it is not the first in a row. */
+  function fail(error: unknown, involved: readonly Sequence[]): void {
+    // A run can be stopped for a sequence that was just done; the next plan repeats what the run was to do.
+    if (error instanceof TerminatedError && terminationsInRow++ < FAILURES_TO_BREAK) return;
+    for (const sequence of involved) {
+      if (sequence.slot !== undefined) slotOf(sequence).tokens = [];
+      finish(sequence, 'failed', `the model could not be run: ${messageOf(error)}`);
+    }
+    if (++failuresInRow < FAILURES_TO_BREAK) return;
+    stop(`the model failed ${failuresInRow} times in a row, the last time with: ${messageOf(error)}`);
+    options.onBroken?.(messageOf(error));
+  }
+
+  async function step(): Promise<boolean> {
+    const state = { waiting, running, slots, promptWork, peakSlots };
+    const plan = planStep(state, limits, now());
+    const { run } = plan;
+    let involved: readonly Sequence[] = plan.admitted ? [plan.admitted.sequence] : running;
+    try {
+      apply(plan);
+      if (run.type === 'idle' || stopped !== undefined) return false;
+      steps++;
+      if (run.type === 'prefill') {
+        involved = [run.sequence];
+        await prefill(run.sequence, run.slot, run.start, run.end);
+      } else {
+        involved = run.rows.filter((sequence) => sequence !== undefined);
+        await decode(run.rows);
+      }
+      failuresInRow = 0;
+      terminationsInRow = 0;
+    } catch (error) {
+      applying = false;
+      fail(error, involved);
+    }
+    for (const sequence of involved) if (sequence.slot !== undefined) slotOf(sequence).usedAt = steps;
+    return true;
+  }
+
+  async function runLoop(): Promise<void> {
+    // A layout that answers at once must not keep submissions and cancellations from being heard.
+    while (stopped === undefined && (await step())) await nextTurn();
+    loop = undefined;
+    // What came in between the last plan and here.
+    if (stopped === undefined && sequences.size > 0) wake();
+  }
+
+  function wake(): void {
+    loop ??= nextTurn().then(runLoop);
+  }
+
+  function stop(reason: string): void {
+    stopped ??= reason;
+    for (const sequence of [...sequences.values()]) finish(sequence, 'failed', reason);
+  }
+
+  return {
+    info: {
+      layout: layout.kind,
+      vocabularySize: layout.vocabularySize,
+      contextLength: layout.contextLength,
+      slots: layout.slots,
+      threads: layout.threads,
+      device: 'cpu',
+      runtime: layout.runtime,
+    },
+
+    submit(request, onEvent) {
+      const taken = sequences.has(request.id) ? `a sequence with the id ${request.id} is already pending` : undefined;
+      const fault = stopped ?? taken ?? findFault(request, layout);
+      if (fault !== undefined) return emit(onEvent, { type: 'finished', reason: 'failed', error: fault });
+      const room = layout.contextLength - request.prompt.length;
+      const remaining = Math.min(request.maxNewTokens, room);
+      if (!(remaining > 0)) return emit(onEvent, { type: 'finished', reason: 'length' });
+      const sequence: Sequence = {
+        request,
+        prompt: request.prompt,
+        deadline: request.deadline,
+        sampler: createSampler(request.sampling, request.prompt, request.logprobs),
+        onEvent,
+        cancelled: false,
+        remaining,
+        slot: undefined,
+        lastToken: -1,
+      };
+      sequences.set(request.id, sequence);
+      waiting.push(sequence);
+      wake();
+    },
+
+    cancel(id) {
+      const sequence = sequences.get(id);
+      if (!sequence) return;
+      sequence.cancelled = true;
+      if (sequence === prefilling) layout.terminate();
+      // Whoever only waits need not wait for the step in progress.
+      else if (sequence.slot === undefined && !applying) finish(sequence, 'cancelled');
+    },
+
+    stats() {
+      const used = running.reduce((sum, sequence) => sum + slotOf(sequence).tokens.length, 0);
+      return {
+        running: running.length,
+        waiting: waiting.length,
+        cacheUsage: used / (layout.slots * layout.contextLength),
+        steps,
+      };
+    },
+
+    async close() {
+      stop('the engine was closed');
+      if (prefilling) layout.terminate();
+      await loop;
+      await layout.close();
+    },
+  };
+}
