@@ -2,5 +2,6 @@
  * The one door to the engine: everything outside reaches it through here.
  */
 export { type LayoutSpec, openLayout } from '../runtime/open-layout.ts';
+export { type EngineProcess, type StartOptions, startEngine } from './client.ts';
 export * from './contract.ts';
 export { createEngine, type EngineOptions } from './loop.ts';
