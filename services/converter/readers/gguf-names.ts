@@ -2,6 +2,7 @@
  * GGUF's words to Hugging Face's: tensor names and configuration of llama and gpt2. An architecture that is not here keeps its own
  * names; the converter then refuses it by its model_type. Names: llama.cpp's gguf-py/gguf/tensor_mapping.py.
  */
+import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { GgufHeader, GgufValue } from './gguf.ts';
 
 /** What must be done to a tensor's rows or axes to have Hugging Face's. */
@@ -100,6 +101,14 @@ export function huggingFaceConfig(header: GgufHeader): Record<string, unknown> {
   const hidden = key('embedding_length');
   const heads = key('attention.head_count');
   const experts = key('expert_count') ?? 0;
+  const headDim = key('attention.key_length') ?? (hidden !== undefined && heads ? hidden / heads : undefined);
+  const rotated = key('rope.dimension_count') ?? headDim;
+  if (architecture === 'llama' && headDim !== undefined && rotated !== headDim) {
+    throw new AppError(
+      'unsupported_source',
+      `llama.rope.dimension_count is ${rotated} where a head has ${headDim}: partly rotated heads are not read`,
+    );
+  }
   return {
     // A mixture of experts calls itself llama in GGUF.
     model_type: architecture === 'llama' && experts > 0 ? 'mixtral' : architecture,
@@ -107,13 +116,12 @@ export function huggingFaceConfig(header: GgufHeader): Record<string, unknown> {
     num_hidden_layers: key('block_count'),
     num_attention_heads: heads,
     num_key_value_heads: key('attention.head_count_kv') ?? heads,
-    head_dim: key('attention.key_length') ?? (hidden !== undefined && heads ? hidden / heads : undefined),
+    head_dim: headDim,
     intermediate_size: key('feed_forward_length'),
     max_position_embeddings: key('context_length'),
     rms_norm_eps: key('attention.layer_norm_rms_epsilon'),
     rope_theta: key('rope.freq_base') ?? 10_000,
     rope_scaling: ropeScaling(header, architecture),
-    rope_dimension_count: key('rope.dimension_count'),
     attention_bias: shapes.has('blk.0.attn_q.bias'),
     mlp_bias: shapes.has('blk.0.ffn_gate.bias'),
     hidden_act: 'silu',

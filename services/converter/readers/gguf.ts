@@ -6,12 +6,13 @@ import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { GGML_TYPES, type GgmlType, OTHER_GGML_TYPES } from './gguf-dequantize.ts';
 import type { SourceFile } from './source-file.ts';
 
-const MAX_HEADER_BYTES = 256 << 20;
+const MAX_HEADER_BYTES = 128 << 20;
 const MAX_METADATA = 65_536;
 const MAX_TENSORS = 65_536;
 const MAX_KEY_BYTES = 65_535;
 const MAX_TENSOR_NAME_BYTES = 4_096;
 const MAX_STRING_BYTES = 16 << 20;
+/** In all arrays together: an item takes more memory than its one byte in the file may. */
 const MAX_ARRAY_ITEMS = 8 << 20;
 const MAX_ARRAY_DEPTH = 2;
 const MAX_DIMENSIONS = 4;
@@ -154,6 +155,7 @@ class Cursor {
   position = 0;
   readonly #buffer: Buffer;
   readonly #file: SourceFile;
+  #itemsLeft = MAX_ARRAY_ITEMS;
 
   constructor(buffer: Buffer, file: SourceFile) {
     this.#buffer = buffer;
@@ -234,7 +236,8 @@ class Cursor {
   #array(key: string, depth: number): GgufValue[] {
     if (depth > MAX_ARRAY_DEPTH) throw this.#fail(`metadata ${JSON.stringify(key)} is nested too deeply`);
     const type = this.u32();
-    const length = this.count(`items in ${JSON.stringify(key)}`, MAX_ARRAY_ITEMS);
+    const length = this.count(`items in ${JSON.stringify(key)}`, this.#itemsLeft);
+    this.#itemsLeft -= length;
     // Grown, not allocated: a lying length ends at the buffer's end and costs nothing.
     const items: GgufValue[] = [];
     for (let i = 0; i < length; i++) items.push(this.value(type, key, depth));

@@ -64,7 +64,7 @@ export async function readSafetensors(file: SourceFile): Promise<Map<string, Sou
   const dataStart = 8 + Number(length);
   if (dataStart > file.size) throw fail(`claims a header of ${length} bytes, the file has ${file.size}: truncated?`);
   const json = parseStrictJson(await file.read(8, Number(length)), `${file.name}: the header`);
-  if (typeof json !== 'object' || json === null) throw fail('the header is no object');
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw fail('the header is no object');
   const { __metadata__: metadata, ...entries }: Record<string, unknown> = { ...json };
   if (metadata !== undefined && !Metadata.safeParse(metadata).success) {
     throw fail('__metadata__ holds something other than text');
