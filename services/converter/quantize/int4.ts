@@ -149,7 +149,8 @@ function eightBitBlocks(weights: Float32Array, block: number): { q: Uint8Array; 
     const own = weights.subarray(index * block, (index + 1) * block);
     let largest = 0;
     for (const weight of own) largest = Math.max(largest, Math.abs(weight));
-    const scale = (scales[index] = largest / 127);
+    const scale = largest / 127;
+    scales[index] = scale;
     for (let i = 0; i < block; i++)
       q[index * block + i] = 128 + (scale === 0 ? 0 : Math.round((own[i] as number) / scale));
   }

@@ -34,6 +34,8 @@ const FUNCTIONS = {
   DisableMemPattern: [17, 'void *f(void *options)'],
   SetSessionGraphOptimizationLevel: [23, 'void *f(void *options, int level)'],
   SetIntraOpNumThreads: [24, 'void *f(void *options, int threads)'],
+  SessionGetInputCount: [30, 'void *f(void *session, _Out_ size_t *count)'],
+  SessionGetInputName: [36, 'void *f(void *session, size_t index, void *allocator, _Out_ void **name)'],
   CreateRunOptions: [39, 'void *f(_Out_ void **options)'],
   RunOptionsSetTerminate: [46, 'void *f(void *options)'],
   RunOptionsUnsetTerminate: [47, 'void *f(void *options)'],
@@ -42,6 +44,7 @@ const FUNCTIONS = {
     'void *f(void *info, void *data, size_t bytes, int64_t *shape, size_t rank, int type, _Out_ void **value)',
   ],
   CreateCpuMemoryInfo: [69, 'void *f(int allocator, int memory, _Out_ void **info)'],
+  AllocatorFree: [76, 'void *f(void *allocator, void *memory)'],
   GetAllocatorWithDefaultOptions: [78, 'void *f(_Out_ void **allocator)'],
   ReleaseStatus: [93, 'void f(void *status)'],
   ReleaseSession: [95, 'void f(void *session)'],
@@ -248,6 +251,20 @@ export class OrtSession {
       api.ReleaseSessionOptions(settings);
     }
     this.#runOptions = created(api, (out) => api.CreateRunOptions(out));
+  }
+
+  /** The graph's inputs, in its order. */
+  inputNames(): string[] {
+    const { api } = load();
+    const count: [number] = [0];
+    check(api, api.SessionGetInputCount(this.#session, count));
+    const allocator = created(api, (out) => api.GetAllocatorWithDefaultOptions(out));
+    return Array.from({ length: count[0] }, (_, index) => {
+      const name = created(api, (out) => api.SessionGetInputName(this.#session, index, allocator, out));
+      const text: string = koffi.decode(name, 'char', -1);
+      check(api, api.AllocatorFree(allocator, name));
+      return text;
+    });
   }
 
   binding(): OrtBinding {

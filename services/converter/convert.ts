@@ -1,0 +1,200 @@
+/**
+ * A conversion from end to end: read, build, prove, publish. Nothing is visible in the bucket unless all of it succeeded.
+ */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { Bucket, Staging } from '@slipway/shared/bucket/bucket.ts';
+import { openBucket } from '@slipway/shared/bucket/open-bucket.ts';
+import { AppError } from '@slipway/shared/contracts/errors.ts';
+import type { Manifest, ParityReport, Precision } from '@slipway/shared/contracts/manifest.ts';
+import { type DecoderSpec, parameterCount } from './architectures/decoder-spec.ts';
+import { describeDecoder } from './architectures/find-architecture.ts';
+import { type BuiltVersion, buildVersion, writeTextFiles } from './build-version.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import {
+  bundledText,
+  compareGraphs,
+  compareWithReference,
+  type ParityText,
+  parityTokens,
+  report,
+  sameText,
+} from './parity/parity-gate.ts';
+import { BOUNDS, choosePrecision } from './precision.ts';
+import { openCheckpoint } from './readers/open-checkpoint.ts';
+
+export interface ConvertOptions {
+  /** A Hugging Face folder, a .gguf file or a llama2.c .bin. */
+  readonly source: string;
+  readonly name: string;
+  readonly precision: Precision | 'auto';
+  readonly bucketUrl: string;
+  /** Publish although the parity report is outside the bounds; the manifest says so. */
+  readonly allowDrift: boolean;
+  /** A file whose text the result is judged on, instead of the bundled one. */
+  readonly parityText?: string;
+  readonly onProgress?: (phase: ConvertPhase, part: number) => void;
+}
+
+export type ConvertPhase = 'reading' | 'converting' | 'proving' | 'publishing';
+
+export interface Conversion {
+  readonly manifest: Manifest;
+  /** Why `auto` took this precision; empty when it was asked for. */
+  readonly precisionReason: string;
+  /** Reading, quantizing and writing. */
+  readonly seconds: number;
+  /** The parity gate, with the float32 twin it builds. */
+  readonly paritySeconds: number;
+  /** Of this process while it converted, before the gate ran. */
+  readonly peakRssMib: number;
+}
+
+/** AppError when the source cannot be read, the result is too far from it, or the disk is full. */
+export async function convert(options: ConvertOptions): Promise<Conversion> {
+  const progress = options.onProgress ?? (() => {});
+  const bucket = openBucket(options.bucketUrl);
+  const started = performance.now();
+  progress('reading', 0);
+  const checkpoint = await openCheckpoint(options.source);
+  const stagings: Staging[] = [];
+  const stage = async () => {
+    const staging = await bucket.stage(options.name);
+    stagings.push(staging);
+    return staging;
+  };
+  try {
+    const spec = describeDecoder(checkpoint);
+    const { precision, reason } =
+      options.precision === 'auto'
+        ? choosePrecision(parameterCount(spec))
+        : { precision: options.precision, reason: '' };
+    const staging = await stage();
+    const built = await buildVersion(spec, precision, staging.folder, (part) => progress('converting', part));
+    await writeTextFiles(staging.folder, checkpoint.text, checkpoint.config, precision);
+    const seconds = (performance.now() - started) / 1000;
+    const peakRssMib = process.resourceUsage().maxRSS / 1024;
+
+    const text = options.parityText === undefined ? await bundledText() : await readText(options.parityText);
+    const parity = await prove(checkpoint, spec, precision, staging, built, text, stage, (part) =>
+      progress('proving', part),
+    );
+    if (!parity.within_bounds && !options.allowDrift) throw outsideBounds(parity, precision);
+    const paritySeconds = (performance.now() - started) / 1000 - seconds;
+
+    progress('publishing', 0);
+    const manifest = await staging.publish(
+      {
+        schema: 1,
+        name: options.name,
+        source: { kind: checkpoint.kind, label: checkpoint.label, files: [...checkpoint.files] },
+        architecture: architectureOf(spec),
+        precision,
+        quantization: built.description,
+        bits_per_weight: built.bitsPerWeight,
+        graphs: built.graphs,
+        weights: built.weights,
+        text: {
+          tokenizer: 'tokenizer.json',
+          chat_template: checkpoint.text.chatTemplate === null ? null : 'chat_template.jinja',
+          bos_token_id: checkpoint.text.bosTokenId,
+          eos_token_ids: [...checkpoint.text.eosTokenIds],
+          add_bos: checkpoint.text.addBos,
+        },
+        parity,
+        drift_allowed: !parity.within_bounds,
+      },
+      built.hashes,
+    );
+    return { manifest, precisionReason: reason, seconds, paritySeconds, peakRssMib };
+  } catch (error) {
+    throw diskFull(error, bucket) ?? error;
+  } finally {
+    await Promise.all(stagings.map((staging) => staging.discard()));
+    await checkpoint.close();
+  }
+}
+
+/** Result against float32 twin, twin against the independent forward pass, text files against the source's. */
+async function prove(
+  checkpoint: Checkpoint,
+  spec: DecoderSpec,
+  precision: Precision,
+  staging: Staging,
+  built: BuiltVersion,
+  text: ParityText,
+  stage: () => Promise<Staging>,
+  onProgress: (part: number) => void,
+): Promise<ParityReport> {
+  if (!(await sameText(staging.folder, checkpoint.text))) {
+    throw new AppError(
+      'parity_failed',
+      `${checkpoint.label}: the tokenizer or chat template written is not the source's`,
+    );
+  }
+  const result = { folder: staging.folder, graph: built.graphs.serving };
+  const passages = parityTokens(text, checkpoint.text, spec.contextLength);
+  const first = passages[0];
+  if (!first) throw new AppError('invalid_source', `the text ${text.name} has no two tokens to compare on`);
+  const twin = precision === 'fp32' ? null : await stage();
+  const exact = twin
+    ? { folder: twin.folder, graph: (await buildVersion(spec, 'fp32', twin.folder)).graphs.serving }
+    : result;
+  const reference = await compareWithReference(checkpoint, exact, first);
+  onProgress(0.3);
+  if (!twin) return report(reference, text.name, precision);
+  if (!report(reference, text.name, 'fp32').within_bounds) {
+    throw new AppError(
+      'parity_failed',
+      `${checkpoint.label}: the graph in float32 is already off the source (KL divergence ${reference.klDivergence.toPrecision(3)}, largest logit error ${reference.maxLogitError.toPrecision(3)}): a fault of the converter, not of the precision`,
+    );
+  }
+  const divergence = await compareGraphs(exact, result, passages, (part) => onProgress(0.3 + 0.7 * part));
+  await twin.discard();
+  return report(divergence, text.name, precision);
+}
+
+function architectureOf(spec: DecoderSpec): Manifest['architecture'] {
+  return {
+    family: spec.family,
+    parameters: parameterCount(spec),
+    hidden_size: spec.hiddenSize,
+    layers: spec.layers.length,
+    heads: spec.heads,
+    kv_heads: spec.kvHeads,
+    head_dim: spec.headDim,
+    intermediate_size: spec.intermediateSize,
+    vocab_size: spec.vocabSize,
+    context_length: spec.contextLength,
+    tied_embedding: spec.head === null,
+  };
+}
+
+async function readText(file: string): Promise<ParityText> {
+  try {
+    return { name: path.basename(file), passages: [await readFile(file, 'utf8')] };
+  } catch (cause) {
+    throw new AppError('not_found', `the parity text ${file} cannot be read`, { cause });
+  }
+}
+
+function outsideBounds(parity: ParityReport, precision: Precision): AppError {
+  const bounds = BOUNDS[precision];
+  const ratio = parity.perplexity / parity.perplexity_source;
+  return new AppError(
+    'parity_failed',
+    `the ${precision} result is too far from its source: KL divergence ${parity.kl_divergence.toPrecision(3)} (at most ${bounds.kl_divergence}), ` +
+      `top-1 agreement ${parity.top1_agreement.toFixed(3)} (at least ${bounds.top1_agreement}), ` +
+      `perplexity ${ratio.toFixed(4)} times the source's (at most ${bounds.perplexity_ratio}). ` +
+      'Nothing was published. Take a finer precision, or publish it as it is with --allow-drift.',
+  );
+}
+
+function diskFull(error: unknown, bucket: Bucket): AppError | undefined {
+  if (!(error instanceof Error) || !('code' in error) || error.code !== 'ENOSPC') return undefined;
+  return new AppError(
+    'disk_full',
+    `the disk of ${bucket.location} is full; nothing was published. Free some space and convert again.`,
+    { cause: error },
+  );
+}

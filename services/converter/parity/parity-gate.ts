@@ -1,0 +1,154 @@
+/**
+ * Proves that what was built is what it was built from: the result runs in the serving runtime against the source's float32 logits.
+ * The float32 graph itself is held to an independent forward pass that shares no code with the graphs. Judges; publishes nothing.
+ */
+import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import path from 'node:path';
+import { type Layout, openLayout } from '@slipway/inference/engine';
+import type { GraphSpec, ParityReport, Precision } from '@slipway/shared/contracts/manifest.ts';
+import { loadTokenizer } from '@slipway/shared/text/tokenizer.ts';
+import type { Checkpoint, TextFiles } from '../checkpoint.ts';
+import { BOUNDS } from '../precision.ts';
+import { type Divergence, LogitComparison } from './compare-logits.ts';
+import { referenceLogits } from './reference/reference-logits.ts';
+import { readPassages } from './text/passages.ts';
+
+/** Tokens of the text that are compared: enough to tell one precision from another, few enough to take seconds. */
+const COMPARED = 1024;
+/** Positions computed at once: bounds the memory their logits take. */
+const CHUNK = 64;
+/** Tokens the slow, independent forward pass is asked for. */
+const REFERENCE_TOKENS = 12;
+
+export interface BuiltGraph {
+  readonly folder: string;
+  readonly graph: GraphSpec;
+}
+
+export interface ParityText {
+  /** What a report calls it. */
+  readonly name: string;
+  readonly passages: readonly string[];
+}
+
+export async function bundledText(): Promise<ParityText> {
+  return { name: 'bundled', passages: await readPassages('parity') };
+}
+
+/** Token ids of the text's passages, each at most a context long, COMPARED in all. */
+export function parityTokens(text: ParityText, files: TextFiles, contextLength: number): number[][] {
+  const tokenizer = loadTokenizer(files.tokenizerJson, files.tokenizerConfig);
+  const passages: number[][] = [];
+  let left = COMPARED;
+  for (const passage of text.passages) {
+    const ids = tokenizer
+      .encode(passage, { addBos: true, parseSpecial: false })
+      .slice(0, Math.min(left, contextLength));
+    // A single token predicts nothing.
+    if (ids.length > 1) passages.push(ids);
+    left -= ids.length;
+    if (left <= 1) break;
+  }
+  return passages;
+}
+
+/** The source's own arithmetic, slowly: first tokens of the first passage. */
+export async function compareWithReference(
+  checkpoint: Checkpoint,
+  exact: BuiltGraph,
+  tokens: readonly number[],
+): Promise<Divergence> {
+  const head = tokens.slice(0, REFERENCE_TOKENS);
+  const source = await referenceLogits(checkpoint, head);
+  const comparison = new LogitComparison();
+  await withLayout(exact, head.length, async (layout) => {
+    const result = await layout.prefill(0, head, 0, 'all');
+    for (const [position, row] of source.entries())
+      comparison.add(row, rowOf(result, position, layout), head[position + 1]);
+  });
+  return comparison.summary();
+}
+
+/** Two graphs over the same tokens; `onProgress` gets 0..1. */
+export async function compareGraphs(
+  source: BuiltGraph,
+  result: BuiltGraph,
+  passages: readonly (readonly number[])[],
+  onProgress: (part: number) => void,
+): Promise<Divergence> {
+  const comparison = new LogitComparison();
+  const longest = Math.max(...passages.map(({ length }) => length));
+  const total = passages.reduce((sum, { length }) => sum + length, 0);
+  let done = 0;
+  await withLayout(source, longest, (exact) =>
+    withLayout(result, longest, async (quantized) => {
+      for (const passage of passages) {
+        for (let start = 0; start < passage.length; start += CHUNK) {
+          const chunk = passage.slice(start, start + CHUNK);
+          const truth = await exact.prefill(0, chunk, start, 'all');
+          const other = await quantized.prefill(0, chunk, start, 'all');
+          for (const position of chunk.keys()) {
+            comparison.add(
+              rowOf(truth, position, exact),
+              rowOf(other, position, quantized),
+              passage[start + position + 1],
+            );
+          }
+          done += chunk.length;
+          onProgress(done / total);
+        }
+      }
+    }),
+  );
+  return comparison.summary();
+}
+
+/** Whether the text side on disk is the source's: a tokenizer or template that was swapped or cut is another model. */
+export async function sameText(folder: string, text: TextFiles): Promise<boolean> {
+  const read = (name: string) => readFile(path.join(folder, name), 'utf8');
+  const same = (json: string, value: unknown) => JSON.stringify(JSON.parse(json)) === JSON.stringify(value);
+  if (!same(await read('tokenizer.json'), text.tokenizerJson)) return false;
+  if (!same(await read('tokenizer_config.json'), text.tokenizerConfig)) return false;
+  return text.chatTemplate === null || (await read('chat_template.jinja')) === text.chatTemplate;
+}
+
+export function report(divergence: Divergence, text: string, precision: Precision): ParityReport {
+  const bounds = BOUNDS[precision];
+  return {
+    max_logit_error: divergence.maxLogitError,
+    kl_divergence: divergence.klDivergence,
+    top1_agreement: divergence.top1Agreement,
+    perplexity: divergence.perplexity,
+    perplexity_source: divergence.perplexitySource,
+    tokens: divergence.positions,
+    text,
+    within_bounds:
+      divergence.klDivergence <= bounds.kl_divergence &&
+      divergence.top1Agreement >= bounds.top1_agreement &&
+      divergence.perplexity <= bounds.perplexity_ratio * divergence.perplexitySource,
+  };
+}
+
+async function withLayout(
+  built: BuiltGraph,
+  contextLength: number,
+  use: (layout: Layout) => Promise<void>,
+): Promise<void> {
+  const layout = await openLayout({
+    kind: 'graph',
+    ...built,
+    threads: availableParallelism(),
+    slots: 1,
+    contextLength,
+  });
+  try {
+    await use(layout);
+  } finally {
+    await layout.close();
+  }
+}
+
+function rowOf(logits: Float32Array, position: number, layout: Layout): Float32Array {
+  return logits.subarray(position * layout.vocabularySize, (position + 1) * layout.vocabularySize);
+}
