@@ -29,7 +29,7 @@ Examples:
   slipway up                                    the bundled model on http://127.0.0.1:8080
   slipway convert ./SmolLM2-135M --name smol    a checkpoint becomes smol@v001
   slipway serve smol                            ... and answers POST /generate
-  slipway generate smol "Once upon a time"      ... or in the terminal
+  slipway generate "Once upon a time"           a story in the terminal
   slipway help convert                          every option of a command
 
 Exit codes:
