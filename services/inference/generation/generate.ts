@@ -89,6 +89,7 @@ export class Generation {
     let outcome: Outcome = 'failed';
     try {
       const running = occupancy.run(work, slots, this.#deadline, abort.signal, async () => {
+        await this.#model.whenReady(abort.signal);
         await runSequences(this.#model.engine, this.#requests(), abort.signal, (index, event) =>
           this.#on(index, event),
         );

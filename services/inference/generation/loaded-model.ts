@@ -16,6 +16,8 @@ export interface LoadedModel {
   readonly eosTokenIds: readonly number[];
   readonly addBos: boolean;
   readonly engine: Engine;
+  /** Resolves when the engine takes sequences: at once, unless its process has died and is being started again. */
+  whenReady(signal: AbortSignal): Promise<void>;
   /** Names all that decides the bytes of an answer. */
   readonly fingerprint: string;
 }

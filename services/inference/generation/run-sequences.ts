@@ -36,6 +36,7 @@ export function runSequences(
         if (event.type === 'finished' && --open === 0) settle();
       });
     }
-    if (signal.aborted) cancelAll();
+    // Also those submitted after one had already failed.
+    if (signal.aborted || failure !== undefined) cancelAll();
   });
 }

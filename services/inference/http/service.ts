@@ -35,6 +35,8 @@ export interface Service {
 const BACKLOG = 4096;
 /** Longer than the idle time of the usual load balancers (60 s), so that they never write into a closing connection. */
 const KEEP_ALIVE_MILLISECONDS = 75_000;
+/** A client that sends its request more slowly than this would hold up draining. */
+const UPLOAD_MILLISECONDS = 60_000;
 /** For the last bytes of answers on their way out. */
 const FLUSH_MILLISECONDS = 2_000;
 
@@ -51,6 +53,7 @@ export async function startService({ config, host, log }: ServiceOptions): Promi
   };
   const server = createServer(getRequestListener(createApp(parts).fetch));
   server.keepAliveTimeout = KEEP_ALIVE_MILLISECONDS;
+  server.requestTimeout = UPLOAD_MILLISECONDS;
   const url = await listen(server, config);
   return {
     url,

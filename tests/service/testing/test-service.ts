@@ -2,11 +2,12 @@
  * A whole service on the loopback interface for tests: real HTTP, the real engine in its child process, the synthetic layout.
  */
 
-import { createEngine, type Engine, openLayout } from '@slipway/inference/engine';
+import { type SupervisedEngine, superviseEngine } from '@slipway/inference/engine';
 import { loadServiceConfig, type ServiceConfig } from '@slipway/shared/contracts/config.ts';
 import { createLogger } from '@slipway/shared/lib/log.ts';
-import type { LoadedModel } from '../../../services/inference/generation/loaded-model.ts';
 import { startService } from '../../../services/inference/http/service.ts';
+import { engineReady } from '../../../services/inference/models/engine-ready.ts';
+import { stateOf } from '../../../services/inference/models/model-host.ts';
 import type { ModelState } from '../../../services/inference/models/model-state.ts';
 import { BYTE_BOS, BYTE_EOS, BYTE_VOCABULARY, byteTokenizer } from './byte-tokenizer.ts';
 
@@ -20,7 +21,7 @@ export interface Answered {
 
 export interface TestService {
   readonly url: string;
-  readonly engine: Engine;
+  readonly engine: SupervisedEngine;
   get(path: string): Promise<Answered>;
   /** A body as it is. */
   post(body: NonNullable<RequestInit['body']>): Promise<Answered>;
@@ -43,7 +44,7 @@ export interface TestServiceOptions {
 
 export async function startTestService(options: TestServiceOptions): Promise<TestService> {
   const { slots = 4, contextLength = 2048, decodeDelay = 0, prefillDelay = 0 } = options;
-  const layout = await openLayout({
+  const engine = await superviseEngine({
     kind: 'synthetic',
     vocabularySize: BYTE_VOCABULARY,
     contextLength,
@@ -51,12 +52,11 @@ export async function startTestService(options: TestServiceOptions): Promise<Tes
     decodeDelay,
     prefillDelay,
   });
-  const engine = createEngine(layout);
-  const state: ModelState = options.state ?? { kind: 'ready', model: modelOf(engine) };
+  const model = modelOf(engine);
   const config = { ...loadServiceConfig({ path: null }), port: 0, host: '127.0.0.1', ...options.config };
   const service = await startService({
     config,
-    host: { state: () => state, close: () => engine.close() },
+    host: { state: () => options.state ?? stateOf(model), close: () => engine.close() },
     log: createLogger({ service: 'test', level: 'silent' }),
   });
   const send = (body: NonNullable<RequestInit['body']>) =>
@@ -73,7 +73,7 @@ export async function startTestService(options: TestServiceOptions): Promise<Tes
   };
 }
 
-function modelOf(engine: Engine): LoadedModel {
+function modelOf(engine: SupervisedEngine) {
   return {
     name: 'synthetic',
     manifest: null,
@@ -83,6 +83,7 @@ function modelOf(engine: Engine): LoadedModel {
     eosTokenIds: [BYTE_EOS],
     addBos: false,
     engine,
+    whenReady: (signal: AbortSignal) => engineReady(engine, signal),
     fingerprint: 'fp_test',
   };
 }

@@ -1,0 +1,88 @@
+/**
+ * From settings to a model that answers: find the version, have its files here, read its text side, open it in an engine. Owns the order
+ * and what is said meanwhile; knows nothing of readiness or HTTP.
+ */
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { ServiceConfig } from '@slipway/shared/contracts/config.ts';
+import { AppError } from '@slipway/shared/contracts/errors.ts';
+import type { Manifest } from '@slipway/shared/contracts/manifest.ts';
+import type { Tokenizer } from '@slipway/shared/text/contract.ts';
+import { loadTokenizer } from '@slipway/shared/text/tokenizer.ts';
+import type { LayoutSpec, SupervisedEngine } from '../engine/index.ts';
+import type { LoadedModel } from '../generation/loaded-model.ts';
+import { engineReady } from './engine-ready.ts';
+import { bucketsFor, findVersion } from './find-version.ts';
+import { systemFingerprint } from './fingerprint.ts';
+import { readProcessorLimits, threadsFor } from './threads.ts';
+
+/** `progress` is 0..1: roughly how much of the time has passed. */
+export type TellStage = (stage: string, progress: number) => void;
+
+/** Rejects with an AppError that says what is missing or wrong. */
+export async function loadModel(
+  config: ServiceConfig,
+  openEngine: (spec: LayoutSpec) => Promise<SupervisedEngine>,
+  tell: TellStage,
+): Promise<LoadedModel & { readonly engine: SupervisedEngine }> {
+  tell('looking for the model', 0);
+  const { bucket, manifest } = await findVersion(bucketsFor(config.bucketUrl), config.model);
+  const label = `${manifest.name}@${manifest.version}`;
+  tell(`fetching and checking the files of ${label}`, 0.1);
+  const folder = await bucket.materialize(manifest);
+  tell(`opening ${label} in the engine`, 0.4);
+  // The engine opens it in a process of its own, so that the text side is read meanwhile.
+  const opening = openEngine(layoutSpecOf(manifest, folder, config));
+  const text = await readText(manifest, folder).catch(async (error: unknown) => {
+    await opening.then((engine) => engine.close()).catch(() => {});
+    throw error;
+  });
+  const engine = await opening;
+  return {
+    name: manifest.name,
+    manifest,
+    ...text,
+    bosTokenId: manifest.text.bos_token_id,
+    eosTokenIds: manifest.text.eos_token_ids,
+    addBos: manifest.text.add_bos,
+    engine,
+    whenReady: (signal) => engineReady(engine, signal),
+    fingerprint: systemFingerprint(manifest, engine.info),
+  };
+}
+
+function layoutSpecOf(manifest: Manifest, folder: string, config: ServiceConfig): LayoutSpec {
+  const graph = manifest.graphs.serving;
+  return {
+    kind: 'graph',
+    folder,
+    graph,
+    threads: threadsFor(readProcessorLimits(config.threads)),
+    slots: config.slots ?? config.occupancySemaphore,
+    contextLength: Math.min(graph.context_length, config.contextLength ?? config.maxPromptTokens + config.maxNewTokens),
+  };
+}
+
+async function readText(
+  { text }: Manifest,
+  folder: string,
+): Promise<{ tokenizer: Tokenizer; chatTemplate: string | null }> {
+  const tokenizerPath = join(folder, text.tokenizer);
+  const [tokenizerJson, tokenizerConfig, chatTemplate] = await Promise.all([
+    readJson(tokenizerPath),
+    readJson(join(dirname(tokenizerPath), 'tokenizer_config.json')),
+    text.chat_template === null ? null : readFile(join(folder, text.chat_template), 'utf8'),
+  ]);
+  return { tokenizer: loadTokenizer(tokenizerJson, tokenizerConfig), chatTemplate };
+}
+
+async function readJson(path: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8'));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new AppError('invalid_source', `${path} cannot be read as JSON (${reason}); convert the model again`, {
+      cause: error,
+    });
+  }
+}
