@@ -71,7 +71,7 @@ function describeExit(code: number | null, signal: string | null, lines: readonl
  * when the process died, spoke another protocol or did not open the model in time.
  */
 export async function startEngine(spec: LayoutSpec, options: StartOptions = {}): Promise<EngineProcess> {
-  options.signal?.throwIfAborted();
+  if (options.signal?.aborted) throw new AppError('engine_failed', 'the start of the engine was given up');
   const program = fileURLToPath(options.program ?? new URL('./child-main.ts', import.meta.url));
   const child = fork(program, [], {
     serialization: 'advanced',

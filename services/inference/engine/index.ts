@@ -5,3 +5,9 @@ export { type LayoutSpec, openLayout } from '../runtime/open-layout.ts';
 export { type EngineProcess, type StartOptions, startEngine } from './client.ts';
 export * from './contract.ts';
 export { createEngine, type EngineOptions } from './loop.ts';
+export {
+  type EngineState,
+  type SupervisedEngine,
+  type SuperviseOptions,
+  superviseEngine,
+} from './supervised-engine.ts';
