@@ -3,9 +3,8 @@
  * The float32 graph itself is held to an independent forward pass that shares no code with the graphs. Judges; publishes nothing.
  */
 import { readFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import path from 'node:path';
-import { type Layout, openLayout } from '@slipway/inference/engine';
+import { type Layout, openLayout, readProcessorLimits, threadsFor } from '@slipway/inference/engine';
 import type { GraphSpec, ParityReport, Precision } from '@slipway/shared/contracts/manifest.ts';
 import { loadTokenizer } from '@slipway/shared/text/tokenizer.ts';
 import type { Checkpoint, TextFiles } from '../checkpoint.ts';
@@ -138,7 +137,7 @@ async function withLayout(
   const layout = await openLayout({
     kind: 'graph',
     ...built,
-    threads: availableParallelism(),
+    threads: threadsFor(readProcessorLimits(null)),
     slots: 1,
     contextLength,
   });

@@ -1,7 +1,9 @@
 /**
  * The one door to the engine: everything outside reaches it through here.
  */
+export type { Layout } from '../runtime/layout.ts';
 export { type LayoutSpec, openLayout } from '../runtime/open-layout.ts';
+export { readProcessorLimits, threadsFor } from '../runtime/threads.ts';
 export { type EngineProcess, type StartOptions, startEngine } from './client.ts';
 export * from './contract.ts';
 export { createEngine, type EngineOptions } from './loop.ts';

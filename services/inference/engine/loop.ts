@@ -3,8 +3,8 @@
  * slot holds; decides nothing that planStep or the sampler decide. Knows nothing of processes, text or HTTP.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Engine, EngineEvent, FinishReason, Layout, SequenceRequest } from './contract.ts';
-import { TerminatedError } from './contract.ts';
+import { type Layout, TerminatedError } from '../runtime/layout.ts';
+import type { Engine, EngineEvent, FinishReason, SequenceRequest } from './contract.ts';
 import { type PlanLimits, type PlannedSequence, planStep, prefillCost, type StepPlan } from './plan.ts';
 import { createSampler, type Sampler } from './sampler.ts';
 

@@ -4,8 +4,9 @@
  */
 import { writeFileSync } from 'node:fs';
 import { exit } from 'node:process';
+import type { Layout } from '../runtime/layout.ts';
 import type { LayoutSpec } from '../runtime/open-layout.ts';
-import type { Engine, EngineEvent, Layout } from './contract.ts';
+import type { Engine, EngineEvent } from './contract.ts';
 import { createEngine } from './loop.ts';
 import { type ChildMessage, type ParentMessage, PROTOCOL_VERSION, parseParentMessage, refusalOf } from './protocol.ts';
 

@@ -10,11 +10,11 @@ import type { Manifest } from '@slipway/shared/contracts/manifest.ts';
 import type { Tokenizer } from '@slipway/shared/text/contract.ts';
 import { loadTokenizer } from '@slipway/shared/text/tokenizer.ts';
 import type { LayoutSpec, SupervisedEngine } from '../engine/index.ts';
+import { readProcessorLimits, threadsFor } from '../engine/index.ts';
 import type { LoadedModel } from '../generation/loaded-model.ts';
 import { engineReady } from './engine-ready.ts';
 import { bucketsFor, findVersion } from './find-version.ts';
 import { systemFingerprint } from './fingerprint.ts';
-import { readProcessorLimits, threadsFor } from './threads.ts';
 
 /** `progress` is 0..1: roughly how much of the time has passed. */
 export type TellStage = (stage: string, progress: number) => void;

@@ -3,7 +3,7 @@
  * The spec is plain data, because it crosses into the engine's child process.
  */
 import type { GraphSpec } from '@slipway/shared/contracts/manifest.ts';
-import type { Layout } from '../engine/contract.ts';
+import type { Layout } from './layout.ts';
 import type { SyntheticSpec } from './synthetic-layout.ts';
 
 export interface GraphLayoutSpec {

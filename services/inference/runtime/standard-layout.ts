@@ -4,7 +4,7 @@
  */
 import path from 'node:path';
 import type { GraphSpec } from '@slipway/shared/contracts/manifest.ts';
-import { type Layout, TerminatedError } from '../engine/contract.ts';
+import { type Layout, TerminatedError } from './layout.ts';
 import { OrtError, OrtSession, OrtTensor, runtimeVersion } from './ort.ts';
 import type { GraphOptions } from './shared-cache-layout.ts';
 

@@ -3,7 +3,7 @@
  * cache holds. A wrong slot, copy, length or position therefore changes the tokens, and the engine's tests see it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Layout, TerminatedError } from '../engine/contract.ts';
+import { type Layout, TerminatedError } from './layout.ts';
 
 export interface SyntheticSpec {
   readonly kind: 'synthetic';
