@@ -89,3 +89,15 @@ describe('a client that leaves', () => {
     );
   });
 });
+
+describe('a stop string', () => {
+  it('ends the sequence in the engine as well, and with it the request', async () => {
+    const greedy = { ...LONG, temperature: 0 };
+    const { body: free } = await service.generate({ ...greedy, max_new_tokens: 8 });
+    const stop = [...free.text].slice(2, 4).join('');
+    const { body } = await service.generate({ ...greedy, stop });
+    expect(body.outputs[0].finish_reason).toBe('stop');
+    expect(body.timings.total_ms).toBeLessThan(8 * STEP + SOON);
+    expect(running()).toBe(0);
+  });
+});

@@ -8,15 +8,13 @@ export class EventStream {
   readonly #encoder = new TextEncoder();
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
 
-  /** `onLeave`: the reader has gone before the end. */
-  constructor(onLeave: () => void) {
+  constructor() {
     this.readable = new ReadableStream<Uint8Array>({
       start: (controller) => {
         this.#controller = controller;
       },
       cancel: () => {
         this.#controller = undefined;
-        onLeave();
       },
     });
   }

@@ -77,14 +77,13 @@ async function stream(
   request: GenerateRequest,
   leave: () => void,
 ): Promise<Response> {
-  const gone = new AbortController();
-  const events = new EventStream(() => gone.abort());
+  const events = new EventStream();
   const started = Promise.withResolvers<void>();
   const id = newId('gen');
   const generation = begin(context, parts, model, {
     id,
     request,
-    signal: AbortSignal.any([context.req.raw.signal, gone.signal]),
+    signal: context.req.raw.signal,
     onStart: started.resolve,
     onDelta: (output) => {
       const delta: GenerateDelta = {
