@@ -14,10 +14,10 @@ import { specialTokens } from './special-tokens.ts';
 
 const TokenizerJson = z.object({
   added_tokens: z.array(AddedToken).nullish(),
-  normalizer: z.unknown(),
-  pre_tokenizer: z.unknown(),
-  post_processor: z.unknown(),
-  decoder: z.unknown(),
+  normalizer: z.unknown().optional(),
+  pre_tokenizer: z.unknown().optional(),
+  post_processor: z.unknown().optional(),
+  decoder: z.unknown().optional(),
   model: z.object({
     type: z.string().optional(),
     // Checked where they are loaded: a schema over 50,000 entries takes longer than loading them.

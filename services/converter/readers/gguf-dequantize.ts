@@ -27,7 +27,7 @@ export interface GgmlType {
 let halves: Float32Array | undefined;
 
 /** All 65,536 values of an IEEE half, by its bits: a table is several times faster than arithmetic per value. */
-export function halfTable(): Float32Array {
+function halfTable(): Float32Array {
   if (halves) return halves;
   halves = new Float32Array(65536);
   for (let bits = 0; bits < 65536; bits++) {

@@ -11,7 +11,7 @@ export function numbered(name: string, number: number, ...dims: number[]): GgufT
 }
 
 /** Q4_1 blocks with d = 1, m = row, and q counting up. */
-export function fourBit(name: string, rows: number, columns: number): GgufTensorSpec {
+function fourBit(name: string, rows: number, columns: number): GgufTensorSpec {
   const blocks: Uint8Array[] = [];
   for (let row = 0; row < rows; row++) {
     for (let block = 0; block < columns / 32; block++) {
@@ -29,7 +29,7 @@ export function fourBit(name: string, rows: number, columns: number): GgufTensor
 /** Byte-level BPE over the letters a to d: "ab" is one token. */
 const TOKENS = ['<s>', '</s>', 'a', 'b', 'c', 'd', 'ab', '<|im_end|>'];
 
-export const TEXT_METADATA: GgufSpec['metadata'] = [
+const TEXT_METADATA: GgufSpec['metadata'] = [
   ['tokenizer.ggml.model', value.text('gpt2')],
   ['tokenizer.ggml.pre', value.text('gpt-2')],
   ['tokenizer.ggml.tokens', value.texts(TOKENS)],
