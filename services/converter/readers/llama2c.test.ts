@@ -54,6 +54,9 @@ test('finds each tensor in its place, rotary rows in Hugging Face’s order', as
   const query = await read('model.layers.0.self_attn.q_proj.weight');
   // Rows of 8; per head of four rows the order is 0 2 1 3.
   expect([0, 1, 2, 3, 4].map((row) => query[row * 8])).toEqual([0, 2, 1, 3, 4].map((row) => queries + row * 8));
+  const keys = queries + 2 * 64;
+  const key = await read('model.layers.0.self_attn.k_proj.weight');
+  expect([0, 1, 2, 3].map((row) => key[row * 8])).toEqual([0, 2, 1, 3].map((row) => keys + row * 8));
   expect((await read('model.layers.1.self_attn.v_proj.weight'))[0]).toBe(queries + 2 * 64 + 2 * 32 + 32);
   expect((await read('model.norm.weight'))[0]).toBe(5 * 8 + 2 * PER_LAYER);
   expect(checkpoint.tensors.get('model.layers.1.mlp.down_proj.weight')?.shape).toEqual([8, 12]);
