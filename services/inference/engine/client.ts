@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { LayoutSpec } from '../runtime/open-layout.ts';
 import type { Engine, EngineEvent, EngineInfo, EngineStats, SequenceRequest } from './contract.ts';
+import type { PlanLimits } from './plan.ts';
 import { type ParentMessage, PROTOCOL_VERSION, parseChildMessage } from './protocol.ts';
 
 export interface StartOptions {
@@ -20,7 +21,8 @@ export interface StartOptions {
   readonly closeTimeout?: number;
   /** One line that the child printed. */
   readonly onLine?: (line: string) => void;
-  /** Gives up the start, or closes. */
+  readonly limits?: Partial<PlanLimits>;
+  /** Gives up the start. */
   readonly signal?: AbortSignal;
 }
 
@@ -174,7 +176,7 @@ export async function startEngine(spec: LayoutSpec, options: StartOptions = {}):
       settle();
       reject(new AppError('engine_failed', why));
     });
-    post({ type: 'open', protocol: PROTOCOL_VERSION, spec });
+    post({ type: 'open', protocol: PROTOCOL_VERSION, spec, limits: options.limits ?? {} });
   });
 
   return {

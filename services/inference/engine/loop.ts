@@ -32,7 +32,7 @@ interface Slot {
   usedAt: number;
 }
 
-const DEFAULT_LIMITS = { chunkWhileDecoding: 128, chunkAlone: 512, spareSlots: 1 };
+const DEFAULT_LIMITS = { chunkWhileDecoding: 128, chunkAlone: 512, spareSlots: 2 };
 
 /** Runs that may fail in a row before the layout counts as broken. */
 const FAILURES_TO_BREAK = 3;
@@ -60,7 +60,7 @@ function findFault(request: SequenceRequest, layout: Layout): string | undefined
 /** An engine in this process; it closes the layout when it is closed. */
 export function createEngine(layout: Layout, options: EngineOptions = {}): Engine {
   const now = options.now ?? Date.now;
-  const limits: PlanLimits = { contextLength: layout.contextLength, ...DEFAULT_LIMITS, ...options.limits };
+  const limits: PlanLimits = { ...DEFAULT_LIMITS, ...options.limits };
   const slots: Slot[] = Array.from({ length: layout.slots }, () => ({ tokens: [], usedAt: 0 }));
   const sequences = new Map<string, Sequence>();
   let waiting: Sequence[] = [];
@@ -153,10 +153,17 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     const slot = slotOf(sequence);
     const chunk = sequence.prompt.slice(start, end);
     const isLast = end === sequence.prompt.length;
-    const expire = () => {
-      if (now() >= sequence.deadline) layout.terminate();
+    let timer: NodeJS.Timeout;
+    const watchDeadline = () => {
+      const left = sequence.deadline - now();
+      timer = setTimeout(
+        // It may come a little early by the clock.
+        () => (now() >= sequence.deadline ? layout.terminate() : watchDeadline()),
+        Math.min(Math.max(left, 1), LONGEST_TIMER),
+      );
+      return () => clearTimeout(timer);
     };
-    const timer = setTimeout(expire, Math.min(Math.max(sequence.deadline - now(), 0), LONGEST_TIMER));
+    const stopWatching = watchDeadline();
     prefilling = sequence;
     // Should the run be stopped, what it overwrote is not to be found again.
     slot.tokens.length = start;
@@ -167,7 +174,7 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
       if (isLast) sample(sequence, row);
     } finally {
       prefilling = undefined;
-      clearTimeout(timer);
+      stopWatching();
     }
   }
 

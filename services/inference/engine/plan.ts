@@ -16,7 +16,6 @@ export interface PlannedSequence {
 }
 
 export interface PlanLimits {
-  readonly contextLength: number;
   /** Prompt tokens computed between two decode steps: how long running streams may stall. */
   readonly chunkWhileDecoding: number;
   /** Prompt tokens computed at once when nothing decodes. */

@@ -5,12 +5,18 @@
 import { AppError, ERROR_STATUS, type ErrorCode } from '@slipway/shared/contracts/errors.ts';
 import type { LayoutSpec } from '../runtime/open-layout.ts';
 import type { EngineEvent, EngineInfo, EngineStats, SequenceRequest } from './contract.ts';
+import type { PlanLimits } from './plan.ts';
 
 /** Both sides are started from one tree; a difference means that it was replaced under a running service. */
 export const PROTOCOL_VERSION = 1;
 
 export type ParentMessage =
-  | { readonly type: 'open'; readonly protocol: number; readonly spec: LayoutSpec }
+  | {
+      readonly type: 'open';
+      readonly protocol: number;
+      readonly spec: LayoutSpec;
+      readonly limits: Partial<PlanLimits>;
+    }
   | { readonly type: 'submit'; readonly request: SequenceRequest }
   | { readonly type: 'cancel'; readonly id: string }
   | { readonly type: 'close' };
@@ -73,7 +79,7 @@ export function parseChildMessage(value: unknown): ChildMessage | undefined {
 export function parseParentMessage(value: unknown): ParentMessage | undefined {
   if (!isRecord(value)) return undefined;
   const known =
-    (value.type === 'open' && typeof value.protocol === 'number' && isRecord(value.spec)) ||
+    (value.type === 'open' && typeof value.protocol === 'number' && isRecord(value.spec) && isRecord(value.limits)) ||
     (value.type === 'submit' && isRecord(value.request) && Array.isArray(value.request.prompt)) ||
     (value.type === 'cancel' && typeof value.id === 'string') ||
     value.type === 'close';
