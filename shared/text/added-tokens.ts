@@ -5,7 +5,7 @@
 import { z } from 'zod';
 
 export const AddedToken = z.object({
-  id: z.number().int().nonnegative(),
+  id: z.number().int().nonnegative().max(4_000_000),
   content: z.string(),
   special: z.boolean().default(false),
   single_word: z.boolean().default(false),

@@ -8,56 +8,71 @@ import type { GgufHeader, GgufValue } from './gguf.ts';
 /** What must be done to a tensor's rows or axes to have Hugging Face's. */
 export type Rearrangement = 'none' | 'rotary-query' | 'rotary-key' | 'transpose';
 
-const LLAMA_LAYER: Readonly<Record<string, string>> = {
-  attn_norm: 'input_layernorm',
-  attn_q: 'self_attn.q_proj',
-  attn_k: 'self_attn.k_proj',
-  attn_v: 'self_attn.v_proj',
-  attn_output: 'self_attn.o_proj',
-  ffn_norm: 'post_attention_layernorm',
-  ffn_gate: 'mlp.gate_proj',
-  ffn_up: 'mlp.up_proj',
-  ffn_down: 'mlp.down_proj',
-};
+/** Maps: a file may name anything, what every object inherits as well. */
+type Names = ReadonlyMap<string, string>;
 
-const GPT2_LAYER: Readonly<Record<string, string>> = {
-  attn_norm: 'ln_1',
-  attn_qkv: 'attn.c_attn',
-  attn_output: 'attn.c_proj',
-  ffn_norm: 'ln_2',
-  ffn_up: 'mlp.c_fc',
-  ffn_down: 'mlp.c_proj',
-};
+const LLAMA_LAYER: Names = new Map(
+  Object.entries({
+    attn_norm: 'input_layernorm',
+    attn_q: 'self_attn.q_proj',
+    attn_k: 'self_attn.k_proj',
+    attn_v: 'self_attn.v_proj',
+    attn_output: 'self_attn.o_proj',
+    ffn_norm: 'post_attention_layernorm',
+    ffn_gate: 'mlp.gate_proj',
+    ffn_up: 'mlp.up_proj',
+    ffn_down: 'mlp.down_proj',
+  }),
+);
+
+const GPT2_LAYER: Names = new Map(
+  Object.entries({
+    attn_norm: 'ln_1',
+    attn_qkv: 'attn.c_attn',
+    attn_output: 'attn.c_proj',
+    ffn_norm: 'ln_2',
+    ffn_up: 'mlp.c_fc',
+    ffn_down: 'mlp.c_proj',
+  }),
+);
 
 interface Naming {
-  readonly top: Readonly<Record<string, string>>;
+  readonly top: Names;
   readonly layers: string;
-  readonly layer: Readonly<Record<string, string>>;
+  readonly layer: Names;
 }
 
-const NAMINGS: Readonly<Record<string, Naming>> = {
-  llama: {
-    top: { token_embd: 'model.embed_tokens', output_norm: 'model.norm', output: 'lm_head' },
-    layers: 'model.layers',
-    layer: LLAMA_LAYER,
-  },
-  gpt2: {
-    top: {
-      token_embd: 'transformer.wte',
-      position_embd: 'transformer.wpe',
-      output_norm: 'transformer.ln_f',
-      output: 'lm_head',
-    },
-    layers: 'transformer.h',
-    layer: GPT2_LAYER,
-  },
+const LLAMA: Naming = {
+  top: new Map([
+    ['token_embd', 'model.embed_tokens'],
+    ['output_norm', 'model.norm'],
+    ['output', 'lm_head'],
+  ]),
+  layers: 'model.layers',
+  layer: LLAMA_LAYER,
 };
 
+const GPT2: Naming = {
+  top: new Map([
+    ['token_embd', 'transformer.wte'],
+    ['position_embd', 'transformer.wpe'],
+    ['output_norm', 'transformer.ln_f'],
+    ['output', 'lm_head'],
+  ]),
+  layers: 'transformer.h',
+  layer: GPT2_LAYER,
+};
+
+const NAMINGS: ReadonlyMap<string, Naming> = new Map([
+  ['llama', LLAMA],
+  ['gpt2', GPT2],
+]);
+
 export function huggingFaceName(architecture: string, name: string): { name: string; rearrangement: Rearrangement } {
-  const naming = NAMINGS[architecture];
+  const naming = NAMINGS.get(architecture);
   const parts = /^(?:blk\.(\d+)\.)?(\w+)\.(weight|bias)$/.exec(name);
   const [, layer, module = '', kind] = parts ?? [];
-  const mapped = layer === undefined ? naming?.top[module] : naming?.layer[module];
+  const mapped = layer === undefined ? naming?.top.get(module) : naming?.layer.get(module);
   if (!naming || !mapped) return { name, rearrangement: 'none' };
   return {
     name: layer === undefined ? `${mapped}.${kind}` : `${naming.layers}.${layer}.${mapped}.${kind}`,

@@ -136,6 +136,17 @@ test('a gpt2 has its convolutions as Hugging Face holds them, [in, out]', () =>
     expect((await tensor(checkpoint, 'lm_head.weight').read())[1]).toBe(6001);
   }));
 
+test('an architecture that is not known keeps its names, whatever it is called', () => {
+  const spec = tinyLlama();
+  const metadata = spec.metadata.map((entry): GgufSpec['metadata'][number] =>
+    entry[0] === 'general.architecture' ? [entry[0], value.text('constructor')] : entry,
+  );
+  return withCheckpoint({ ...spec, metadata, tensors: [numbered('toString.weight', 1, 4)] }, async (checkpoint) => {
+    expect(checkpoint.config.model_type).toBe('constructor');
+    expect([...checkpoint.tensors.keys()]).toEqual(['toString.weight']);
+  });
+});
+
 describe('hostile files', () => {
   const llama = tinyLlama();
   const withMetadata = (...entries: [string, Uint8Array][]): GgufSpec => ({

@@ -21,7 +21,7 @@ const Index = z.object({ weight_map: z.record(z.string(), z.string()) });
 
 /** AppError invalid_source or unsupported_source. Weight files stay open until `close`. */
 export async function openHuggingFaceFolder(path: string): Promise<Checkpoint> {
-  const folder = new SourceFolder(path, new Set(await readdir(path)));
+  const folder = new SourceFolder(path, new Set(await list(path)));
   const opened: SourceFile[] = [];
   const close = async () => {
     await Promise.all(opened.map((file) => file.close()));
@@ -49,6 +49,12 @@ export async function openHuggingFaceFolder(path: string): Promise<Checkpoint> {
     await close();
     throw error;
   }
+}
+
+function list(path: string): Promise<string[]> {
+  return readdir(path).catch((cause: unknown) => {
+    throw new AppError('invalid_source', `cannot look into ${path}: ${String(cause)}`, { cause });
+  });
 }
 
 async function readWeights(folder: SourceFolder, opened: SourceFile[]): Promise<Map<string, SourceTensor>> {

@@ -19,7 +19,10 @@ const Ids = z
 const EosConfig = z.object({ eos_token_id: Ids }).catch({ eos_token_id: null });
 const Named = z.array(z.object({ name: z.string(), template: z.string() }));
 const Vocabulary = z.record(z.string(), z.number().int().nonnegative().max(4_000_000));
-const AddedTokens = z.record(z.string(), z.object({ content: z.string(), special: z.boolean().default(false) }));
+const AddedTokens = z.record(
+  z.string().regex(/^\d{1,6}$/),
+  z.object({ content: z.string(), special: z.boolean().default(false) }),
+);
 
 /** AppError invalid_source or unsupported_source says which file is missing or wrong. */
 export async function readFolderText(folder: SourceFolder, config: unknown): Promise<TextFiles> {
