@@ -75,10 +75,12 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
     const seconds = (performance.now() - started) / 1000;
     const peakRssMib = process.resourceUsage().maxRSS / 1024;
 
+    progress('proving', 0);
     const text = options.parityText === undefined ? await bundledText() : await readText(options.parityText);
     const parity = await prove(checkpoint, spec, precision, staging, built, text, stage, (part) =>
       progress('proving', part),
     );
+    requireNumbers(parity, precision);
     if (!parity.within_bounds && !options.allowDrift) throw outsideBounds(parity, precision);
     const paritySeconds = (performance.now() - started) / 1000 - seconds;
 
@@ -138,7 +140,10 @@ async function prove(
   if (!first) throw new AppError('invalid_source', `the text ${text.name} has no two tokens to compare on`);
   const twin = precision === 'fp32' ? null : await stage();
   const exact = twin
-    ? { folder: twin.folder, graph: (await buildVersion(spec, 'fp32', twin.folder)).graphs.serving }
+    ? {
+        folder: twin.folder,
+        graph: (await buildVersion(spec, 'fp32', twin.folder, (part) => onProgress(0.2 * part))).graphs.serving,
+      }
     : result;
   const reference = await compareWithReference(checkpoint, exact, first);
   onProgress(0.3);
@@ -176,6 +181,16 @@ async function readText(file: string): Promise<ParityText> {
   } catch (cause) {
     throw new AppError('not_found', `the parity text ${file} cannot be read`, { cause });
   }
+}
+
+/** A result whose logits are no numbers answers nothing: not even --allow-drift publishes that. */
+function requireNumbers(parity: ParityReport, precision: Precision): void {
+  const { max_logit_error, kl_divergence, perplexity } = parity;
+  if ([max_logit_error, kl_divergence, perplexity].every(Number.isFinite)) return;
+  throw new AppError(
+    'parity_failed',
+    `the ${precision} result gives logits that are not finite numbers: the source's values overflow this precision. Nothing was published. Take a finer precision.`,
+  );
 }
 
 function outsideBounds(parity: ParityReport, precision: Precision): AppError {

@@ -5,6 +5,7 @@
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { Checkpoint, SourceTensor } from '../checkpoint.ts';
 import type { Blocks, Linear, Matrix } from './decoder-spec.ts';
+import { requireFinite } from './require-finite.ts';
 
 export class CheckpointReader {
   readonly #checkpoint: Checkpoint;
@@ -20,6 +21,7 @@ export class CheckpointReader {
     return this.#checkpoint.tensors.has(this.#prefix + name);
   }
 
+  /** Its reads reject when a weight is not finite: every tensor of every architecture comes through here. */
   tensor(name: string, shape: readonly number[]): SourceTensor {
     const full = this.#prefix + name;
     const tensor = this.#checkpoint.tensors.get(full);
@@ -35,7 +37,7 @@ export class CheckpointReader {
         `${this.#checkpoint.label}: the tensor ${full} has shape [${tensor.shape}], the configuration asks for [${shape}]`,
       );
     }
-    return tensor;
+    return requireFinite(tensor, this.#checkpoint.label);
   }
 
   matrix(name: string, rows: number, columns: number): Matrix {

@@ -83,7 +83,7 @@ export function llama(checkpoint: Checkpoint): DecoderSpec {
     contextLength,
     norm: { kind: 'rms', epsilon: config.rms_norm_eps },
     activation: 'silu-gated',
-    rope: async () => ropeTables(await ropeFrequencies(checkpoint, config, headDim), contextLength),
+    rope: async () => ropeTables(await ropeFrequencies(checkpoint, reader, config, headDim), contextLength),
     attentionScale: 1 / Math.sqrt(headDim),
     positions: null,
     embedding: reader.matrix('model.embed_tokens.weight', vocab, hidden),
@@ -117,14 +117,17 @@ export function llama(checkpoint: Checkpoint): DecoderSpec {
 /** Radians per position of each rotary pair, scaled as the configuration says. */
 async function ropeFrequencies(
   checkpoint: Checkpoint,
+  reader: CheckpointReader,
   config: z.infer<typeof LlamaConfig>,
   headDim: number,
 ): Promise<Float64Array> {
   const theta = config.rope_parameters?.rope_theta ?? config.rope_theta ?? 10000;
   const frequencies = Float64Array.from({ length: headDim / 2 }, (_, pair) => theta ** ((-2 * pair) / headDim));
   // GGUF files of Llama 3 carry the scaling as one divisor per pair.
-  const divisors = await checkpoint.tensors.get('rope_freqs.weight')?.read();
-  if (divisors) return frequencies.map((frequency, pair) => frequency / (divisors[pair] ?? 1));
+  if (reader.has('rope_freqs.weight')) {
+    const divisors = await reader.tensor('rope_freqs.weight', [headDim / 2]).read();
+    return frequencies.map((frequency, pair) => frequency / (divisors[pair] as number));
+  }
   const scaling = ropeScaling(checkpoint, config);
   switch (scaling.rope_type) {
     case 'default':

@@ -40,6 +40,8 @@ export class WeightsFile {
       if (padding > 0) await this.#append(new Uint8Array(padding));
       await this.#append(bytes);
     });
+    // Told by the next add or by close. Until one of them asks, a failed write must not count as unhandled and end the process.
+    this.#pending.catch(() => {});
     await before;
     return { name, type, shape, offset, length: bytes.byteLength };
   }
