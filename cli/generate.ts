@@ -3,11 +3,11 @@
  * this command starts for itself.
  */
 
-import { startInferenceService } from '@slipway/inference/main';
+import { startInferenceService } from '@slipway/inference/serve';
 import { loadServiceConfig } from '@slipway/shared/contracts/config.ts';
 import { AppError, ERROR_STATUS, type ErrorCode } from '@slipway/shared/contracts/errors.ts';
 import type { GenerateAnswer, GenerateDelta } from '@slipway/shared/contracts/generate.ts';
-import { createLogger } from '@slipway/shared/lib/log.ts';
+import { createLogger, silence } from '@slipway/shared/lib/log.ts';
 import { type Command, InvalidArgumentError } from 'commander';
 
 interface GenerateOptions {
@@ -83,7 +83,7 @@ function requestOf(prompt: string, options: GenerateOptions): Record<string, unk
 
 /** The same path as every other request, over the loopback interface. */
 async function askOwnService(options: GenerateOptions, body: object, signal: AbortSignal): Promise<void> {
-  const config = loadServiceConfig({
+  const config = await loadServiceConfig({
     flags: {
       model: options.model,
       bucketUrl: options.bucket,
@@ -95,7 +95,7 @@ async function askOwnService(options: GenerateOptions, body: object, signal: Abo
     },
     environment: { ...process.env, API_KEY: undefined },
   });
-  const log = createLogger({ service: 'generate', level: 'silent' });
+  const log = createLogger({ service: 'generate', level: 'silent', destination: silence });
   const service = await startInferenceService(config, log);
   try {
     await service.loaded;

@@ -2,7 +2,7 @@
  * `slipway serve`: a version from the bucket over HTTP. Turns options into settings; the service does the rest.
  */
 
-import { serveUntilSignal } from '@slipway/inference/main';
+import { serveUntilSignal } from '@slipway/inference/serve';
 import { loadServiceConfig } from '@slipway/shared/contracts/config.ts';
 import type { Command } from 'commander';
 
@@ -43,7 +43,7 @@ export function register(program: Command): void {
     )
     .action(async (model: string | undefined, options: ServeOptions) => {
       const { config: path, bucket, semaphore, ...flags } = options;
-      const config = loadServiceConfig({
+      const config = await loadServiceConfig({
         flags: { ...flags, model: options.model ?? model, bucketUrl: bucket, occupancySemaphore: semaphore },
         environment: process.env,
         path,

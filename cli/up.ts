@@ -2,7 +2,7 @@
  * `slipway up`: the bundled model on this machine, with nothing to set up. For everything else there is `slipway serve`.
  */
 
-import { BUNDLED_BUCKET, serveUntilSignal } from '@slipway/inference/main';
+import { BUNDLED_BUCKET, serveUntilSignal } from '@slipway/inference/serve';
 import { loadServiceConfig } from '@slipway/shared/contracts/config.ts';
 import type { Command } from 'commander';
 
@@ -18,7 +18,7 @@ export function register(program: Command): void {
     .option('--port <number>', 'port to listen on (PORT; default: 8080)')
     .option('--host <address>', 'address to listen on (HOST; default: 127.0.0.1, this machine only)')
     .action(async ({ port, host }: UpOptions) => {
-      const config = loadServiceConfig({
+      const config = await loadServiceConfig({
         flags: { port, host: host ?? (process.env.HOST || '127.0.0.1'), bucketUrl: BUNDLED_BUCKET },
         environment: { ...process.env, MODEL: undefined },
         path: null,

@@ -1,104 +1,21 @@
 /**
- * The inference service as a process: settings, model, server, signals. The one place that wires them together; also the door by
- * which the command line starts a service.
+ * The inference service as a process of its own: `node services/inference/main.ts`. Settings come from the environment and config.yml.
  */
-import { realpathSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { loadServiceConfig, type ServiceConfig } from '@slipway/shared/contracts/config.ts';
-import { AppError, ERROR_STATUS } from '@slipway/shared/contracts/errors.ts';
-import { createLogger, type Logger } from '@slipway/shared/lib/log.ts';
-import { collectDefaultMetrics } from 'prom-client';
-import type { LoadedModel } from './generation/loaded-model.ts';
-import { startService } from './http/service.ts';
-import { hostModel } from './models/model-host.ts';
+import { enableCompileCache } from 'node:module';
 
-export { BUNDLED_BUCKET } from './models/find-version.ts';
+enableCompileCache();
 
-export interface InferenceService {
-  readonly url: string;
-  /** Rejects with the AppError that kept the model from loading. */
-  readonly loaded: Promise<LoadedModel>;
-  /** Answers what has begun, takes nothing new. False when something had to be cut off. */
-  drain(seconds: number): Promise<boolean>;
-  close(): Promise<void>;
+// After the cache is on, which an import above would not be.
+const { loadServiceConfig } = await import('@slipway/shared/contracts/config.ts');
+const { AppError, ERROR_STATUS } = await import('@slipway/shared/contracts/errors.ts');
+
+try {
+  const config = await loadServiceConfig({ environment: process.env });
+  const { serveUntilSignal } = await import('./serve.ts');
+  await serveUntilSignal(config);
+} catch (error) {
+  const isExpected = error instanceof AppError;
+  const text = isExpected ? error.message : String(error instanceof Error ? error.stack : error);
+  process.stderr.write(`slipway-inference: ${text}\n`);
+  process.exit(isExpected && ERROR_STATUS[error.code] < 500 ? 2 : 1);
 }
-
-/** Listens at once, so that probes are answered while the model loads. */
-export async function startInferenceService(config: ServiceConfig, log: Logger): Promise<InferenceService> {
-  const host = hostModel(config, log);
-  // Whoever needs the outcome awaits `loaded`; until then a failure must not end the process as unhandled.
-  host.loaded.catch(() => {});
-  try {
-    const service = await startService({ config, host, log });
-    collectDefaultMetrics({ register: service.registry });
-    return { ...service, loaded: host.loaded };
-  } catch (error) {
-    await host.close();
-    throw error;
-  }
-}
-
-export function createServiceLogger(config: ServiceConfig): Logger {
-  return createLogger({ service: 'inference', level: config.logLevel, secrets: [config.apiKey, config.hfToken] });
-}
-
-/**
- * Serves until a signal and leaves the process. The first SIGTERM or SIGINT drains, a second one leaves at once.
- * Rejects with an AppError when the service cannot start; `onReady` is told the URL when requests are taken.
- */
-export async function serveUntilSignal(
-  config: ServiceConfig,
-  onReady?: (url: string, model: LoadedModel) => void,
-): Promise<void> {
-  const log = createServiceLogger(config);
-  const service = await startInferenceService(config, log);
-  log.info(
-    { url: service.url, timeout_seconds: config.timeoutSeconds, permits: config.occupancySemaphore },
-    'listening',
-  );
-  onSignals(log, async () => {
-    const whole = await service.drain(config.drainSeconds);
-    await service.close();
-    if (!whole) log.error(`requests were still running after ${config.drainSeconds} s and were cut off`);
-    process.exit(whole ? 0 : 1);
-  });
-  try {
-    const model = await service.loaded;
-    log.info(
-      { url: service.url, model: model.name, fingerprint: model.fingerprint, engine: model.engine.info },
-      'ready',
-    );
-    onReady?.(service.url, model);
-  } catch (error) {
-    await service.close();
-    throw error;
-  }
-}
-
-const SIGNAL_NUMBERS = { SIGINT: 2, SIGTERM: 15 } as const;
-
-function onSignals(log: Logger, leave: () => Promise<void>): void {
-  let leaving = false;
-  for (const [signal, number] of Object.entries(SIGNAL_NUMBERS)) {
-    process.on(signal, () => {
-      if (leaving) process.exit(128 + number);
-      leaving = true;
-      log.info({ signal }, 'draining; a second signal leaves at once');
-      void leave();
-    });
-  }
-}
-
-async function main(): Promise<void> {
-  try {
-    await serveUntilSignal(loadServiceConfig({ environment: process.env }));
-  } catch (error) {
-    const isExpected = error instanceof AppError;
-    process.stderr.write(
-      `slipway-inference: ${isExpected ? error.message : String(error instanceof Error ? error.stack : error)}\n`,
-    );
-    process.exit(isExpected && ERROR_STATUS[error.code] < 500 ? 2 : 1);
-  }
-}
-
-if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) await main();

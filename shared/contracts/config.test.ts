@@ -11,7 +11,7 @@ function file(text: string): string {
 }
 
 describe('loadServiceConfig', () => {
-  it('reads the published shape of config.yml as it stands', () => {
+  it('reads the published shape of config.yml as it stands', async () => {
     const path = file(`
 HUGGINGFACE_MODEL:
   NAME: org/actor
@@ -22,7 +22,7 @@ GENERATION:
   TIMEOUT_SECONDS: 60
   OCCUPANCY_SEMAPHORE: 1
 `);
-    expect(loadServiceConfig({ path })).toMatchObject({
+    expect(await loadServiceConfig({ path })).toMatchObject({
       model: 'org/actor',
       baseModel: 'org/base',
       maxNewTokens: 512,
@@ -33,22 +33,24 @@ GENERATION:
     });
   });
 
-  it('says every problem in one message', () => {
+  it('says every problem in one message', async () => {
     const path = file('GENERATION: {MAX_NEW_TOKEN: 5}');
     const load = () => loadServiceConfig({ path, environment: { PORT: 'http', OCCUPANCY_SEMAPHORE: '0' } });
     for (const part of [/3 problems/, /PORT must be/, /OCCUPANCY_SEMAPHORE must be/, /MAX_NEW_TOKEN is not known/]) {
-      expect(load).toThrow(part);
+      await expect(load()).rejects.toThrow(part);
     }
-    expect(load).toThrow(/did you mean GENERATION.MAX_NEW_TOKENS\?/);
+    await expect(load()).rejects.toThrow(/did you mean GENERATION.MAX_NEW_TOKENS\?/);
   });
 
-  it('refuses a default above the cap', () => {
-    expect(() => loadServiceConfig({ environment: { MAX_NEW_TOKENS: '32' } })).toThrow(/DEFAULT_MAX_NEW_TOKENS \(64\)/);
-  });
-
-  it('names a file that was asked for and is not there', () => {
-    expect(() => loadServiceConfig({ environment: { CONFIG: '/nowhere/config.yml' } })).toThrow(
-      /\/nowhere\/config.yml cannot/,
+  it('refuses a default above the cap', async () => {
+    await expect(loadServiceConfig({ environment: { MAX_NEW_TOKENS: '32' } })).rejects.toThrow(
+      /DEFAULT_MAX_NEW_TOKENS \(64\)/,
     );
+  });
+
+  it('names a file that is not there, or is no YAML, and where it goes wrong', async () => {
+    const missing = loadServiceConfig({ environment: { CONFIG: '/nowhere/config.yml' } });
+    await expect(missing).rejects.toThrow(/\/nowhere\/config.yml cannot be read/);
+    await expect(loadServiceConfig({ path: file('a: [1') })).rejects.toThrow(/config.yml is not valid YAML: .*line 1/);
   });
 });

@@ -2,7 +2,8 @@
  * Every setting of the inference service: its name in flags, environment and config.yml, its range and its default.
  * Knows nothing of what the service does with them.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { LOG_LEVELS } from '../lib/log.ts';
 import { choice, integer, readSettings, type SettingsOf, text } from '../lib/settings.ts';
@@ -61,9 +62,10 @@ export interface ConfigSources {
 }
 
 /** AppError invalid_field lists every problem at once. */
-export function loadServiceConfig(sources: ConfigSources = {}): ServiceConfig {
+export async function loadServiceConfig(sources: ConfigSources = {}): Promise<ServiceConfig> {
   const environment = sources.environment ?? {};
-  const file = sources.path === null ? undefined : readConfigFile(sources.path ?? (environment.CONFIG || undefined));
+  const file =
+    sources.path === null ? undefined : await readConfigFile(sources.path ?? (environment.CONFIG || undefined));
   const { settings, problems } = readSettings(SETTINGS, {
     flags: sources.flags ?? {},
     environment,
@@ -85,13 +87,19 @@ function contradictions(config: ServiceConfig): string[] {
   ];
 }
 
-function readConfigFile(path: string | undefined): { label: string; text: string } | undefined {
+async function readConfigFile(path: string | undefined): Promise<{ label: string; root: unknown } | undefined> {
   const place = resolve(path ?? 'config.yml');
   if (path === undefined && !existsSync(place)) return undefined;
+  // Most services have no file, and starts are timed in milliseconds.
+  const { parse, YAMLParseError } = await import('yaml');
   try {
-    return { label: path ?? 'config.yml', text: readFileSync(place, 'utf8') };
+    return { label: path ?? 'config.yml', root: parse(await readFile(place, 'utf8')) };
   } catch (error) {
-    throw new AppError('not_found', `the configuration file ${place} cannot be read: ${reasonOf(error)}`, {
+    const isYaml = error instanceof YAMLParseError;
+    const problem = isYaml
+      ? `is not valid YAML: ${error.message.split('\n')[0]}`
+      : `cannot be read: ${reasonOf(error)}`;
+    throw new AppError(isYaml ? 'invalid_field' : 'not_found', `the configuration file ${place} ${problem}`, {
       cause: error,
     });
   }

@@ -4,7 +4,6 @@
  */
 import { hostname } from 'node:os';
 import { type DestinationStream, type Logger, pino } from 'pino';
-import pretty from 'pino-pretty';
 
 export type { Logger } from 'pino';
 
@@ -18,8 +17,7 @@ export interface LogOptions {
   readonly level: LogLevel;
   /** Replaced wherever they turn up in a line, whatever field or message they are in. */
   readonly secrets?: readonly (string | null | undefined)[];
-  /** Default: standard output, readable when it is a terminal. */
-  readonly destination?: DestinationStream;
+  readonly destination: DestinationStream;
 }
 
 export function createLogger(options: LogOptions): Logger {
@@ -33,14 +31,19 @@ export function createLogger(options: LogOptions): Logger {
       redact: { paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]), censor: '[redacted]' },
       hooks: { streamWrite: (line) => needles.reduce((text, needle) => text.replaceAll(needle, '[redacted]'), line) },
     },
-    options.destination ?? standardOutput(),
+    options.destination,
   );
 }
 
-function standardOutput(): DestinationStream {
+/** Standard output: readable lines in a terminal, JSON elsewhere. */
+export async function terminalOrJson(): Promise<DestinationStream> {
   if (process.stdout.isTTY !== true) return pino.destination({ dest: 1, sync: true });
+  const { default: pretty } = await import('pino-pretty');
   return pretty({ destination: 1, sync: true, ignore: 'pid,hostname,service,instance', translateTime: 'SYS:HH:MM:ss' });
 }
+
+/** For those who want no log. */
+export const silence: DestinationStream = { write: () => {} };
 
 /** A secret as it is and as JSON writes it. */
 function needlesOf(secrets: readonly (string | null | undefined)[]): string[] {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { choice, integer, readSettings, text } from './settings.ts';
 
 const table = {
@@ -11,7 +12,7 @@ const read = (sources: { flags?: object; environment?: object; yaml?: string }) 
   readSettings(table, {
     flags: { ...sources.flags },
     environment: { ...sources.environment },
-    ...(sources.yaml === undefined ? {} : { file: { label: 'config.yml', text: sources.yaml } }),
+    ...(sources.yaml === undefined ? {} : { file: { label: 'config.yml', root: parse(sources.yaml) } }),
   });
 
 describe('readSettings', () => {
@@ -52,12 +53,11 @@ describe('readSettings', () => {
     ]);
   });
 
-  it('refuses what is no section and what is no YAML', () => {
+  it('refuses what is no section', () => {
     expect(read({ yaml: 'SERVER: 8080' }).problems).toEqual([
       'config.yml: SERVER must be a section with keys, but is 8080',
     ]);
     expect(read({ yaml: '- a' }).problems[0]).toMatch(/the file must be a section/);
-    expect(read({ yaml: 'a: [1' }).problems[0]).toMatch(/config\.yml is not valid YAML: .*line 1/);
     expect(read({ yaml: '' }).problems).toEqual([]);
   });
 });

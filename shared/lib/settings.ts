@@ -1,13 +1,12 @@
 /**
- * Reads typed settings from flags, environment, a YAML file and defaults, in that order of strength, and lists every
+ * Reads typed settings from flags, environment, a parsed file and defaults, in that order of strength, and lists every
  * problem at once. Knows nothing of which settings there are.
  */
-import { parse, YAMLParseError } from 'yaml';
 import { z } from 'zod';
 import { nearest } from './nearest.ts';
 
 export interface Setting<T> {
-  /** Accepts what YAML gives and the strings of flags and environment. */
+  /** Accepts what a file gives and the strings of flags and environment. */
   readonly schema: z.ZodType<T>;
   readonly fallback: T;
   /** For people, in error messages: `an integer from 1 to 512`. */
@@ -26,7 +25,7 @@ export interface SettingSources {
   /** By the setting's own name. Undefined: not given. */
   readonly flags: Readonly<Record<string, unknown>>;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly file?: { readonly label: string; readonly text: string };
+  readonly file?: { readonly label: string; readonly root: unknown };
 }
 
 type Place = Omit<Setting<unknown>, 'schema' | 'fallback' | 'allowed'>;
@@ -84,20 +83,12 @@ export function readSettings<Table extends SettingTable>(
 }
 
 function readFile(
-  file: { label: string; text: string },
+  file: { label: string; root: unknown },
   table: SettingTable,
   problems: string[],
 ): ReadonlyMap<string, unknown> {
   const known = Object.values(table).flatMap((setting) => setting.file ?? []);
   const leaves = new Map<string, unknown>();
-  let root: unknown;
-  try {
-    root = parse(file.text);
-  } catch (error) {
-    if (!(error instanceof YAMLParseError)) throw error;
-    problems.push(`${file.label} is not valid YAML: ${error.message.split('\n')[0]}`);
-    return leaves;
-  }
   const visit = (value: unknown, path: string): void => {
     const isSection = known.some((name) => path === '' || name.startsWith(`${path}.`));
     if (known.includes(path)) leaves.set(path, value);
@@ -108,7 +99,7 @@ function readFile(
         problems.push(`${file.label}: ${path || 'the file'} must be a section with keys, but is ${shown(value)}`);
     } else problems.push(`${file.label}: ${path} is not known; did you mean ${nearest(path, known)}?`);
   };
-  visit(root, '');
+  visit(file.root, '');
   return leaves;
 }
 

@@ -165,6 +165,7 @@ describe('probes', () => {
     stop = true;
     await Promise.all(load);
     times.sort((a, b) => a - b);
-    expect(times[197]).toBeLessThan(50);
+    // Wide, because tests share their processors; `slipway bench probe` holds it to 50 ms.
+    expect(times[197]).toBeLessThan(250);
   });
 });

@@ -8,7 +8,7 @@ import { getRequestListener } from '@hono/node-server';
 import type { ServiceConfig } from '@slipway/shared/contracts/config.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { Logger } from '@slipway/shared/lib/log.ts';
-import type { Registry } from 'prom-client';
+import { collectDefaultMetrics } from 'prom-client';
 import { Occupancy } from '../generation/occupancy.ts';
 import type { ModelHost } from '../models/model-state.ts';
 import { createApp } from './app.ts';
@@ -25,7 +25,6 @@ export interface ServiceOptions {
 
 export interface Service {
   readonly url: string;
-  readonly registry: Registry;
   /** Takes no new requests and waits for those in flight. False when some were cut off after `seconds`. */
   drain(seconds: number): Promise<boolean>;
   close(): Promise<void>;
@@ -55,9 +54,9 @@ export async function startService({ config, host, log }: ServiceOptions): Promi
   server.keepAliveTimeout = KEEP_ALIVE_MILLISECONDS;
   server.requestTimeout = UPLOAD_MILLISECONDS;
   const url = await listen(server, config);
+  collectDefaultMetrics({ register: parts.metrics.registry });
   return {
     url,
-    registry: parts.metrics.registry,
     drain: (seconds) => drain(server, parts.inFlight, seconds),
     async close() {
       server.close();

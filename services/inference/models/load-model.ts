@@ -32,16 +32,20 @@ export async function loadModel(
   const folder = await bucket.materialize(manifest);
   tell(`opening ${label} in the engine`, 0.4);
   // The engine opens it in a process of its own, so that the text side is read meanwhile.
-  const opening = openEngine(layoutSpecOf(manifest, folder, config));
-  const text = await readText(manifest, folder).catch(async (error: unknown) => {
-    await opening.then((engine) => engine.close()).catch(() => {});
-    throw error;
-  });
-  const engine = await opening;
+  const [opened, read] = await Promise.allSettled([
+    openEngine(layoutSpecOf(manifest, folder, config)),
+    readText(manifest, folder),
+  ]);
+  if (opened.status === 'rejected') throw opened.reason;
+  if (read.status === 'rejected') {
+    await opened.value.close();
+    throw read.reason;
+  }
+  const engine = opened.value;
   return {
     name: manifest.name,
     manifest,
-    ...text,
+    ...read.value,
     bosTokenId: manifest.text.bos_token_id,
     eosTokenIds: manifest.text.eos_token_ids,
     addBos: manifest.text.add_bos,

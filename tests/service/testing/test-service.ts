@@ -4,7 +4,7 @@
 
 import { type SupervisedEngine, superviseEngine } from '@slipway/inference/engine';
 import { loadServiceConfig, type ServiceConfig } from '@slipway/shared/contracts/config.ts';
-import { createLogger } from '@slipway/shared/lib/log.ts';
+import { createLogger, silence } from '@slipway/shared/lib/log.ts';
 import { startService } from '../../../services/inference/http/service.ts';
 import { engineReady } from '../../../services/inference/models/engine-ready.ts';
 import { stateOf } from '../../../services/inference/models/model-host.ts';
@@ -53,11 +53,11 @@ export async function startTestService(options: TestServiceOptions): Promise<Tes
     prefillDelay,
   });
   const model = modelOf(engine);
-  const config = { ...loadServiceConfig({ path: null }), port: 0, host: '127.0.0.1', ...options.config };
+  const config = { ...(await loadServiceConfig({ path: null })), port: 0, host: '127.0.0.1', ...options.config };
   const service = await startService({
     config,
     host: { state: () => options.state ?? stateOf(model), close: () => engine.close() },
-    log: createLogger({ service: 'test', level: 'silent' }),
+    log: createLogger({ service: 'test', level: 'silent', destination: silence }),
   });
   const send = (body: NonNullable<RequestInit['body']>) =>
     // Streams as bodies need it; the type does not know it yet.

@@ -1,0 +1,86 @@
+/**
+ * The inference service put together: model, server, signals. The door by which main.ts and the command line start it.
+ */
+import type { ServiceConfig } from '@slipway/shared/contracts/config.ts';
+import { createLogger, type Logger, terminalOrJson } from '@slipway/shared/lib/log.ts';
+import type { LoadedModel } from './generation/loaded-model.ts';
+import { hostModel } from './models/model-host.ts';
+
+export { BUNDLED_BUCKET } from './models/find-version.ts';
+
+export interface InferenceService {
+  readonly url: string;
+  /** Rejects with the AppError that kept the model from loading. */
+  readonly loaded: Promise<LoadedModel>;
+  /** Answers what has begun, takes nothing new. False when something had to be cut off. */
+  drain(seconds: number): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+/** Listens at once, so that probes are answered while the model loads. */
+export async function startInferenceService(config: ServiceConfig, log: Logger): Promise<InferenceService> {
+  const host = hostModel(config, log);
+  // Whoever needs the outcome awaits `loaded`; until then a failure must not end the process as unhandled.
+  host.loaded.catch(() => {});
+  try {
+    // Loaded only now, so that the engine's process is already starting meanwhile.
+    const { startService } = await import('./http/service.ts');
+    const service = await startService({ config, host, log });
+    return { ...service, loaded: host.loaded };
+  } catch (error) {
+    await host.close();
+    throw error;
+  }
+}
+
+/**
+ * Serves until a signal and leaves the process. The first SIGTERM or SIGINT drains, a second one leaves at once.
+ * Rejects with an AppError when the service cannot start; `onReady` is told the URL when requests are taken.
+ */
+export async function serveUntilSignal(
+  config: ServiceConfig,
+  onReady?: (url: string, model: LoadedModel) => void,
+): Promise<void> {
+  const log = createLogger({
+    service: 'inference',
+    level: config.logLevel,
+    secrets: [config.apiKey, config.hfToken],
+    destination: await terminalOrJson(),
+  });
+  const service = await startInferenceService(config, log);
+  log.info(
+    { url: service.url, timeout_seconds: config.timeoutSeconds, permits: config.occupancySemaphore },
+    'listening',
+  );
+  onSignals(log, async () => {
+    const whole = await service.drain(config.drainSeconds);
+    await service.close();
+    if (!whole) log.error(`requests were still running after ${config.drainSeconds} s and were cut off`);
+    process.exit(whole ? 0 : 1);
+  });
+  try {
+    const model = await service.loaded;
+    log.info(
+      { url: service.url, model: model.name, fingerprint: model.fingerprint, engine: model.engine.info },
+      'ready',
+    );
+    onReady?.(service.url, model);
+  } catch (error) {
+    await service.close();
+    throw error;
+  }
+}
+
+const SIGNAL_NUMBERS = { SIGINT: 2, SIGTERM: 15 } as const;
+
+function onSignals(log: Logger, leave: () => Promise<void>): void {
+  let leaving = false;
+  for (const [signal, number] of Object.entries(SIGNAL_NUMBERS)) {
+    process.on(signal, () => {
+      if (leaving) process.exit(128 + number);
+      leaving = true;
+      log.info({ signal }, 'draining; a second signal leaves at once');
+      void leave();
+    });
+  }
+}
