@@ -97,12 +97,10 @@ function applyBlocks({ packed, scales, shifts }: StoredBlocks, { rows, columns }
     const product = matMulNBits(graph, input, packed, wide, { rows, columns, bits: 4, block: BLOCK }, name);
     if (!shifts) return product;
     // What a block adds for each unit of its inputs' sum: [out, in/32], computed once when the graph is loaded.
-    const steps = graph.node(
-      'DequantizeLinear',
-      [graph.weight(shifts), graph.float(1 / SHIFT_STEPS)],
-      `${shifts.name}.float`,
-    );
-    const offsets = graph.node('Mul', [steps, wide], `${shifts.name}.offsets`);
+    // (A DequantizeLinear would not be folded, but run at every step.)
+    const steps = graph.node('Cast', [graph.weight(shifts)], `${shifts.name}.float`, { to: DATA_TYPES.float32 });
+    const shift = graph.node('Mul', [steps, graph.float(1 / SHIFT_STEPS)], `${shifts.name}.steps`);
+    const offsets = graph.node('Mul', [shift, wide], `${shifts.name}.offsets`);
     const blocks = graph.node('Reshape', [input, graph.int64([-1, columns / BLOCK, BLOCK])], `${name}.blocks`);
     const sums = graph.node('ReduceSum', [blocks, graph.int64([2])], `${name}.sums`, { keepdims: 0 });
     return graph.node('Gemm', [sums, offsets, product], `${name}.shifted`, { transB: 1 });

@@ -27,10 +27,6 @@ const FUNCTIONS = {
     `void *f(void *env, ${process.platform === 'win32' ? 'const char16_t' : 'const char'} *path, void *options, _Out_ void **session)`,
   ],
   CreateSessionOptions: [10, 'void *f(_Out_ void **options)'],
-  EnableProfiling: [
-    14,
-    `void *f(void *options, ${process.platform === 'win32' ? 'const char16_t' : 'const char'} *prefix)`,
-  ],
   DisableMemPattern: [17, 'void *f(void *options)'],
   SetSessionGraphOptimizationLevel: [23, 'void *f(void *options, int level)'],
   SetIntraOpNumThreads: [24, 'void *f(void *options, int threads)'],
@@ -51,7 +47,6 @@ const FUNCTIONS = {
   ReleaseValue: [96, 'void f(void *value)'],
   ReleaseRunOptions: [97, 'void f(void *options)'],
   ReleaseSessionOptions: [100, 'void f(void *options)'],
-  SessionEndProfiling: [110, 'void *f(void *session, void *allocator, _Out_ void **file)'],
   AddSessionConfigEntry: [130, 'void *f(void *options, const char *key, const char *value)'],
   RunWithBinding: [133, 'void *f(void *session, void *options, void *binding)'],
   CreateIoBinding: [134, 'void *f(void *session, _Out_ void **binding)'],
@@ -73,6 +68,8 @@ const OPTIMIZE_ALL = 99;
 const ARENA_ALLOCATOR = 1;
 
 interface Runtime {
+  /** Held on to: koffi unloads a library whose handle is collected. */
+  readonly library: ReturnType<typeof koffi.load>;
   readonly version: string;
   readonly api: Api;
   readonly env: Pointer;
@@ -87,8 +84,9 @@ function load(): Runtime {
   const { library, version } = locateLibrary();
   // The runtime works on the caller's stack; koffi's own defaults are too small for graph optimization.
   koffi.config({ sync_stack_size: 8 << 20, async_stack_size: 4 << 20, resident_async_pools: 2 });
+  const handle = koffi.load(library);
   const base = koffi.decode(
-    koffi.load(library).func('void *OrtGetApiBase()')(),
+    handle.func('void *OrtGetApiBase()')(),
     koffi.struct({ GetApi: 'void *', GetVersionString: 'void *' }),
   );
   const table: unknown = koffi.decode(base.GetApi, koffi.proto('void *GetApi(uint32_t version)'))(API_VERSION);
@@ -104,7 +102,7 @@ function load(): Runtime {
   ) as Api;
   const env = created(api, (out) => api.CreateEnv(LOG_ERRORS_ONLY, 'slipway', out));
   const memory = created(api, (out) => api.CreateCpuMemoryInfo(ARENA_ALLOCATOR, 0, out));
-  runtime = { version, api, env, memory };
+  runtime = { library: handle, version, api, env, memory };
   return runtime;
 }
 
@@ -222,28 +220,23 @@ export interface SessionOptions {
   readonly threads: number;
   /** Session configuration entries, see onnxruntime_session_options_config_keys.h. */
   readonly config?: Readonly<Record<string, string>>;
-  /** Writes a trace with one event per node to PREFIX_<date>.json when the session closes. */
-  readonly profile?: string;
 }
 
 /** One loaded graph. Not re-entrant: one run at a time. */
 export class OrtSession {
   readonly #session: Pointer;
   readonly #runOptions: Pointer;
-  readonly #profile: boolean;
   #terminated = false;
 
   /** Loads the graph at `file` (and its external data beside it). Blocks the thread. Throws OrtError. */
   constructor(file: string, options: SessionOptions) {
     const { api, env } = load();
     const settings = created(api, (out) => api.CreateSessionOptions(out));
-    this.#profile = options.profile !== undefined;
     try {
       check(api, api.SetIntraOpNumThreads(settings, options.threads));
       check(api, api.SetSessionGraphOptimizationLevel(settings, OPTIMIZE_ALL));
       // Shapes change at every prefill: planned memory would only be thrown away.
       check(api, api.DisableMemPattern(settings));
-      if (options.profile !== undefined) check(api, api.EnableProfiling(settings, options.profile));
       for (const [key, value] of Object.entries(options.config ?? {}))
         check(api, api.AddSessionConfigEntry(settings, key, value));
       this.#session = created(api, (out) => api.CreateSession(env, file, settings, out));
@@ -304,10 +297,6 @@ export class OrtSession {
 
   close(): void {
     const { api } = load();
-    if (this.#profile) {
-      const allocator = created(api, (out) => api.GetAllocatorWithDefaultOptions(out));
-      created(api, (out) => api.SessionEndProfiling(this.#session, allocator, out));
-    }
     api.ReleaseRunOptions(this.#runOptions);
     api.ReleaseSession(this.#session);
   }

@@ -13,7 +13,6 @@ export interface GraphOptions {
   readonly threads: number;
   readonly slots: number;
   readonly contextLength: number;
-  readonly profile?: string;
 }
 
 /** At least this many elements, so that V8 never moves the memory (see ort.ts). */
@@ -49,7 +48,6 @@ class SharedCacheLayout implements Layout {
       threads,
       // Without VNNI the 8-bit products would saturate in 16 bits: the same answers on every processor come before speed on old ones.
       config: { 'session.x64quantprecision': '1' },
-      ...(options.profile === undefined ? {} : { profile: options.profile }),
     });
     this.runtime = `onnxruntime ${runtimeVersion()}`;
     const elements = slots * this.#slotElements;
