@@ -1,0 +1,95 @@
+/**
+ * Who competes: our engine on each version, our HTTP service, and the peers with every setting worth trying. Knows how each is
+ * started, not what is measured.
+ */
+import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import type { Manifest } from '@slipway/shared/contracts/manifest.ts';
+import { type Performance, start, type Task } from './contestant.ts';
+import { rewriteAsQ4_0 } from './gguf-q4-0.ts';
+import type { Entry } from './rounds.ts';
+
+export interface Version {
+  readonly reference: string;
+  readonly manifest: Manifest;
+  readonly folder: string;
+}
+
+export interface Field {
+  readonly versions: readonly Version[];
+  /** GGUF files for node-llama-cpp. */
+  readonly ggufs: readonly string[];
+  readonly peers: ReadonlySet<Peer>;
+  readonly threads: number;
+}
+
+export const PEERS = ['node-llama-cpp', 'transformers-js'] as const;
+export type Peer = (typeof PEERS)[number];
+
+/** One run of a figure for one contestant: it may give it several tasks. */
+export type Measure = (perform: (task: Task) => Promise<Performance>) => Promise<Readonly<Record<string, number>>>;
+
+export function engineEntries({ versions, threads }: Field, measure: Measure): Entry[] {
+  return versions.map(({ reference, manifest }) => ({
+    name: 'slipway',
+    variant: `${reference}, ${manifest.precision}`,
+    isPeer: false,
+    run: () => measure((task) => start('slipway-engine.ts', { model: reference, threads, task })),
+  }));
+}
+
+export function httpEntries({ versions, threads }: Field, measure: Measure): Entry[] {
+  return versions.map(({ reference, manifest }) => ({
+    name: 'slipway over HTTP',
+    variant: `${reference}, ${manifest.precision}`,
+    isPeer: false,
+    run: () => measure((task) => start('slipway-http.ts', { model: reference, threads, task })),
+  }));
+}
+
+export function peerEntries({ versions, ggufs, peers, threads }: Field, measure: Measure): Entry[] {
+  const entries: Entry[] = [];
+  if (peers.has('node-llama-cpp')) {
+    for (const file of ggufs) {
+      // llama.cpp's threads wait for each other in a loop; with few cores one thread can be the faster setting.
+      for (const count of new Set([1, threads])) {
+        entries.push({
+          name: 'node-llama-cpp',
+          variant: `${basename(file)}, ${count} ${count === 1 ? 'thread' : 'threads'}`,
+          isPeer: true,
+          run: () => measure((task) => start('node-llama-cpp.ts', { model: file, threads: count, task })),
+        });
+      }
+    }
+  }
+  if (peers.has('transformers-js')) {
+    for (const { reference, manifest, folder } of versions) {
+      entries.push({
+        name: 'transformers.js',
+        variant: `standard graph of ${reference}, ${manifest.precision}`,
+        isPeer: true,
+        run: () => measure((task) => start('transformers-js.ts', { model: folder, threads, task })),
+      });
+    }
+  }
+  return entries;
+}
+
+/** The files given and, where it can be made of one, a Q4_0 version of it, which llama.cpp runs fastest. */
+export function withQ4_0(files: readonly string[], tell: (line: string) => void): string[] {
+  return files.flatMap((file) => {
+    const cache = join(import.meta.dirname, '.cache');
+    const target = join(cache, `${basename(file, '.gguf').replace(/[-.]?q\d_\w+$/i, '')}-q4_0.gguf`);
+    if (existsSync(target)) return [file, target];
+    try {
+      tell(`writing ${target}`);
+      mkdirSync(cache, { recursive: true });
+      rewriteAsQ4_0(file, `${target}.part`);
+      renameSync(`${target}.part`, target);
+      return [file, target];
+    } catch (error) {
+      tell(`no Q4_0 version of ${file}: ${error instanceof Error ? error.message : error}`);
+      return [file];
+    }
+  });
+}

@@ -1,0 +1,62 @@
+/**
+ * How quickly /healthz answers while the engine is saturated by long prompts and long answers.
+ */
+import type { Version } from '../field.ts';
+import { startHttpService, streamGenerate } from '../http-service.ts';
+import { round3 } from '../rounds.ts';
+import type { Prompts } from './speed.ts';
+
+const CLIENTS = 16;
+const EVERY_MS = 10;
+
+export interface ProbeResult {
+  readonly model: string;
+  readonly probes: number;
+  readonly p50_ms: number;
+  readonly p99_ms: number;
+  readonly max_ms: number;
+}
+
+/** `seconds`: how long it is kept saturated. */
+export async function measureProbe(
+  version: Version,
+  { make }: Prompts,
+  settings: { threads: number; seconds: number },
+): Promise<ProbeResult> {
+  const service = await startHttpService(version.reference, {
+    threads: settings.threads,
+    requests: CLIENTS,
+    contextLength: Math.min(2048, version.manifest.architecture.context_length),
+  });
+  const longest = Math.min(1900, Math.floor(version.manifest.architecture.context_length * 0.9));
+  let over = false;
+  let round = 0;
+  const saturate = async (): Promise<void> => {
+    while (!over) await streamGenerate(service.url, make(longest, round++), 32);
+  };
+  const latencies: number[] = [];
+  try {
+    // A client that fails ends the measurement: an idle engine would look fine.
+    const clients = Promise.all(Array.from({ length: CLIENTS }, saturate));
+    const probing = probe(service.url, latencies, performance.now() + settings.seconds * 1000);
+    await Promise.race([probing, clients]);
+    over = true;
+  } finally {
+    // Its clients are cut off in the middle of long prompts; nobody waits for their answers.
+    service.child.kill('SIGKILL');
+  }
+  latencies.sort((a, b) => a - b);
+  const at = (share: number) => round3(latencies[Math.floor((latencies.length - 1) * share)] ?? Number.NaN);
+  return { model: version.reference, probes: latencies.length, p50_ms: at(0.5), p99_ms: at(0.99), max_ms: at(1) };
+}
+
+async function probe(url: string, latencies: number[], until: number): Promise<void> {
+  while (performance.now() < until) {
+    const asked = performance.now();
+    const response = await fetch(`${url}/healthz`);
+    await response.text();
+    if (!response.ok) throw new Error(`/healthz answered ${response.status}`);
+    latencies.push(performance.now() - asked);
+    await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
+  }
+}

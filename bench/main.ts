@@ -1,0 +1,171 @@
+/**
+ * `slipway bench`: one command per figure, JSON on stdout, progress on stderr. Chooses the contestants and hands them to the
+ * figure; knows no contestant and no figure from inside.
+ */
+
+import { readFileSync } from 'node:fs';
+import { availableParallelism, cpus, totalmem } from 'node:os';
+import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { type Field, PEERS, type Peer, withQ4_0 } from './field.ts';
+import { measureConversion } from './figures/convert.ts';
+import { measureProbe } from './figures/probe.ts';
+import { SPEED_FIGURES } from './figures/speed.ts';
+import { installPeers } from './peers.ts';
+import { promptMaker } from './prompts.ts';
+import { ratios, runRounds } from './rounds.ts';
+import { openVersion, tokenizerOf } from './version.ts';
+
+interface Options {
+  readonly model: string[];
+  readonly gguf: string[];
+  readonly peers: readonly Peer[];
+  readonly rounds: number;
+  readonly newTokens: number;
+  readonly threads: number;
+  readonly bucket: string;
+  readonly seconds: number;
+  readonly source?: string;
+  readonly precision: string[];
+  readonly parityText?: string;
+}
+
+const OTHER_FIGURES = {
+  probe: 'p99 of /healthz while 16 clients with long prompts saturate the engine (ms)',
+  convert: 'seconds and memory of a conversion (--source)',
+  quality: 'perplexity, KL divergence and top-1 agreement against the source (--source, --parity-text)',
+};
+const SUMMARIES: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(Object.entries(SPEED_FIGURES).map(([name, { summary }]) => [name, summary])),
+  ...OTHER_FIGURES,
+};
+
+const tell = (line: string) => console.error(`${new Date().toISOString().slice(11, 19)}  ${line}`);
+
+const program = new Command('slipway bench')
+  .description('Measures one figure, peers beside us in interleaved rounds. JSON on stdout, progress on stderr.')
+  .argument('<figure>', Object.keys(SUMMARIES).join(', '))
+  .option('--model <reference>', 'a version to measure; may be given again', collect, [])
+  .option('--gguf <file>', 'the same model for node-llama-cpp; may be given again', collect, [])
+  .addOption(
+    new Option('--peers <names...>', 'who else competes; "none" for nobody').choices([...PEERS, 'none']).default(PEERS),
+  )
+  .option('--rounds <number>', 'interleaved rounds', positive, 3)
+  .option('--new-tokens <number>', 'tokens generated per sequence', positive, 64)
+  .option('--threads <number>', 'threads of every contestant', positive, availableParallelism())
+  .option('--seconds <number>', 'probe: how long it is saturated', positive, 30)
+  .option('--bucket <url>', 'where the versions are', process.env.BUCKET_URL || 'bucket')
+  .option('--source <path>', 'convert, quality: the checkpoint')
+  .option('--precision <name>', 'convert, quality: may be given again; default int8 and int4', collect, [])
+  .option('--parity-text <file>', 'convert, quality: the text to judge on')
+  .addHelpText(
+    'after',
+    `
+Figures:
+${Object.entries(SUMMARIES)
+  .map(([name, summary]) => `  ${name.padEnd(12)}${summary}`)
+  .join('\n')}
+
+Examples:
+  slipway bench decode --model smol-int8 --model smol-int4 --gguf model-q4_1.gguf > decode.json
+  slipway bench http --model smol-int8 --peers none
+  slipway bench convert --source model-q4_1.gguf --precision int8`,
+  )
+  .action(main);
+
+async function main(figure: string, options: Options): Promise<void> {
+  const report = await measure(figure, options);
+  console.log(JSON.stringify({ figure, summary: SUMMARIES[figure], ...circumstances(options), ...report }, null, 1));
+}
+
+async function measure(figure: string, options: Options): Promise<object> {
+  if (figure === 'convert' || figure === 'quality') return measureSource(figure, options);
+  const field = await gatherField(options);
+  const [first] = field.versions;
+  if (!first)
+    throw new AppError('invalid_field', 'Say which version to measure: --model NAME (it may be given again).');
+  const prompts = { make: await promptMaker(await tokenizerOf(first)), newTokens: options.newTokens };
+  if (figure === 'probe') {
+    const results = [];
+    for (const version of field.versions) {
+      tell(`saturating ${version.reference} for ${options.seconds} s`);
+      results.push(await measureProbe(version, prompts, options));
+    }
+    return { unit: 'ms', results };
+  }
+  const speed = Object.entries(SPEED_FIGURES).find(([name]) => name === figure)?.[1];
+  if (!speed) {
+    throw new AppError(
+      'invalid_field',
+      `There is no figure "${figure}". There are: ${Object.keys(SUMMARIES).join(', ')}.`,
+    );
+  }
+  if (figure !== 'http' && field.peers.size > 0) installPeers(tell);
+  const { results, failures } = await runRounds(speed.entries(field, prompts), options.rounds, tell);
+  return { unit: speed.unit, results, ratios: ratios(results, speed.higherIsBetter), failures };
+}
+
+function measureSource(figure: string, { source, precision, rounds, parityText }: Options): object {
+  if (source === undefined)
+    throw new AppError('invalid_field', `Say which checkpoint to convert: bench ${figure} --source PATH.`);
+  const results = (precision.length > 0 ? precision : ['int8', 'int4']).map((each) => {
+    tell(`converting ${source} to ${each}`);
+    return measureConversion(source, each, figure === 'convert' ? rounds : 1, parityText);
+  });
+  return { results };
+}
+
+async function gatherField(options: Options): Promise<Field> {
+  process.env.BUCKET_URL = options.bucket;
+  const versions = [];
+  for (const reference of options.model) versions.push({ reference, ...(await openVersion(reference)) });
+  const peers = new Set(PEERS.filter((peer) => options.peers.includes(peer)));
+  const ggufs = peers.has('node-llama-cpp') ? withQ4_0(options.gguf, tell) : [];
+  return { versions, ggufs, peers, threads: options.threads };
+}
+
+/** What a reader needs to judge the numbers. */
+function circumstances({ rounds, newTokens, threads }: Options): object {
+  return {
+    at: new Date().toISOString(),
+    machine: {
+      processor: cpus()[0]?.model.trim(),
+      cores: availableParallelism(),
+      instructions: instructionSets(),
+      memory_gib: Math.round(totalmem() / 2 ** 30),
+      node: process.version,
+    },
+    rounds,
+    new_tokens: newTokens,
+    threads,
+  };
+}
+
+/** Those that decide which integer kernels run. */
+function instructionSets(): string[] {
+  try {
+    const flags = /^(?:flags|Features)\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]?.split(' ') ?? [];
+    const telling = ['avx2', 'avx512f', 'avx_vnni', 'avx512_vnni', 'amx_int8', 'asimddp', 'i8mm'];
+    return telling.filter((flag) => flags.includes(flag));
+  } catch {
+    return [];
+  }
+}
+
+function collect(value: string, previous: string[]): string[] {
+  return [...previous, value];
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('It must be a whole number above 0.');
+  return value;
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof AppError)) throw error;
+  console.error(`slipway bench: ${error.message}`);
+  process.exitCode = 2;
+}
