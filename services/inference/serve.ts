@@ -1,6 +1,7 @@
 /**
  * The inference service put together: model, server, signals. The door by which main.ts and the command line start it.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServiceConfig } from '@slipway/shared/contracts/config.ts';
 import { createLogger, type Logger, terminalOrJson } from '@slipway/shared/lib/log.ts';
 import type { LoadedModel } from './generation/loaded-model.ts';
@@ -17,13 +18,16 @@ export interface InferenceService {
   close(): Promise<void>;
 }
 
+const LONGEST_SILENCE_MILLISECONDS = 200;
+
 /** Listens at once, so that probes are answered while the model loads. */
 export async function startInferenceService(config: ServiceConfig, log: Logger): Promise<InferenceService> {
   const host = hostModel(config, log);
   // Whoever needs the outcome awaits `loaded`; until then a failure must not end the process as unhandled.
   host.loaded.catch(() => {});
   try {
-    // Loaded only now, so that the engine's process is already starting meanwhile.
+    // What answers HTTP is loaded while the engine's process starts; a slow bucket must not keep probes from being answered.
+    await Promise.race([host.opening, sleep(LONGEST_SILENCE_MILLISECONDS)]);
     const { startService } = await import('./http/service.ts');
     const service = await startService({ config, host, log });
     return { ...service, loaded: host.loaded };

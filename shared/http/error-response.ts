@@ -2,7 +2,7 @@
  * The one place where an error becomes a response. Of a bug nothing leaves the service but the request id; the log has
  * the rest. Knows nothing of who throws.
  */
-import { AppError, ERROR_STATUS } from '../contracts/errors.ts';
+import { AppError, ERROR_STATUS, type ErrorCode } from '../contracts/errors.ts';
 
 export interface ErrorBody {
   readonly error: { readonly code: string; readonly message: string; readonly request_id: string };
@@ -19,7 +19,7 @@ export function errorBody(error: unknown, requestId: string): ErrorBody {
   };
 }
 
-export function errorStatus(error: unknown): number {
+export function errorStatus(error: unknown): (typeof ERROR_STATUS)[ErrorCode] {
   return error instanceof AppError ? ERROR_STATUS[error.code] : ERROR_STATUS.internal;
 }
 

@@ -1,7 +1,7 @@
 /**
  * What surrounds every request: its id, its log line, and the mapping of what is thrown. Knows no route.
  */
-import type { Context, ErrorHandler, MiddlewareHandler, NotFoundHandler } from 'hono';
+import type { ErrorHandler, MiddlewareHandler, NotFoundHandler } from 'hono';
 import { AppError } from '../contracts/errors.ts';
 import { requestIdFrom } from '../lib/ids.ts';
 import type { Logger } from '../lib/log.ts';
@@ -42,19 +42,14 @@ export function requestContext(log: Logger, quiet: ReadonlySet<string>): Middlew
 
 /** For Hono's onError. */
 export function errorHandler(log: Logger): ErrorHandler<RequestEnvironment> {
-  return (error, context) => respondWithError(error, context, log);
-}
-
-export function respondWithError(error: unknown, context: Context<RequestEnvironment>, log: Logger): Response {
-  const requestId = context.get('requestId');
-  const body = errorBody(error, requestId);
-  context.set('logged', { ...context.get('logged'), error: body.error.code });
-  if (!(error instanceof AppError)) log.error({ request_id: requestId, err: error }, 'a bug');
-  else if (error.cause !== undefined) log.warn({ request_id: requestId, err: error }, error.message);
-  return new Response(JSON.stringify(body), {
-    status: errorStatus(error),
-    headers: { 'Content-Type': 'application/json', 'X-Request-ID': requestId, ...errorHeaders(error) },
-  });
+  return (error, context) => {
+    const requestId = context.get('requestId');
+    const body = errorBody(error, requestId);
+    context.set('logged', { ...context.get('logged'), error: body.error.code });
+    if (!(error instanceof AppError)) log.error({ request_id: requestId, err: error }, 'a bug');
+    else if (error.cause !== undefined) log.warn({ request_id: requestId, err: error }, error.message);
+    return context.json(body, errorStatus(error), errorHeaders(error));
+  };
 }
 
 /** For Hono's notFound: says which paths there are, or which method this path wants. */

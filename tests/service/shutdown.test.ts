@@ -29,7 +29,9 @@ function start(environment: Record<string, string>): Running {
   const { PATH = '' } = process.env;
   // An empty directory, so that no config.yml and no bucket of a developer has a say.
   const cwd = mkdtempSync(join(tmpdir(), 'slipway-main-'));
-  const started = spawn(process.execPath, [MAIN], { cwd, env: { PATH, PORT: '0', HOST: '127.0.0.1', ...environment } });
+  // In a process group of its own, as a terminal would start it.
+  const env = { PATH, PORT: '0', HOST: '127.0.0.1', ...environment };
+  const started = spawn(process.execPath, [MAIN], { cwd, env, detached: true });
   child = started;
   let output = '';
   started.stdout.on('data', (chunk) => {
@@ -44,7 +46,7 @@ function start(environment: Record<string, string>): Running {
 
 async function startReady(environment: Record<string, string> = {}): Promise<Running> {
   const running = start(environment);
-  await eventually(running.output, (output) => output.includes('"msg":"ready"'), 20_000);
+  await eventually(running.output, (output) => output.includes('"msg":"ready"'), 45_000);
   return running;
 }
 
@@ -112,6 +114,17 @@ describe.skipIf(!hasModel)('the bundled model', () => {
       const events = await allEvents(await stream);
       expect(events.at(-1)).toMatchObject({ event: 'done', data: { usage: { completion_tokens: 400 } } });
     }
+    expect(await running.exited).toBe(0);
+  });
+
+  it('on Ctrl-C, which the engine gets as well, finishes a stream and exits 0', async () => {
+    const running = await startReady();
+    const stream = await generate(running.url(), { prompt: 'Once', max_new_tokens: 400, stream: true });
+    process.kill(-(running.process.pid ?? 0), 'SIGINT');
+    expect((await allEvents(stream)).at(-1)).toMatchObject({
+      event: 'done',
+      data: { usage: { completion_tokens: 400 } },
+    });
     expect(await running.exited).toBe(0);
   });
 

@@ -12,11 +12,14 @@ import type { ModelHost, ModelState } from './model-state.ts';
 export interface LoadingModelHost extends ModelHost {
   /** Rejects with the AppError that kept it from loading. */
   readonly loaded: Promise<LoadedModel>;
+  /** The engine's process has been started, or there will be none. */
+  readonly opening: Promise<void>;
 }
 
 /** Begins to load at once. */
 export function hostModel(config: ServiceConfig, log: Logger): LoadingModelHost {
   const closing = new AbortController();
+  const opening = Promise.withResolvers<void>();
   let loading: ModelState = { kind: 'loading', stage: 'starting', progress: 0 };
   let model: (LoadedModel & { readonly engine: SupervisedEngine }) | undefined;
 
@@ -24,12 +27,15 @@ export function hostModel(config: ServiceConfig, log: Logger): LoadingModelHost 
     try {
       model = await loadModel(
         config,
-        (spec) =>
-          superviseEngine(spec, {
+        (spec) => {
+          const engine = superviseEngine(spec, {
             signal: closing.signal,
             onState: (state) => logState(log, state),
             onLine: (line) => log.warn({ line }, 'the engine printed'),
-          }),
+          });
+          opening.resolve();
+          return engine;
+        },
         (stage, progress) => {
           loading = { kind: 'loading', stage, progress };
           log.info({ progress }, stage);
@@ -39,12 +45,15 @@ export function hostModel(config: ServiceConfig, log: Logger): LoadingModelHost 
     } catch (error) {
       loading = { kind: 'failed', reason: error instanceof Error ? error.message : String(error) };
       throw error;
+    } finally {
+      opening.resolve();
     }
   }
 
   const loaded = load();
   return {
     loaded,
+    opening: opening.promise,
     state: () => (model === undefined ? loading : stateOf(model)),
     async close() {
       closing.abort();
