@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { AppError } from '../contracts/errors.ts';
+import { describeIssues } from '../lib/describe-issues.ts';
 import { toJavaScriptRegex } from './regex-dialect.ts';
 
 export type Normalizer = (text: string) => string;
@@ -31,7 +32,7 @@ export function normalizer(json: unknown): Normalizer {
   if (json === null || json === undefined) return (text) => text;
   const step = Step.safeParse(json);
   if (!step.success) {
-    throw new AppError('unsupported_source', `tokenizer.json: normalizer: ${z.prettifyError(step.error)}`);
+    throw new AppError('unsupported_source', `tokenizer.json: normalizer: ${describeIssues(step.error)}`);
   }
   return build(step.data);
 }

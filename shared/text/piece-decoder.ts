@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { AppError } from '../contracts/errors.ts';
+import { describeIssues } from '../lib/describe-issues.ts';
 import { bytesOfLetters } from './byte-letters.ts';
 
 export interface PieceDecoder {
@@ -34,7 +35,7 @@ const Decoder = z.union([
 export function pieceDecoder(json: unknown): PieceDecoder {
   const parsed = Decoder.safeParse(json ?? { type: 'Fuse' });
   if (!parsed.success) {
-    throw new AppError('unsupported_source', `tokenizer.json: decoder: ${z.prettifyError(parsed.error)}`);
+    throw new AppError('unsupported_source', `tokenizer.json: decoder: ${describeIssues(parsed.error)}`);
   }
   const encoder = new TextEncoder();
   const has = (type: string) => parsed.data.some((step) => step.type === type);

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { AppError } from '../contracts/errors.ts';
+import { describeIssues } from '../lib/describe-issues.ts';
 import { toJavaScriptRegex } from './regex-dialect.ts';
 
 /** `first`: whether the piece begins the whole text. */
@@ -47,7 +48,7 @@ export function preTokenizer(json: unknown): PreTokenizer {
   if (json === null || json === undefined) return (piece) => [piece];
   const step = Step.safeParse(json);
   if (!step.success) {
-    throw new AppError('unsupported_source', `tokenizer.json: pre_tokenizer: ${z.prettifyError(step.error)}`);
+    throw new AppError('unsupported_source', `tokenizer.json: pre_tokenizer: ${describeIssues(step.error)}`);
   }
   return build(step.data);
 }

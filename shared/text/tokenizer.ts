@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { AppError } from '../contracts/errors.ts';
+import { describeIssues } from '../lib/describe-issues.ts';
 import { AddedToken, type SectionSplitter, sectionSplitter } from './added-tokens.ts';
 import { BpeModel } from './bpe-model.ts';
 import type { Tokenizer } from './contract.ts';
@@ -37,7 +38,7 @@ const NO_BYTES = new Uint8Array();
 /** AppError invalid_source when the file contradicts itself, unsupported_source when it asks for what is not known. */
 export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown): Tokenizer {
   const parsed = TokenizerJson.safeParse(tokenizerJson);
-  if (!parsed.success) throw new AppError('invalid_source', `tokenizer.json: ${z.prettifyError(parsed.error)}`);
+  if (!parsed.success) throw new AppError('invalid_source', `tokenizer.json: ${describeIssues(parsed.error)}`);
   const json = parsed.data;
   if ((json.model.type ?? 'BPE') !== 'BPE') {
     throw new AppError('unsupported_source', `tokenizer.json: a model of type ${json.model.type}; BPE is read`);

@@ -3,6 +3,7 @@
  * Owns the family's names; knows no ONNX and no precision.
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { describeIssues } from '@slipway/shared/lib/describe-issues.ts';
 import { z } from 'zod';
 import type { Checkpoint } from '../checkpoint.ts';
 import { CheckpointReader } from './checkpoint-reader.ts';
@@ -32,7 +33,7 @@ export function gpt2(checkpoint: Checkpoint): DecoderSpec {
   if (!parsed.success) {
     throw new AppError(
       'unsupported_source',
-      `${checkpoint.label}: config.json is not that of a supported gpt2 model: ${z.prettifyError(parsed.error)}`,
+      `${checkpoint.label}: config.json is not that of a supported gpt2 model: ${describeIssues(parsed.error)}`,
     );
   }
   const config = parsed.data;

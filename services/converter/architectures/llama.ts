@@ -3,6 +3,7 @@
  * Owns the family's names and its rotary scalings; knows no ONNX and no precision.
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { describeIssues } from '@slipway/shared/lib/describe-issues.ts';
 import { z } from 'zod';
 import type { Checkpoint } from '../checkpoint.ts';
 import { CheckpointReader, stackRows } from './checkpoint-reader.ts';
@@ -49,7 +50,7 @@ export function llama(checkpoint: Checkpoint): DecoderSpec {
   if (!parsed.success) {
     throw new AppError(
       'invalid_source',
-      `${checkpoint.label}: config.json is not that of a llama model: ${z.prettifyError(parsed.error)}`,
+      `${checkpoint.label}: config.json is not that of a llama model: ${describeIssues(parsed.error)}`,
     );
   }
   const config = parsed.data;

@@ -5,6 +5,7 @@
 import { readdir, realpath } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { describeIssues } from '@slipway/shared/lib/describe-issues.ts';
 import { z } from 'zod';
 import type { Checkpoint, SourceTensor } from '../checkpoint.ts';
 import { readFolderText } from './hugging-face-text.ts';
@@ -110,6 +111,6 @@ function missingWeights(folder: SourceFolder): AppError {
 
 function parse<T>(schema: z.ZodType<T>, value: unknown, name: string): T {
   const parsed = schema.safeParse(value);
-  if (!parsed.success) throw new AppError('invalid_source', `${name}: ${z.prettifyError(parsed.error)}`);
+  if (!parsed.success) throw new AppError('invalid_source', `${name}: ${describeIssues(parsed.error)}`);
   return parsed.data;
 }

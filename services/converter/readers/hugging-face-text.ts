@@ -3,6 +3,7 @@
  * Knows nothing of weights.
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { describeIssues } from '@slipway/shared/lib/describe-issues.ts';
 import { specialTokens } from '@slipway/shared/text/special-tokens.ts';
 import { z } from 'zod';
 import type { TextFiles } from '../checkpoint.ts';
@@ -73,7 +74,7 @@ async function sentencePiece(folder: SourceFolder, tokenizerConfig: Record<strin
 /** The files that GPT-2 (DialoGPT) and Qwen2 came with before tokenizer.json. */
 async function vocabularyAndMerges(folder: SourceFolder, tokenizerConfig: Record<string, unknown>) {
   const vocabulary = Vocabulary.safeParse(await folder.json('vocab.json'));
-  if (!vocabulary.success) throw new AppError('invalid_source', `vocab.json: ${z.prettifyError(vocabulary.error)}`);
+  if (!vocabulary.success) throw new AppError('invalid_source', `vocab.json: ${describeIssues(vocabulary.error)}`);
   const merges = (await folder.text('merges.txt'))
     .split(/\r?\n/)
     .filter((line) => line !== '' && !line.startsWith('#version'));

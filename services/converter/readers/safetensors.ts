@@ -3,6 +3,7 @@
  * tensors, read when asked for and in pieces. Knows no model.
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { describeIssues } from '@slipway/shared/lib/describe-issues.ts';
 import { z } from 'zod';
 import type { SourceTensor } from '../checkpoint.ts';
 import { GGML_TYPES } from './gguf-dequantize.ts';
@@ -70,7 +71,7 @@ export async function readSafetensors(file: SourceFile): Promise<Map<string, Sou
     throw fail('__metadata__ holds something other than text');
   }
   const header = Header.safeParse(entries);
-  if (!header.success) throw fail(`the header is not that of a safetensors file: ${z.prettifyError(header.error)}`);
+  if (!header.success) throw fail(`the header is not that of a safetensors file: ${describeIssues(header.error)}`);
 
   const tensors = new Map<string, SourceTensor>();
   let end = 0;
