@@ -225,18 +225,65 @@ describe('listeners', () => {
     expect(engine.stats()).toMatchObject({ running: 0, waiting: 0 });
     await engine.close();
   });
+
+  it('may cancel what the same step is about to admit', async () => {
+    let now = 0;
+    const engine = createEngine(await openSyntheticLayout({ ...spec, slots: 1 }), { now: () => now });
+    const next = makeRequest({ prompt: [2], maxNewTokens: 5 });
+    const [first, second] = await Promise.all([
+      collect(engine, makeRequest({ prompt: [1], maxNewTokens: 50, deadline: 10 }), (event) => {
+        now += 2;
+        if (event.type === 'finished') engine.cancel(next.id);
+      }),
+      collect(engine, next),
+    ]);
+    expect(first.reason).toBe('timeout');
+    expect(second).toMatchObject({ reason: 'cancelled', tokens: [] });
+    expect(engine.stats()).toMatchObject({ running: 0, waiting: 0 });
+    await engine.close();
+  });
+
+  it.each(['cancel', 'close'] as const)('may %s in the middle of a step: no token follows', async (how) => {
+    const engine = createEngine(await openSyntheticLayout(spec));
+    const requests = [1, 2, 3].map((token) => makeRequest({ prompt: [token], maxNewTokens: 50 }));
+    let closed: Promise<void> | undefined;
+    let stopped = false;
+    const tokensAfter: string[] = [];
+    const results = await Promise.all(
+      requests.map((request, i) =>
+        collect(engine, request, (event, soFar) => {
+          if (event.type === 'token' && stopped) tokensAfter.push(request.id);
+          if (i !== 0 || soFar.length !== 8) return;
+          stopped = true;
+          if (how === 'close') closed ??= engine.close();
+          else for (const other of requests) engine.cancel(other.id);
+        }),
+      ),
+    );
+    expect(results.map((result) => result.reason)).toEqual(new Array(3).fill(how === 'close' ? 'failed' : 'cancelled'));
+    expect(tokensAfter).toEqual([]);
+    await (closed ?? engine.close());
+  });
 });
 
-it('fails what is pending when it is closed, in the middle of a prefill', async () => {
-  const engine = createEngine(await openSyntheticLayout({ ...spec, prefillDelay: 50 }));
+it.each([
+  ['is stopped', TerminatedError],
+  ['fails instead of being stopped', Error],
+])('fails what is pending once when it is closed in the middle of a prefill that %s', async (_, Failure) => {
+  let stop = () => {};
+  const layout = await openWith(() => ({
+    prefill: () => new Promise((_, reject) => (stop = () => reject(new Failure('the run ended')))),
+    terminate: () => stop(),
+  }));
+  const engine = createEngine(layout);
+  let closed: Promise<void> | undefined;
   const pending = [1, 2].map((seed) =>
     collect(engine, makeRequest({ prompt: promptOf(300, seed), maxNewTokens: 2 }), (event) => {
-      if (event.type === 'started') setTimeout(() => closed.push(engine.close()), 20);
+      if (event.type === 'started') setTimeout(() => (closed = engine.close()), 20);
     }),
   );
-  const closed: Promise<void>[] = [];
   for (const result of await Promise.all(pending)) {
     expect(result).toMatchObject({ reason: 'failed', error: 'the engine was closed' });
   }
-  await Promise.all(closed);
+  await closed;
 });

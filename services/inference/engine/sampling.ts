@@ -43,31 +43,37 @@ function weightAt(x: number): number {
 /** Top-p's histogram of weight over the distance below the best logit. */
 const binWeight = new Float64Array(4096);
 
-/**
- * Index of the largest logit, the lowest on ties; -1 when the row has a NaN, +Infinity or nothing finite.
- * Leaves each block's best behind, for `keepAbove` and `kthLargest`.
- */
+/** Index of the largest logit, the lowest on ties; -1 when the row has a NaN, +Infinity or nothing finite. */
 export function findBest(row: Float32Array): number {
-  if (scratch.size < row.length) scratch = allocate(row.length);
-  const { blockBest } = scratch;
   let best = -Infinity;
-  let bestBlock = -1;
-  for (let start = 0, block = 0; start < row.length; start += BLOCK, block++) {
-    const end = Math.min(start + BLOCK, row.length);
-    let blockMax = row[start] as number;
-    for (let i = start; i < end; i++) {
-      const value = row[i] as number;
-      // Written so that NaN takes the rare branch too, and comes out of it as Infinity.
-      if (!(value <= blockMax)) blockMax = value > blockMax ? value : Infinity;
-    }
-    blockBest[block] = blockMax;
-    if (blockMax === Infinity) return -1;
-    if (blockMax > best) {
-      best = blockMax;
-      bestBlock = block;
+  let index = -1;
+  for (let i = 0; i < row.length; i++) {
+    const value = row[i] as number;
+    // Written so that NaN takes the rare branch too.
+    if (!(value <= best)) {
+      if (!(value < Infinity)) return -1;
+      best = value;
+      index = i;
     }
   }
-  return bestBlock < 0 ? -1 : row.indexOf(best, bestBlock * BLOCK);
+  return index;
+}
+
+/** The largest logit, each block's best left behind in `blockBest`; undefined when the row is not finite. */
+function scanBlocks(row: Float32Array): number | undefined {
+  if (scratch.size < row.length) scratch = allocate(row.length);
+  let best = -Infinity;
+  for (let start = 0, block = 0; start < row.length; start += BLOCK, block++) {
+    const end = Math.min(start + BLOCK, row.length);
+    let blockBest = row[start] as number;
+    for (let i = start; i < end; i++) {
+      const value = row[i] as number;
+      if (!(value <= blockBest)) blockBest = value > blockBest ? value : Infinity;
+    }
+    scratch.blockBest[block] = blockBest;
+    if (blockBest > best) best = blockBest;
+  }
+  return Number.isFinite(best) ? best : undefined;
 }
 
 /** Divides positive and multiplies negative logits of `tokens`, in place (Keskar et al. 2019). */
@@ -78,7 +84,7 @@ export function penalizeRepetition(row: Float32Array, tokens: Iterable<number>, 
   }
 }
 
-/** The k-th largest logit of a row `findBest` has just seen, by a heap of k. */
+/** The k-th largest logit of a row `scanBlocks` has just seen, by a heap of k. */
 function kthLargest(row: Float32Array, k: number): number {
   const heap = row.slice(0, k).sort();
   for (let block = Math.floor(k / BLOCK); block * BLOCK < row.length; block++) {
@@ -152,10 +158,10 @@ function nucleus(row: Float32Array, best: number, temperature: number, floor: nu
   const wanted = topP * total;
   let count = 0;
   let weight = 0;
-  let reach = 2;
+  let reach = 1;
   // Most often few tokens hold the nucleus: look below the best one, and further only while that is not enough.
   while (weight < wanted && reach < EXP_REACH) {
-    reach *= 2;
+    reach *= 4;
     count = keepAbove(row, Math.max(floor, best - temperature * reach));
     weight = weighKept(row, best, temperature, count);
   }
@@ -193,9 +199,8 @@ function nucleus(row: Float32Array, best: number, temperature: number, floor: nu
 
 /** The tokens the filters leave, lowest id first: a view that the next call overwrites. Empty when the row is not finite. */
 export function filterTokens(row: Float32Array, sampling: Sampling): Int32Array {
-  const bestToken = findBest(row);
-  if (bestToken < 0) return scratch.kept.subarray(0, 0);
-  const best = row[bestToken] as number;
+  const best = scanBlocks(row);
+  if (best === undefined) return scratch.kept.subarray(0, 0);
   const temperature = Math.max(sampling.temperature, SMALLEST_TEMPERATURE);
   let floor = sampling.topK > 0 && sampling.topK < row.length ? kthLargest(row, sampling.topK) : -Infinity;
   let boundary = { smallest: floor, ties: Infinity };
@@ -243,9 +248,8 @@ export function drawToken(row: Float32Array, sampling: Sampling, random: number)
     const best = scratch.kept.subarray(0, count).reduce((max, token) => Math.max(max, row[token] as number), -Infinity);
     return drawKept(count, random * weighKept(row, best, temperature, count));
   }
-  const bestToken = findBest(row);
-  if (bestToken < 0) return -1;
-  const best = row[bestToken] as number;
+  const best = scanBlocks(row);
+  if (best === undefined) return -1;
   let rest = random * weighBlocks(row, best, temperature);
   let block = 0;
   let chosen = 0;
@@ -265,7 +269,7 @@ export function drawToken(row: Float32Array, sampling: Sampling, random: number)
 
 /** Log probability of `token` and of the `count` best tokens, under the finite row as the model gave it. */
 export function describeToken(row: Float32Array, token: number, count: number): TokenLogprobs {
-  const best = row[findBest(row)] as number;
+  const best = scanBlocks(row) ?? Number.NaN;
   const normalizer = best + Math.log(weighBlocks(row, best, 1));
   const describe = (id: number) => ({ token: id, logprob: (row[id] as number) - normalizer });
   const wanted = Math.min(count, row.length);

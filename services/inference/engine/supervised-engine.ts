@@ -60,7 +60,6 @@ export async function superviseEngine(spec: LayoutSpec, options: SuperviseOption
     current = engine;
     enter({ kind: 'ready', pid: engine.pid });
     engine.onExit((reason) => {
-      if (closing.signal.aborted) return;
       if (performance.now() - startedAt >= stableAfter) failuresInRow = 0;
       restarted = restart(reason);
     });
