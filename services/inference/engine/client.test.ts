@@ -1,14 +1,20 @@
 import { describe, expect, it } from 'vitest';
 import { type SyntheticSpec, syntheticContinuation } from '../runtime/synthetic-layout.ts';
 import { type EngineProcess, type StartOptions, startEngine } from './client.ts';
-import { collect, makeRequest } from './testing/collect.ts';
+import { collect, GREEDY, makeRequest } from './testing/collect.ts';
 
 const spec: SyntheticSpec = { kind: 'synthetic', vocabularySize: 500, contextLength: 4096, slots: 4 };
 const slow: SyntheticSpec = { ...spec, decodeDelay: 5, prefillDelay: 5 };
 
-function fixture(name: string): { program: URL } {
-  return { program: new URL(`./testing/${name}.ts`, import.meta.url) };
-}
+/** Programs that misbehave, each in one way. */
+const CRASHES = { program: new URL('./testing/crashes.ts', import.meta.url) };
+const DIES_OPENING = { program: new URL('./testing/dies-opening.ts', import.meta.url) };
+const GARBAGE = { program: new URL('./testing/garbage.ts', import.meta.url) };
+const HANGS = { program: new URL('./testing/hangs.ts', import.meta.url) };
+const NOISY = { program: new URL('./testing/noisy.ts', import.meta.url) };
+const REFUSES = { program: new URL('./testing/refuses.ts', import.meta.url) };
+const SILENT = { program: new URL('./testing/silent.ts', import.meta.url) };
+const WRONG_VERSION = { program: new URL('./testing/wrong-version.ts', import.meta.url) };
 
 async function withEngine<T>(
   of: SyntheticSpec,
@@ -44,12 +50,14 @@ describe('an engine in a child process', () => {
         collect(engine, makeRequest({ prompt: [], maxNewTokens: 1 })),
         collect(engine, makeRequest({ prompt: [500], maxNewTokens: 1 })),
         collect(engine, makeRequest({ prompt: new Array(4096).fill(1), maxNewTokens: 1 })),
+        collect(engine, makeRequest({ prompt: [1], maxNewTokens: 1, sampling: { ...GREEDY, seed: Number.NaN } })),
       ]);
-      expect(results.map((result) => result.reason)).toEqual(['failed', 'failed', 'failed']);
+      expect(results.map((result) => result.reason)).toEqual(['failed', 'failed', 'failed', 'failed']);
       expect(results.map((result) => result.error)).toEqual([
         expect.stringContaining('empty'),
         expect.stringContaining('token 500'),
         expect.stringContaining('context of 4096'),
+        expect.stringContaining('seed'),
       ]);
     }));
 
@@ -123,23 +131,23 @@ describe('an engine in a child process', () => {
 
 describe('a child that misbehaves', () => {
   it('speaks another protocol', async () => {
-    await expect(startEngine(spec, fixture('wrong-version'))).rejects.toThrow('speaks protocol 999');
+    await expect(startEngine(spec, WRONG_VERSION)).rejects.toThrow('speaks protocol 999');
   });
 
   it('says something unknown', async () => {
-    await expect(startEngine(spec, fixture('garbage'))).rejects.toThrow('protocol does not know');
+    await expect(startEngine(spec, GARBAGE)).rejects.toThrow('protocol does not know');
   });
 
   it('says nothing', async () => {
-    await expect(startEngine(spec, { ...fixture('silent'), openTimeout: 300 })).rejects.toThrow('within 300 ms');
+    await expect(startEngine(spec, { ...SILENT, openTimeout: 300 })).rejects.toThrow('within 300 ms');
   });
 
   it('dies while opening: its last words are told', async () => {
-    await expect(startEngine(spec, fixture('dies-opening'))).rejects.toThrow(/code 3.*weights are on fire/s);
+    await expect(startEngine(spec, DIES_OPENING)).rejects.toThrow(/code 3.*weights are on fire/s);
   });
 
   it('refuses the model: the reason keeps its code', async () => {
-    await expect(startEngine(spec, fixture('refuses'))).rejects.toMatchObject({
+    await expect(startEngine(spec, REFUSES)).rejects.toMatchObject({
       code: 'invalid_source',
       message: 'the graph has no logits',
     });
@@ -147,12 +155,12 @@ describe('a child that misbehaves', () => {
 
   it('is given up while it opens', async () => {
     const signal = AbortSignal.timeout(100);
-    await expect(startEngine(spec, { ...fixture('silent'), signal })).rejects.toThrow('given up');
+    await expect(startEngine(spec, { ...SILENT, signal })).rejects.toThrow('given up');
   });
 
   it('prints: nothing breaks, and the lines arrive', async () => {
     const lines: string[] = [];
-    const options = { ...fixture('noisy'), onLine: (line: string) => lines.push(line) };
+    const options = { ...NOISY, onLine: (line: string) => lines.push(line) };
     await withEngine(
       { ...spec, decodeDelay: 1 },
       async (engine) => {
@@ -165,7 +173,7 @@ describe('a child that misbehaves', () => {
   });
 
   it('crashes in mid-stream', async () => {
-    const engine = await startEngine(spec, fixture('crashes'));
+    const engine = await startEngine(spec, CRASHES);
     const result = await collect(engine, makeRequest({ prompt: [1], maxNewTokens: 50 }));
     expect(result).toMatchObject({ reason: 'failed', error: expect.stringContaining('SIGABRT') });
     // One token from the prompt and one from each step before the fifth: what was computed arrives before the end.
@@ -173,7 +181,7 @@ describe('a child that misbehaves', () => {
   });
 
   it('hangs: it is ended some time after the deadline', async () => {
-    const engine = await startEngine(spec, { ...fixture('hangs'), hangGrace: 200 });
+    const engine = await startEngine(spec, { ...HANGS, hangGrace: 200 });
     const result = await collect(engine, makeRequest({ prompt: [1], maxNewTokens: 50, deadline: Date.now() + 200 }));
     expect(result).toMatchObject({ reason: 'failed', error: expect.stringContaining('did not answer') });
     expect(await new Promise((resolve) => engine.onExit(resolve))).toContain('did not answer');

@@ -46,15 +46,16 @@ function messageOf(error: unknown): string {
 
 /** What is wrong with a request, or undefined. */
 function findFault(request: SequenceRequest, layout: Layout): string | undefined {
-  const { prompt } = request;
+  const { prompt, sampling } = request;
+  if (!Number.isInteger(sampling.seed)) return `the seed ${sampling.seed} is not an integer`;
   if (prompt.length === 0) return 'the prompt is empty; send at least one token';
   if (prompt.length >= layout.contextLength) {
     return `the prompt has ${prompt.length} tokens, but the model's context of ${layout.contextLength} must hold it and a new token`;
   }
   const outside = prompt.find((token) => !(Number.isInteger(token) && token >= 0 && token < layout.vocabularySize));
-  if (outside !== undefined)
-    return `token ${outside} of the prompt is not in the vocabulary of ${layout.vocabularySize}`;
-  return undefined;
+  return outside === undefined
+    ? undefined
+    : `token ${outside} of the prompt is not in the vocabulary of ${layout.vocabularySize}`;
 }
 
 /** An engine in this process; it closes the layout when it is closed. */
@@ -76,6 +77,7 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
   /** While a plan is taken in, a listener's call may not end a sequence that the plan is about to admit. */
   let applying = false;
   let loop: Promise<void> | undefined;
+  let closed: Promise<void> | undefined;
 
   function emit(onEvent: (event: EngineEvent) => void, event: EngineEvent): void {
     try {
@@ -253,6 +255,13 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     for (const sequence of [...sequences.values()]) finish(sequence, 'failed', reason);
   }
 
+  async function close(): Promise<void> {
+    stop('the engine was closed');
+    if (prefilling) layout.terminate();
+    await loop;
+    await layout.close();
+  }
+
   return {
     info: {
       layout: layout.kind,
@@ -267,10 +276,16 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     submit(request, onEvent) {
       const taken = sequences.has(request.id) ? `a sequence with the id ${request.id} is already pending` : undefined;
       const fault = stopped ?? taken ?? findFault(request, layout);
-      if (fault !== undefined) return emit(onEvent, { type: 'finished', reason: 'failed', error: fault });
+      if (fault !== undefined) {
+        emit(onEvent, { type: 'finished', reason: 'failed', error: fault });
+        return;
+      }
       const room = layout.contextLength - request.prompt.length;
       const remaining = Math.min(request.maxNewTokens, room);
-      if (!(remaining > 0)) return emit(onEvent, { type: 'finished', reason: 'length' });
+      if (!(remaining > 0)) {
+        emit(onEvent, { type: 'finished', reason: 'length' });
+        return;
+      }
       const sequence: Sequence = {
         request,
         prompt: request.prompt,
@@ -306,11 +321,9 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
       };
     },
 
-    async close() {
-      stop('the engine was closed');
-      if (prefilling) layout.terminate();
-      await loop;
-      await layout.close();
+    close() {
+      closed ??= close();
+      return closed;
     },
   };
 }

@@ -197,28 +197,33 @@ function nucleus(row: Float32Array, best: number, temperature: number, floor: nu
   return { smallest, ties };
 }
 
-/** The tokens the filters leave, lowest id first: a view that the next call overwrites. Empty when the row is not finite. */
-export function filterTokens(row: Float32Array, sampling: Sampling): Int32Array {
-  const best = scanBlocks(row);
-  if (best === undefined) return scratch.kept.subarray(0, 0);
-  const temperature = Math.max(sampling.temperature, SMALLEST_TEMPERATURE);
+/** Puts the tokens that the filters leave into `kept`, lowest id first; returns how many, at least one. */
+function applyFilters(row: Float32Array, best: number, temperature: number, sampling: Sampling): number {
   let floor = sampling.topK > 0 && sampling.topK < row.length ? kthLargest(row, sampling.topK) : -Infinity;
-  let boundary = { smallest: floor, ties: Infinity };
+  let border = { smallest: floor, ties: Infinity };
   if (sampling.topP < 1) {
-    boundary = nucleus(row, best, temperature, floor, sampling.topP);
-    floor = boundary.smallest;
+    border = nucleus(row, best, temperature, floor, sampling.topP);
+    floor = border.smallest;
   }
   if (sampling.minP > 0) floor = Math.max(floor, best + temperature * Math.log(Math.min(sampling.minP, 1)));
-  const { kept } = scratch;
   const count = keepAbove(row, floor);
-  if (boundary.ties === Infinity) return kept.subarray(0, count);
+  if (border.ties === Infinity) return count;
+  const { kept } = scratch;
   let end = 0;
   for (let i = 0; i < count; i++) {
     const token = kept[i] as number;
-    if (row[token] === boundary.smallest && boundary.ties-- <= 0) continue;
+    if (row[token] === border.smallest && border.ties-- <= 0) continue;
     kept[end++] = token;
   }
-  return kept.subarray(0, end);
+  return end;
+}
+
+/** The tokens that the filters leave, lowest id first. Empty when the row is not finite. */
+export function filterTokens(row: Float32Array, sampling: Sampling): Int32Array {
+  const best = scanBlocks(row);
+  if (best === undefined) return new Int32Array(0);
+  const temperature = Math.max(sampling.temperature, SMALLEST_TEMPERATURE);
+  return scratch.kept.slice(0, applyFilters(row, best, temperature, sampling));
 }
 
 /** Draws one of the first `count` kept tokens by weight; `target` is below the weights' sum, but for rounding. */
@@ -241,15 +246,15 @@ function drawKept(count: number, target: number): number {
  * -1 when the row is not finite.
  */
 export function drawToken(row: Float32Array, sampling: Sampling, random: number): number {
-  const temperature = Math.max(sampling.temperature, SMALLEST_TEMPERATURE);
-  if (sampling.topK > 0 || sampling.topP < 1 || sampling.minP > 0) {
-    const count = filterTokens(row, sampling).length;
-    if (count === 0) return -1;
-    const best = scratch.kept.subarray(0, count).reduce((max, token) => Math.max(max, row[token] as number), -Infinity);
-    return drawKept(count, random * weighKept(row, best, temperature, count));
-  }
   const best = scanBlocks(row);
   if (best === undefined) return -1;
+  const temperature = Math.max(sampling.temperature, SMALLEST_TEMPERATURE);
+  if (sampling.topK > 0 || sampling.topP < 1 || sampling.minP > 0) {
+    const count = applyFilters(row, best, temperature, sampling);
+    return drawKept(count, random * weighKept(row, best, temperature, count));
+  }
+
+  // Without filters everything is kept: the block is drawn first, then the token in it.
   let rest = random * weighBlocks(row, best, temperature);
   let block = 0;
   let chosen = 0;
