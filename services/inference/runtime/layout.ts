@@ -1,0 +1,40 @@
+/**
+ * What the engine needs of whatever runs a graph: slots that are filled, continued, copied. Knows no sequence and no runtime.
+ */
+
+export type LayoutKind = 'shared-cache' | 'standard' | 'synthetic';
+
+/**
+ * How a graph carries its cache. A slot is one sequence's place; slots 0..n-1 are decoded together.
+ * One call at a time. Logits are rows of `vocabularySize` floats in a buffer the layout owns and reuses: copy what must last.
+ */
+export interface Layout {
+  readonly kind: LayoutKind;
+  readonly vocabularySize: number;
+  readonly contextLength: number;
+  readonly slots: number;
+  readonly threads: number;
+  readonly runtime: string;
+  /**
+   * Runs `tokens` at positions start.. of `slot`. Which positions' logits to compute: the last, none (an inner chunk of a long
+   * prompt), or all (scoring). Rejects with `TerminatedError` when `terminate` was called meanwhile; the slot's positions from
+   * `start` on are then undefined.
+   */
+  prefill(
+    slot: number,
+    tokens: readonly number[],
+    start: number,
+    logits: 'last' | 'none' | 'all',
+  ): Promise<Float32Array>;
+  /** One token for each of slots 0..tokens.length-1; `lengths[i]` positions of slot i are already filled. Rows in slot order. */
+  decode(tokens: readonly number[], lengths: readonly number[]): Promise<Float32Array>;
+  /** Copies the first `length` positions of one slot to another (shared prefixes; moving a slot when another leaves). */
+  copySlot(from: number, to: number, length: number): void;
+  /** Stops the run in progress as soon as the runtime allows. */
+  terminate(): void;
+  close(): Promise<void>;
+}
+
+export class TerminatedError extends Error {
+  override readonly name = 'TerminatedError';
+}
