@@ -34,11 +34,10 @@ export class LogitComparison {
       const difference = (source[i] as number) - (result[i] as number);
       const logProbability = (source[i] as number) - a.value;
       kl += Math.exp(logProbability) * (difference - a.value + b.value);
-      // Written so that NaN counts as larger than everything.
-      if (!(Math.abs(difference) <= largest)) largest = Math.abs(difference);
+      const error = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : Math.abs(difference);
+      if (error > largest) largest = error;
     }
-    if (!(largest <= this.#maxLogitError))
-      this.#maxLogitError = Number.isNaN(largest) ? Number.POSITIVE_INFINITY : largest;
+    if (largest > this.#maxLogitError) this.#maxLogitError = largest;
     this.#kl += Number.isNaN(kl) ? Number.POSITIVE_INFINITY : kl;
     if (a.best === b.best) this.#agreed++;
     this.#positions++;

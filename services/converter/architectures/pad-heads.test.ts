@@ -1,0 +1,109 @@
+import { describe, expect, it } from 'vitest';
+import { gaussian } from '../testing/numbers.ts';
+import type { DecoderSpec, Matrix } from './decoder-spec.ts';
+import { padHeads } from './pad-heads.ts';
+
+const matrix = (rows: number, columns: number, values: Float32Array): Matrix => ({
+  rows,
+  columns,
+  read: async () => values,
+});
+
+/** One layer, two heads over one key/value head, hidden 4: its numbers tell where they came from. */
+function specOf(headDim: number, rotary: boolean): DecoderSpec {
+  const qkvRows = 4 * headDim;
+  const plain = { gain: null, bias: null };
+  const numbered = (length: number) => Float32Array.from({ length }, (_, index) => index + 1);
+  const linear = { weight: matrix(4, 4, gaussian(16)), bias: null };
+  return {
+    family: 'test',
+    hiddenSize: 4,
+    heads: 2,
+    kvHeads: 1,
+    headDim,
+    intermediateSize: 4,
+    vocabSize: 4,
+    contextLength: 3,
+    norm: { kind: 'rms', epsilon: 1e-5 },
+    activation: 'gelu-tanh',
+    rope: rotary
+      ? async () => ({ cos: numbered((3 * headDim) / 2), sin: numbered((3 * headDim) / 2).map((value) => -value) })
+      : null,
+    attentionScale: 0.5,
+    positions: null,
+    embedding: linear.weight,
+    embeddingOutput: null,
+    headInput: null,
+    head: null,
+    finalNorm: plain,
+    layers: [
+      {
+        attentionNorm: plain,
+        qkv: { weight: matrix(qkvRows, 4, numbered(qkvRows * 4)), bias: async () => numbered(qkvRows) },
+        output: { weight: matrix(4, 2 * headDim, numbered(8 * headDim)), bias: null },
+        mlpNorm: plain,
+        up: linear,
+        down: linear,
+        downHadamard: null,
+      },
+    ],
+  };
+}
+
+describe('padHeads', () => {
+  it('leaves heads of a multiple of 16 as they are', () => {
+    for (const size of [16, 64, 80]) {
+      const spec = specOf(size, true);
+      expect(padHeads(spec)).toBe(spec);
+    }
+  });
+
+  it.each([
+    [8, true],
+    [12, true],
+    [40, true],
+    [7, false],
+    [24, false],
+  ])('gives heads of %i a place in wider ones, rotary: %s', async (size, rotary) => {
+    const spec = specOf(size, rotary);
+    const padded = padHeads(spec);
+    const width = padded.headDim;
+    expect(width % 16).toBe(0);
+    expect(width - size).toBeLessThan(16);
+    // What scores are multiplied with belongs to the model, not to the padding.
+    expect(padded.attentionScale).toBe(spec.attentionScale);
+    const layer = padded.layers[0];
+    if (!layer) throw new Error('one layer was given');
+
+    // Where dimension `index` of head `head` went: heads 0..1 are queries, 2 is the key, 3 the value.
+    const place = (head: number, index: number) =>
+      head * width + (rotary && head < 3 && index >= size / 2 ? index - size / 2 + width / 2 : index);
+    const bias = (await layer.qkv.bias?.()) ?? new Float32Array();
+    const rows = await layer.qkv.weight.read();
+    expect([layer.qkv.weight.rows, bias.length, rows.length]).toEqual([4 * width, 4 * width, 16 * width]);
+    for (let head = 0; head < 4; head++) {
+      for (let index = 0; index < size; index++) {
+        const [from, to] = [head * size + index, place(head, index)];
+        expect(bias[to]).toBe(from + 1);
+        expect([...rows.subarray(to * 4, to * 4 + 4)]).toEqual([1, 2, 3, 4].map((column) => from * 4 + column));
+      }
+    }
+    // Everything else is zero: n numbers 1..n have this sum.
+    expect(bias.reduce((a, b) => a + b, 0)).toBe((4 * size * (4 * size + 1)) / 2);
+
+    const output = await layer.output.weight.read();
+    expect(layer.output.weight.columns).toBe(2 * width);
+    for (const head of [0, 1]) {
+      const own = [...output.subarray(head * width, head * width + width)];
+      expect(own).toEqual(Array.from({ length: width }, (_, index) => (index < size ? head * size + index + 1 : 0)));
+    }
+  });
+
+  it('does not turn the pairs it adds', async () => {
+    const { cos, sin } = (await padHeads(specOf(8, true)).rope?.()) ?? {};
+    expect([...(cos ?? [])]).toEqual([1, 2, 3, 4, 1, 1, 1, 1, 5, 6, 7, 8, 1, 1, 1, 1, 9, 10, 11, 12, 1, 1, 1, 1]);
+    expect([...(sin ?? [])].map(Math.abs)).toEqual([
+      1, 2, 3, 4, 0, 0, 0, 0, 5, 6, 7, 8, 0, 0, 0, 0, 9, 10, 11, 12, 0, 0, 0, 0,
+    ]);
+  });
+});
