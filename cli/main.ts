@@ -51,7 +51,6 @@ async function main(args: readonly string[]): Promise<void> {
     if (name === asked) (await load()).register(program);
     else program.command(name).description(summary);
   }
-  for (const command of program.commands) command.copyInheritedSettings(program);
 
   if (args.length === 0) program.outputHelp();
   else await program.parseAsync(args, { from: 'user' });
