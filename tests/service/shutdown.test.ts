@@ -89,10 +89,9 @@ describe.skipIf(!hasModel)('the bundled model', () => {
   it('on SIGTERM under load finishes what it has begun, takes nothing new, loses nothing and exits 0', async () => {
     const running = await startReady({ OCCUPANCY_SEMAPHORE: '2' });
     const url = running.url();
-    const streams = Array.from({ length: 4 }, () =>
-      generate(url, { prompt: 'Once', max_new_tokens: 400, stream: true }),
-    );
-    const answers = Array.from({ length: 8 }, () => generate(url, { prompt: 'Once', max_new_tokens: 400 }));
+    const work = { prompt: 'Once', max_new_tokens: 400, num_return_sequences: 2 };
+    const streams = Array.from({ length: 4 }, () => generate(url, { ...work, stream: true }));
+    const answers = Array.from({ length: 8 }, () => generate(url, work));
     const health = async () => (await (await fetch(`${url}/health`)).json()) as { running: number; waiting: number };
     await eventually(health, ({ running, waiting }) => running + waiting === 12);
 
@@ -108,11 +107,11 @@ describe.skipIf(!hasModel)('the bundled model', () => {
     for (const answer of answers) {
       const response = await answer;
       expect(response.status).toBe(200);
-      expect(await response.json()).toMatchObject({ usage: { completion_tokens: 400 } });
+      expect(await response.json()).toMatchObject({ usage: { completion_tokens: 800 } });
     }
     for (const stream of streams) {
       const events = await allEvents(await stream);
-      expect(events.at(-1)).toMatchObject({ event: 'done', data: { usage: { completion_tokens: 400 } } });
+      expect(events.at(-1)).toMatchObject({ event: 'done', data: { usage: { completion_tokens: 800 } } });
     }
     expect(await running.exited).toBe(0);
   });
