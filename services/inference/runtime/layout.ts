@@ -28,6 +28,11 @@ export interface Layout {
   ): Promise<Float32Array>;
   /** One token for each of slots 0..tokens.length-1; `lengths[i]` positions of slot i are already filled. Rows in slot order. */
   decode(tokens: readonly number[], lengths: readonly number[]): Promise<Float32Array>;
+  /**
+   * Runs `tokens` at positions start.. of slot 0 at once, with the logits of each bit for bit those that `decode` would give them one
+   * after the other: so that guessed tokens can be checked in one run. Undefined when the layout cannot promise that.
+   */
+  readonly verify?: (tokens: readonly number[], start: number) => Promise<Float32Array>;
   /** Copies the first `length` positions of one slot to another (shared prefixes; moving a slot when another leaves). */
   copySlot(from: number, to: number, length: number): void;
   /** Stops the run in progress as soon as the runtime allows. */
