@@ -3,7 +3,7 @@
  */
 
 /** Layers from the bottom up: a file may import from its own and from lower layers only. */
-const SHARED_LAYERS = ['lib', 'contracts', '(bucket|jobs|text)'];
+const SHARED_LAYERS = ['lib', 'contracts', '(bucket|http|jobs|text)'];
 const INFERENCE_LAYERS = ['runtime', 'engine', 'generation', 'http'];
 
 function layerRules(base, layers) {
@@ -16,12 +16,12 @@ function layerRules(base, layers) {
   }));
 }
 
-/** bucket, jobs and text stand beside each other. */
-const siblings = ['bucket', 'jobs', 'text'].map((name) => ({
+/** bucket, http, jobs and text stand beside each other. */
+const siblings = ['bucket', 'http', 'jobs', 'text'].map((name) => ({
   name: `shared-${name}-imports-no-sibling`,
   severity: 'error',
   from: { path: `^shared/${name}/` },
-  to: { path: '^shared/(bucket|jobs|text)/', pathNot: `^shared/${name}/` },
+  to: { path: '^shared/(bucket|http|jobs|text)/', pathNot: `^shared/${name}/` },
 }));
 
 export default {
@@ -52,8 +52,8 @@ export default {
     {
       name: 'main-is-on-top',
       severity: 'error',
-      from: { path: '^services/([^/]+)/', pathNot: ['^services/[^/]+/main[.]ts$', '[.]test[.]ts$'] },
-      to: { path: '^services/$1/main[.]ts$' },
+      from: { path: '^services/([^/]+)/', pathNot: ['^services/[^/]+/(main|serve)[.]ts$', '[.]test[.]ts$'] },
+      to: { path: '^services/$1/(main|serve)[.]ts$' },
     },
     {
       name: 'services-keep-their-insides',

@@ -104,7 +104,7 @@ export async function start(file: string, assignment: Assignment, timeoutSeconds
 }
 
 /** MiB; Linux only, 0 elsewhere. */
-export function peakRssOf(pid: number): number {
+function peakRssOf(pid: number): number {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');
     let kib = Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0);

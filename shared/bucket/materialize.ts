@@ -50,6 +50,7 @@ async function build(root: string, target: string, staging: StagingArea, manifes
       if (found !== sha256) throw damaged(manifest, path, `its sha256 is ${found} instead of ${sha256}`);
       verified.push({ path, bytes, sha256, mtimeMs: (await stat(file)).mtimeMs });
     }
+    await rm(join(place.path, 'orphans'), { recursive: true });
     await writeDurably(join(place.path, 'verified.json'), JSON.stringify(verified));
     await takeName(place.path, target, manifest);
     return join(target, 'files');
