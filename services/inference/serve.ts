@@ -52,16 +52,16 @@ export async function serveUntilSignal(
     destination: await terminalOrJson(),
   });
   const service = await startInferenceService(config, log);
-  log.info(
-    { url: service.url, timeout_seconds: config.timeoutSeconds, permits: config.occupancySemaphore },
-    'listening',
-  );
-  onSignals(log, async () => {
+  const isLeaving = onSignals(log, async () => {
     const whole = await service.drain(config.drainSeconds);
     await service.close();
     if (!whole) log.error(`requests were still running after ${config.drainSeconds} s and were cut off`);
     process.exit(whole ? 0 : 1);
   });
+  log.info(
+    { url: service.url, timeout_seconds: config.timeoutSeconds, permits: config.occupancySemaphore },
+    'listening',
+  );
   try {
     const model = await service.loaded;
     log.info(
@@ -70,6 +70,8 @@ export async function serveUntilSignal(
     );
     onReady?.(service.url, model);
   } catch (error) {
+    // A signal that came while it loaded has given up the load, and ends the process in its own way.
+    if (isLeaving()) return;
     await service.close();
     throw error;
   }
@@ -77,7 +79,8 @@ export async function serveUntilSignal(
 
 const SIGNAL_NUMBERS = { SIGINT: 2, SIGTERM: 15 } as const;
 
-function onSignals(log: Logger, leave: () => Promise<void>): void {
+/** Gives the question whether one has come. */
+function onSignals(log: Logger, leave: () => Promise<void>): () => boolean {
   let leaving = false;
   for (const [signal, number] of Object.entries(SIGNAL_NUMBERS)) {
     process.on(signal, () => {
@@ -87,4 +90,5 @@ function onSignals(log: Logger, leave: () => Promise<void>): void {
       void leave();
     });
   }
+  return () => leaving;
 }

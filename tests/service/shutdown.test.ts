@@ -116,6 +116,14 @@ describe.skipIf(!hasModel)('the bundled model', () => {
     expect(await running.exited).toBe(0);
   });
 
+  it('on SIGTERM while the model loads leaves without a complaint', async () => {
+    const running = start({});
+    await eventually(running.output, (output) => output.includes('"msg":"listening"'), 45_000);
+    running.process.kill('SIGTERM');
+    expect(await running.exited).toBe(0);
+    expect(running.output()).not.toContain('slipway-inference:');
+  });
+
   it('on Ctrl-C, which the engine gets as well, finishes a stream and exits 0', async () => {
     const running = await startReady();
     const stream = await generate(running.url(), { prompt: 'Once', max_new_tokens: 400, stream: true });
