@@ -29,6 +29,7 @@ interface Sequence extends PlannedSequence {
 
 interface Slot {
   tokens: number[];
+  shareable: number;
   usedAt: number;
 }
 
@@ -62,7 +63,7 @@ function findFault(request: SequenceRequest, layout: Layout): string | undefined
 export function createEngine(layout: Layout, options: EngineOptions = {}): Engine {
   const now = options.now ?? Date.now;
   const limits: PlanLimits = { ...DEFAULT_LIMITS, ...options.limits };
-  const slots: Slot[] = Array.from({ length: layout.slots }, () => ({ tokens: [], usedAt: 0 }));
+  const slots: Slot[] = Array.from({ length: layout.slots }, () => ({ tokens: [], shareable: 0, usedAt: 0 }));
   const sequences = new Map<string, Sequence>();
   let waiting: Sequence[] = [];
   let running: Sequence[] = [];
@@ -90,17 +91,25 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     }
   }
 
-  function finish(sequence: Sequence, reason: FinishReason, error?: string): void {
-    if (!sequences.delete(sequence.request.id)) return;
-    waiting = waiting.filter((other) => other !== sequence);
-    running = running.filter((other) => other !== sequence);
-    emit(sequence.onEvent, error === undefined ? { type: 'finished', reason } : { type: 'finished', reason, error });
-  }
-
   function slotOf(sequence: Sequence): Slot {
     const slot = sequence.slot === undefined ? undefined : slots[sequence.slot];
     if (!slot) throw new Error(`sequence ${sequence.request.id} has no slot`);
     return slot;
+  }
+
+  /** Forgets what a slot holds from `length` on. */
+  function truncate(slot: Slot, length: number): void {
+    slot.tokens.length = length;
+    slot.shareable = Math.min(slot.shareable, length);
+  }
+
+  function finish(sequence: Sequence, reason: FinishReason, error?: string): void {
+    if (!sequences.delete(sequence.request.id)) return;
+    waiting = waiting.filter((other) => other !== sequence);
+    running = running.filter((other) => other !== sequence);
+    // Only what others can share is worth keeping.
+    if (sequence.slot !== undefined) truncate(slotOf(sequence), slotOf(sequence).shareable);
+    emit(sequence.onEvent, error === undefined ? { type: 'finished', reason } : { type: 'finished', reason, error });
   }
 
   /** Takes in the plan's decisions: who leaves, who comes, who moves where. */
@@ -112,11 +121,12 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
       if (!source || !target) throw new Error(`the plan copies slot ${from} to ${to}; there are ${slots.length}`);
       layout.copySlot(from, to, length);
       target.tokens = source.tokens.slice(0, length);
+      target.shareable = Math.min(source.shareable, length);
       target.usedAt = source.usedAt;
       source.usedAt = steps;
     }
     if (plan.moved) {
-      slotOf(plan.moved.sequence).tokens = [];
+      truncate(slotOf(plan.moved.sequence), 0);
       plan.moved.sequence.slot = plan.moved.slot;
     }
     if (plan.admitted) {
@@ -124,7 +134,7 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
       waiting = waiting.filter((other) => other !== sequence);
       running = [...running, sequence];
       sequence.slot = slot;
-      slotOf(sequence).tokens.length = shared;
+      truncate(slotOf(sequence), shared);
       peakSlots = Math.max(peakSlots, running.length);
       emit(sequence.onEvent, { type: 'started', cachedTokens: shared });
     }
@@ -146,7 +156,7 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
       emit(sequence.onEvent, logprobs ? { type: 'token', token, logprobs } : { type: 'token', token });
       if (sequence.remaining === 0) finish(sequence, 'length');
     } catch (error) {
-      slotOf(sequence).tokens = [];
+      truncate(slotOf(sequence), 0);
       finish(sequence, 'failed', messageOf(error));
     }
   }
@@ -168,10 +178,11 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     const stopWatching = watchDeadline();
     prefilling = sequence;
     // Should the run be stopped, what it overwrote is not to be found again.
-    slot.tokens.length = start;
+    truncate(slot, start);
     try {
       const row = await layout.prefill(slotIndex, chunk, start, isLast ? 'last' : 'none');
       slot.tokens.push(...chunk);
+      if (sequence.prompt.length > 1) slot.shareable = slot.tokens.length;
       promptWork += prefillCost(chunk.length);
       if (isLast) sample(sequence, row);
     } finally {
@@ -204,7 +215,7 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     // A run can be stopped for a sequence that was just done; the next plan repeats what the run was to do.
     if (error instanceof TerminatedError && terminationsInRow++ < FAILURES_TO_BREAK) return;
     for (const sequence of involved) {
-      if (sequence.slot !== undefined) slotOf(sequence).tokens = [];
+      if (sequence.slot !== undefined) truncate(slotOf(sequence), 0);
       finish(sequence, 'failed', `the model could not be run: ${messageOf(error)}`);
     }
     if (++failuresInRow < FAILURES_TO_BREAK) return;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type PlanLimits, type PlannedSequence, type PlanState, planStep } from './plan.ts';
+import { chunkEnd, type PlanLimits, type PlannedSequence, type PlanState, planStep } from './plan.ts';
 import type { SlotContents } from './prefix-cache.ts';
 
 interface Named extends PlannedSequence {
@@ -27,7 +27,7 @@ function makeState(
 ): PlanState<Named> {
   const slots: SlotContents[] = slotTexts.map((text, usedAt) => {
     const [name = '', filled = '0'] = text.split(':');
-    return { tokens: tokensOf(name, Number(filled)), usedAt };
+    return { tokens: tokensOf(name, Number(filled)), shareable: Number(filled), usedAt };
   });
   const slotOf = (name: string) => slotTexts.findIndex((text) => text.startsWith(`${name}:`));
   return {
@@ -107,5 +107,27 @@ describe('planStep', () => {
     expect(describePlan(makeState(['a:41', '-', 'x:64'], [a], [longer]))).toBe(
       'copy 2>1 64, admit X@1 64, prefill X@1 64-80',
     );
+  });
+});
+
+describe('chunkEnd', () => {
+  it('cuts no prompt so that a row is computed alone', () => {
+    for (let length = 2; length < 300; length++) {
+      for (const chunk of [1, 3, 31, 32, 33, 34, 65, 128, 512]) {
+        for (let start = 0; start < length; ) {
+          const end = chunkEnd(start, length, chunk);
+          expect((end - start) % 32, `${start}-${end} of ${length} by ${chunk}`).not.toBe(1);
+          expect(end - start).toBeLessThanOrEqual(Math.max(chunk, 3));
+          start = end;
+        }
+      }
+    }
+  });
+
+  it('takes whole chunks where it can, and the only token of a prompt', () => {
+    expect(chunkEnd(0, 2000, 512)).toBe(512);
+    expect(chunkEnd(512, 640, 128)).toBe(640);
+    expect(chunkEnd(0, 129, 128)).toBe(127);
+    expect(chunkEnd(0, 1, 512)).toBe(1);
   });
 });

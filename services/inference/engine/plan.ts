@@ -68,6 +68,19 @@ export function prefillCost(tokens: number): number {
   return Math.max(tokens, SMALLEST_PREFILL_COST);
 }
 
+/** Kernels work on tiles of this many rows, or a multiple. */
+const ROW_TILE = 32;
+
+/**
+ * Where a chunk of about `chunk` tokens from `start` ends. A row that is alone in its tile is computed by another kernel, with other
+ * rounding: so that a prompt gives the same numbers however it is cut, no chunk ends with such a row or leaves one.
+ */
+export function chunkEnd(start: number, promptLength: number, chunk: number): number {
+  let end = Math.min(start + Math.max(chunk, 3), promptLength);
+  while (end > start + 2 && ((end - start) % ROW_TILE === 1 || promptLength - end === 1)) end--;
+  return end;
+}
+
 export function planStep<S extends PlannedSequence>(state: PlanState<S>, limits: PlanLimits, now: number): StepPlan<S> {
   const ended: { sequence: S; reason: 'cancelled' | 'timeout' }[] = [];
   const goesOn = (sequence: S) => {
@@ -94,7 +107,7 @@ export function planStep<S extends PlannedSequence>(state: PlanState<S>, limits:
   const mayPrefill = (tokens: number) =>
     top < 0 || state.promptWork === 0 || state.promptWork + prefillCost(Math.min(tokens, chunk)) <= chunk;
   const prefill = (sequence: S, slot: number, start: number): PlannedRun<S> => {
-    return { type: 'prefill', sequence, slot, start, end: Math.min(start + chunk, sequence.prompt.length) };
+    return { type: 'prefill', sequence, slot, start, end: chunkEnd(start, sequence.prompt.length, chunk) };
   };
 
   if (prefilling?.slot !== undefined) {

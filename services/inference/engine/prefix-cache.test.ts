@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { commonPrefix, placeSequence, type SlotContents } from './prefix-cache.ts';
 
 const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
-const slot = (tokens: number[], usedAt = 0): SlotContents => ({ tokens, usedAt });
+const slot = (tokens: number[], usedAt = 0, shareable = tokens.length): SlotContents => ({ tokens, shareable, usedAt });
 const empty = slot([]);
 const nobody = new Set<number>();
 
@@ -18,9 +18,20 @@ describe('placeSequence', () => {
     expect(placeSequence([1, 2], [empty, empty], new Set([0, 1]), 2)).toBeUndefined();
   });
 
-  it('always leaves the last prompt token to be computed', () => {
+  it('always leaves the last two prompt tokens to be computed', () => {
     const prompt = range(0, 50);
-    expect(placeSequence(prompt, [slot(range(0, 60))], nobody, 1)).toEqual({ slot: 0, shared: 49, copies: [] });
+    expect(placeSequence(prompt, [slot(range(0, 60))], nobody, 1)).toEqual({ slot: 0, shared: 48, copies: [] });
+    expect(placeSequence([0], [slot(range(0, 60))], nobody, 1)?.shared).toBe(0);
+  });
+
+  it('shares only what was computed as a prompt', () => {
+    const prompt = range(0, 50);
+    expect(placeSequence(prompt, [slot(range(0, 60), 0, 30)], nobody, 1)?.shared).toBe(30);
+    expect(placeSequence(prompt, [slot(range(0, 60), 0, 30), empty], new Set([0]), 2)).toEqual({
+      slot: 1,
+      shared: 30,
+      copies: [{ from: 0, to: 1, length: 30 }],
+    });
   });
 
   it('copies from a live sequence with the same beginning', () => {

@@ -1,13 +1,15 @@
 /**
  * Which slot a new sequence takes, and what already computed it can start from. A slot keeps its contents after its sequence has
- * ended, until the place is needed; the positions of a shared prefix are the same numbers whoever computed them.
- * Pure: it reads what each slot holds and returns what to copy.
+ * ended, until the place is needed. Shared are only positions whose numbers are, bit for bit, what the new sequence would compute
+ * alone: those of prompts. Pure: it reads what each slot holds and returns what to copy.
  */
 
 /** What a slot's cache holds, live or left over. */
 export interface SlotContents {
   /** The tokens of positions 0.. that are filled. */
   readonly tokens: readonly number[];
+  /** How many of them were computed as a prompt. Decoding computes a row by itself, with other rounding than in a prompt. */
+  readonly shareable: number;
   /** The step in which it was last used. */
   readonly usedAt: number;
 }
@@ -20,7 +22,7 @@ export interface SlotCopy {
 
 export interface Placement {
   readonly slot: number;
-  /** Positions that need not be computed; less than the prompt, whose last token's logits are always wanted. */
+  /** Positions that need not be computed; at most all but two, since the last token's logits are wanted and no row runs alone. */
   readonly shared: number;
   /** In this order, before anything runs. */
   readonly copies: readonly SlotCopy[];
@@ -47,15 +49,15 @@ export function saveSlot(
   reach: number,
   keep?: number,
 ): SlotCopy | undefined {
-  const age = (contents: SlotContents) => (contents.tokens.length === 0 ? -1 : contents.usedAt);
+  const age = (contents: SlotContents) => (contents.shareable === 0 ? -1 : contents.usedAt);
   const saved = slots[slot];
-  if (!saved || saved.tokens.length < WORTH_COPYING) return undefined;
+  if (!saved || saved.shareable < WORTH_COPYING) return undefined;
   let oldest: { to: number; age: number } | undefined;
   for (const [to, contents] of slots.entries()) {
     if (to >= reach || to === slot || to === keep || occupied.has(to)) continue;
     if (age(contents) < (oldest?.age ?? saved.usedAt)) oldest = { to, age: age(contents) };
   }
-  return oldest && { from: slot, to: oldest.to, length: saved.tokens.length };
+  return oldest && { from: slot, to: oldest.to, length: saved.shareable };
 }
 
 /**
@@ -73,7 +75,8 @@ export function placeSequence(
   const target = slots[slot];
   if (!target) return undefined;
 
-  const usable = (contents: SlotContents) => Math.min(commonPrefix(prompt, contents.tokens), prompt.length - 1);
+  const most = Math.max(prompt.length - 2, 0);
+  const usable = (contents: SlotContents) => Math.min(commonPrefix(prompt, contents.tokens), contents.shareable, most);
   let source = slot;
   let shared = usable(target);
   const inPlace = shared;
@@ -86,7 +89,7 @@ export function placeSequence(
   }
 
   const copies: SlotCopy[] = [];
-  if (target.tokens.length - inPlace >= WORTH_COPYING) {
+  if (target.shareable - inPlace >= WORTH_COPYING) {
     const save = saveSlot(slots, occupied, slot, reach, source);
     if (save) copies.push(save);
   }

@@ -1,6 +1,7 @@
 /**
  * A layout without a model: the next token is a closed formula of the whole sequence so far, recomputed from what each slot's
- * cache holds. A wrong slot, copy, length or position therefore changes the tokens, and the engine's tests see it.
+ * cache holds. A wrong slot, copy, length or position therefore changes the tokens, and the engine's tests see it. So does a
+ * position computed by another kernel than when its sequence is computed alone (see ROW_TILE).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Layout, TerminatedError } from './layout.ts';
@@ -19,32 +20,42 @@ export interface SyntheticSpec {
 /** What a position holds when nothing valid was written to it. */
 const UNWRITTEN = -1;
 
-function hashTokens(tokens: ArrayLike<number>, length: number): number {
+/**
+ * Real kernels compute a row that is alone in its tile otherwise than rows together, with other rounding: decoded tokens, and the
+ * last row of a chunk of 32 k + 1. What a cell holds says which of the two it was.
+ */
+const ROW_TILE = 32;
+
+function cellOf(token: number, isAlone: boolean): number {
+  return 2 * token + (isAlone ? 1 : 0);
+}
+
+function hashCells(cells: ArrayLike<number>, length: number): number {
   let hash = 0x811c9dc5;
   for (let position = 0; position < length; position++) {
-    hash = Math.imul(hash ^ ((tokens[position] ?? UNWRITTEN) + 1), 0x01000193) + Math.imul(position + 1, 0x9e3779b1);
+    hash = Math.imul(hash ^ ((cells[position] ?? UNWRITTEN) + 1), 0x01000193) + Math.imul(position + 1, 0x9e3779b1);
     hash ^= hash >>> 15;
   }
   return hash >>> 0;
 }
 
-/** The closed formula: the token this "model" likes best after `tokens`. */
-export function syntheticNextToken(tokens: readonly number[], vocabularySize: number): number {
-  return hashTokens(tokens, tokens.length) % vocabularySize;
-}
-
-/** Greedy continuation by the formula, ended by `maxNewTokens`, an end token (not included) or the context's end. */
+/**
+ * The closed formula: what the model continues `prompt` with by greedy choice, until `maxNewTokens`, an end token (not included)
+ * or the end of the context.
+ */
 export function syntheticContinuation(
   prompt: readonly number[],
   limits: { maxNewTokens: number; vocabularySize: number; contextLength: number; eosTokenIds?: readonly number[] },
 ): number[] {
-  const sequence = [...prompt];
-  while (sequence.length < prompt.length + limits.maxNewTokens && sequence.length < limits.contextLength) {
-    const token = syntheticNextToken(sequence, limits.vocabularySize);
+  const cells = prompt.map((token) => cellOf(token, prompt.length === 1));
+  const tokens: number[] = [];
+  while (tokens.length < limits.maxNewTokens && cells.length < limits.contextLength) {
+    const token = hashCells(cells, cells.length) % limits.vocabularySize;
     if (limits.eosTokenIds?.includes(token)) break;
-    sequence.push(token);
+    tokens.push(token);
+    cells.push(cellOf(token, true));
   }
-  return sequence.slice(prompt.length);
+  return tokens;
 }
 
 export async function openSyntheticLayout(spec: SyntheticSpec): Promise<Layout> {
@@ -59,17 +70,17 @@ export async function openSyntheticLayout(spec: SyntheticSpec): Promise<Layout> 
     return cells;
   }
 
-  function write(cells: Int32Array, position: number, token: number): void {
+  function write(cells: Int32Array, position: number, token: number, isAlone: boolean): void {
     if (position >= contextLength)
       throw new RangeError(`position ${position} is beyond the context of ${contextLength}`);
     if (position > 0 && cells[position - 1] === UNWRITTEN) throw new RangeError(`position ${position} follows a gap`);
     if (!(token >= 0 && token < vocabularySize)) throw new RangeError(`token ${token} is not in the vocabulary`);
-    cells[position] = token;
+    cells[position] = cellOf(token, isAlone);
   }
 
   /** Four peaks, so that sampling has something to choose from. */
   function fillRow(row: Float32Array, cells: Int32Array, length: number): Float32Array {
-    const hash = hashTokens(cells, length);
+    const hash = hashCells(cells, length);
     row.fill(0);
     for (const [rank, step] of [7919, 104729, 1299709].entries())
       row[((hash >>> 3) + step) % vocabularySize] = 7 - rank;
@@ -98,7 +109,9 @@ export async function openSyntheticLayout(spec: SyntheticSpec): Promise<Layout> 
           stop = undefined;
         }
       }
-      for (const [offset, token] of tokens.entries()) write(cells, start + offset, token);
+      for (const [offset, token] of tokens.entries()) {
+        write(cells, start + offset, token, offset === tokens.length - 1 && offset % ROW_TILE === 0);
+      }
       const end = start + tokens.length;
       if (logits === 'none') return rows.subarray(0, 0);
       if (logits === 'last') return fillRow(rows.subarray(0, vocabularySize), cells, end);
@@ -114,7 +127,7 @@ export async function openSyntheticLayout(spec: SyntheticSpec): Promise<Layout> 
       for (const [slot, token] of tokens.entries()) {
         const cells = slotAt(slot);
         const length = lengths[slot] ?? 0;
-        write(cells, length, token);
+        write(cells, length, token, true);
         cells.fill(UNWRITTEN, length + 1);
         fillRow(rows.subarray(slot * vocabularySize, (slot + 1) * vocabularySize), cells, length + 1);
       }
