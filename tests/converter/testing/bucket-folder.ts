@@ -5,9 +5,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
 
+export function makeScratch(): Promise<string> {
+  return mkdtemp(path.join(tmpdir(), 'slipway-convert-'));
+}
+
 /** Removed when the test ends. */
 export async function scratch(): Promise<string> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'slipway-convert-'));
+  const folder = await makeScratch();
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
