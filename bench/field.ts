@@ -3,7 +3,7 @@
  * started, not what is measured.
  */
 import { existsSync, mkdirSync, renameSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import type { Manifest } from '@slipway/shared/contracts/manifest.ts';
 import { type Performance, start, type Task } from './contestant.ts';
 import { rewriteAsQ4_0 } from './gguf-q4-0.ts';
@@ -77,7 +77,8 @@ export function peerEntries({ versions, ggufs, peers, threads }: Field, measure:
 
 /** The files given and, where it can be made of one, a Q4_0 version of it, which llama.cpp runs fastest. */
 export function withQ4_0(files: readonly string[], tell: (line: string) => void): string[] {
-  return files.flatMap((file) => {
+  const found = files.flatMap((path) => {
+    const file = resolve(path);
     const cache = join(import.meta.dirname, '.cache');
     const target = join(cache, `${basename(file, '.gguf').replace(/[-.]?q\d_\w+$/i, '')}-q4_0.gguf`);
     if (existsSync(target)) return [file, target];
@@ -92,4 +93,5 @@ export function withQ4_0(files: readonly string[], tell: (line: string) => void)
       return [file];
     }
   });
+  return [...new Set(found)];
 }

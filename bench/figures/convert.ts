@@ -13,7 +13,7 @@ const Outcome = z.object({
   bits_per_weight: z.number(),
   seconds: z.number(),
   peak_rss_mib: z.number(),
-  parity_seconds: z.number(),
+  proving_seconds: z.number(),
   parity: z.object({
     max_logit_error: z.number(),
     kl_divergence: z.number(),
@@ -46,7 +46,7 @@ export function measureConversion(
     seconds: round3(median(outcomes.map(({ seconds }) => seconds))),
     samples_seconds: outcomes.map(({ seconds }) => round3(seconds)),
     peak_rss_mib: round3(Math.max(...outcomes.map(({ peak_rss_mib }) => peak_rss_mib))),
-    parity_seconds: round3(median(outcomes.map(({ parity_seconds }) => parity_seconds))),
+    proving_seconds: round3(median(outcomes.map(({ proving_seconds }) => proving_seconds))),
     perplexity_ratio: Number((last.parity.perplexity / last.parity.perplexity_source).toFixed(5)),
   };
 }
