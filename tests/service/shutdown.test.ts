@@ -13,9 +13,9 @@ const MAIN = fileURLToPath(import.meta.resolve('@slipway/inference/main'));
 const BUNDLED = fileURLToPath(new URL('../../models', import.meta.url));
 const hasModel = existsSync(join(BUNDLED, 'manifests'));
 
-let child: ChildProcess | undefined;
+const children: ChildProcess[] = [];
 afterEach(() => {
-  child?.kill('SIGKILL');
+  for (const child of children.splice(0)) child.kill('SIGKILL');
 });
 
 interface Running {
@@ -32,7 +32,7 @@ function start(environment: Record<string, string>): Running {
   // In a process group of its own, as a terminal would start it.
   const env = { PATH, PORT: '0', HOST: '127.0.0.1', ...environment };
   const started = spawn(process.execPath, [MAIN], { cwd, env, detached: true });
-  child = started;
+  children.push(started);
   let output = '';
   started.stdout.on('data', (chunk) => {
     output += chunk;
@@ -157,6 +157,5 @@ describe.skipIf(!hasModel)('the bundled model', () => {
     const second = start({ PORT: port });
     expect(await second.exited).toBe(2);
     expect(second.output()).toMatch(new RegExp(`port ${port} on 127.0.0.1 is already in use; choose another`));
-    first.process.kill('SIGKILL');
   });
 });
