@@ -22,6 +22,8 @@ export interface StartOptions {
   /** One line that the child printed. */
   readonly onLine?: (line: string) => void;
   readonly limits?: Partial<PlanLimits>;
+  /** As EngineOptions have it. */
+  readonly speculate?: boolean;
   /** Gives up the start. */
   readonly signal?: AbortSignal;
 }
@@ -82,7 +84,7 @@ export async function startEngine(spec: LayoutSpec, options: StartOptions = {}):
   });
   const lines = watchOutput(child, options.onLine);
   const pending = new Map<string, Pending>();
-  let stats: EngineStats = { running: 0, waiting: 0, cacheUsage: 0, steps: 0 };
+  let stats: EngineStats = { running: 0, waiting: 0, cacheUsage: 0, steps: 0, guessed: 0, accepted: 0 };
   /** Why this side ends it, or why it has ended. */
   let reason: string | undefined;
 
@@ -176,7 +178,8 @@ export async function startEngine(spec: LayoutSpec, options: StartOptions = {}):
       settle();
       reject(new AppError('engine_failed', why));
     });
-    post({ type: 'open', protocol: PROTOCOL_VERSION, spec, limits: options.limits ?? {} });
+    const { limits = {}, speculate = true } = options;
+    post({ type: 'open', protocol: PROTOCOL_VERSION, spec, limits, speculate });
   });
 
   return {

@@ -66,6 +66,9 @@ export interface EngineStats {
   /** 0..1: cache positions in use. */
   readonly cacheUsage: number;
   readonly steps: number;
+  /** Tokens that were guessed and computed along with those before them, and how many of these guesses were right. */
+  readonly guessed: number;
+  readonly accepted: number;
 }
 
 /** One loaded model. Every submitted sequence gets exactly one `finished` event, whatever happens to the engine. */

@@ -5,11 +5,16 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Layout, TerminatedError } from '../runtime/layout.ts';
 import type { Engine, EngineEvent, FinishReason, SequenceRequest } from './contract.ts';
+import { FIRST_HIT_RATE, guessLength, guessTokens, updateHitRate } from './draft.ts';
+import { findFault } from './find-fault.ts';
 import { type PlanLimits, type PlannedSequence, planStep, prefillCost, type StepPlan } from './plan.ts';
 import { createSampler, type Sampler } from './sampler.ts';
+import { Slot } from './slot.ts';
 
 export interface EngineOptions {
   readonly limits?: Partial<PlanLimits>;
+  /** Guess tokens of a sequence that decodes alone, where the layout can check them; true unless given. Changes no token. */
+  readonly speculate?: boolean;
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
   /** Called once when the layout has failed too often to go on; everything pending has been failed by then. */
@@ -25,12 +30,8 @@ interface Sequence extends PlannedSequence {
   slot: number | undefined;
   /** The newest token, which is not in the cache yet. */
   lastToken: number;
-}
-
-interface Slot {
-  tokens: number[];
-  shareable: number;
-  usedAt: number;
+  /** How often guesses of its next token have lately been right, 0..1. */
+  hitRate: number;
 }
 
 const DEFAULT_LIMITS = { chunkWhileDecoding: 128, chunkAlone: 512, spareSlots: 2 };
@@ -45,29 +46,18 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** What is wrong with a request, or undefined. */
-function findFault(request: SequenceRequest, layout: Layout): string | undefined {
-  const { prompt, sampling } = request;
-  if (!Number.isInteger(sampling.seed)) return `the seed ${sampling.seed} is not an integer`;
-  if (prompt.length === 0) return 'the prompt is empty; send at least one token';
-  if (prompt.length >= layout.contextLength) {
-    return `the prompt has ${prompt.length} tokens, but the model's context of ${layout.contextLength} must hold it and a new token`;
-  }
-  const outside = prompt.find((token) => !(Number.isInteger(token) && token >= 0 && token < layout.vocabularySize));
-  return outside === undefined
-    ? undefined
-    : `token ${outside} of the prompt is not in the vocabulary of ${layout.vocabularySize}`;
-}
-
 /** An engine in this process; it closes the layout when it is closed. */
 export function createEngine(layout: Layout, options: EngineOptions = {}): Engine {
   const now = options.now ?? Date.now;
+  const verify = options.speculate === false ? undefined : layout.verify?.bind(layout);
   const limits: PlanLimits = { ...DEFAULT_LIMITS, ...options.limits };
-  const slots: Slot[] = Array.from({ length: layout.slots }, () => ({ tokens: [], shareable: 0, usedAt: 0 }));
+  const slots: Slot[] = Array.from({ length: layout.slots }, () => new Slot());
   const sequences = new Map<string, Sequence>();
   let waiting: Sequence[] = [];
   let running: Sequence[] = [];
   let steps = 0;
+  let guessed = 0;
+  let accepted = 0;
   let promptWork = 0;
   let peakSlots = 0;
   let failuresInRow = 0;
@@ -97,18 +87,12 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     return slot;
   }
 
-  /** Forgets what a slot holds from `length` on. */
-  function truncate(slot: Slot, length: number): void {
-    slot.tokens.length = length;
-    slot.shareable = Math.min(slot.shareable, length);
-  }
-
   function finish(sequence: Sequence, reason: FinishReason, error?: string): void {
     if (!sequences.delete(sequence.request.id)) return;
     waiting = waiting.filter((other) => other !== sequence);
     running = running.filter((other) => other !== sequence);
     // Only what others can share is worth keeping.
-    if (sequence.slot !== undefined) truncate(slotOf(sequence), slotOf(sequence).shareable);
+    if (sequence.slot !== undefined) slotOf(sequence).truncate(slotOf(sequence).shareable);
     emit(sequence.onEvent, error === undefined ? { type: 'finished', reason } : { type: 'finished', reason, error });
   }
 
@@ -120,13 +104,11 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
       const [source, target] = [slots[from], slots[to]];
       if (!source || !target) throw new Error(`the plan copies slot ${from} to ${to}; there are ${slots.length}`);
       layout.copySlot(from, to, length);
-      target.tokens = source.tokens.slice(0, length);
-      target.shareable = Math.min(source.shareable, length);
-      target.usedAt = source.usedAt;
+      target.copyFrom(source, length);
       source.usedAt = steps;
     }
     if (plan.moved) {
-      truncate(slotOf(plan.moved.sequence), 0);
+      slotOf(plan.moved.sequence).truncate(0);
       plan.moved.sequence.slot = plan.moved.slot;
     }
     if (plan.admitted) {
@@ -134,17 +116,21 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
       waiting = waiting.filter((other) => other !== sequence);
       running = [...running, sequence];
       sequence.slot = slot;
-      truncate(slotOf(sequence), shared);
+      slotOf(sequence).truncate(shared);
       peakSlots = Math.max(peakSlots, running.length);
       emit(sequence.onEvent, { type: 'started', cachedTokens: shared });
     }
     applying = false;
   }
 
+  function goesOn(sequence: Sequence): boolean {
+    return !sequence.cancelled && sequences.get(sequence.request.id) === sequence;
+  }
+
   /** Chooses the next token from the sequence's row and ends the sequence when that was its last. */
   function sample(sequence: Sequence, row: Float32Array): void {
     // It may have ended while its run was under way.
-    if (sequence.cancelled || sequences.get(sequence.request.id) !== sequence) return;
+    if (!goesOn(sequence)) return;
     try {
       const { token, logprobs } = sequence.sampler.choose(row);
       if (sequence.request.eosTokenIds.includes(token)) {
@@ -156,7 +142,7 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
       emit(sequence.onEvent, logprobs ? { type: 'token', token, logprobs } : { type: 'token', token });
       if (sequence.remaining === 0) finish(sequence, 'length');
     } catch (error) {
-      truncate(slotOf(sequence), 0);
+      slotOf(sequence).truncate(0);
       finish(sequence, 'failed', messageOf(error));
     }
   }
@@ -178,11 +164,10 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     const stopWatching = watchDeadline();
     prefilling = sequence;
     // Should the run be stopped, what it overwrote is not to be found again.
-    truncate(slot, start);
+    slot.truncate(start);
     try {
       const row = await layout.prefill(slotIndex, chunk, start, isLast ? 'last' : 'none');
-      slot.tokens.push(...chunk);
-      if (sequence.prompt.length > 1) slot.shareable = slot.tokens.length;
+      slot.addPrompt(chunk, sequence.prompt.length > 1);
       promptWork += prefillCost(chunk.length);
       if (isLast) sample(sequence, row);
     } finally {
@@ -191,22 +176,51 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     }
   }
 
+  function rowOf(logits: Float32Array, index: number): Float32Array {
+    return logits.subarray(index * layout.vocabularySize, (index + 1) * layout.vocabularySize);
+  }
+
   async function decode(rows: readonly (Sequence | undefined)[]): Promise<void> {
     const tokens: number[] = [];
     const lengths: number[] = [];
     for (const [index, sequence] of rows.entries()) {
-      const filled = slots[index]?.tokens ?? [];
       // A hole's row is written behind what its slot still holds.
-      if (!sequence && filled.length === layout.contextLength) filled.pop();
+      if (!sequence) slots[index]?.truncate(layout.contextLength - 1);
       tokens.push(sequence?.lastToken ?? 0);
-      lengths.push(filled.length);
+      lengths.push(slots[index]?.tokens.length ?? 0);
     }
     const logits = await layout.decode(tokens, lengths);
     promptWork = 0;
     for (const [index, sequence] of rows.entries()) {
       if (!sequence) continue;
-      slotOf(sequence).tokens.push(sequence.lastToken);
-      sample(sequence, logits.subarray(index * layout.vocabularySize, (index + 1) * layout.vocabularySize));
+      slotOf(sequence).addDecoded(sequence.lastToken);
+      sample(sequence, rowOf(logits, index));
+    }
+  }
+
+  /**
+   * Decodes the sequence of slot 0, and checks guesses of what follows in the same run. Rows are sampled one after the other, each
+   * as a step of its own would: up to the first token that is not the guessed one, behind which every row is of another text.
+   */
+  async function decodeGuessing(sequence: Sequence, check: NonNullable<Layout['verify']>): Promise<void> {
+    const slot = slotOf(sequence);
+    const checked = Math.min(guessLength(sequence.hitRate), sequence.remaining - 1);
+    // Whether a guess would have been right can be seen without a row for it.
+    const guess = guessTokens([...slot.tokens, sequence.lastToken], Math.max(checked, 1));
+    const rows = [sequence.lastToken, ...guess.slice(0, checked)];
+    const filled = slot.tokens.length;
+    const logits = await (rows.length > 1 ? check(rows, filled) : layout.decode(rows, [filled]));
+    promptWork = 0;
+    guessed += rows.length - 1;
+    for (const [index, token] of rows.entries()) {
+      slot.addDecoded(token);
+      sample(sequence, rowOf(logits, index));
+      const guessedToken = guess[index];
+      if (!goesOn(sequence) || guessedToken === undefined) return;
+      const isRight = sequence.lastToken === guessedToken;
+      sequence.hitRate = updateHitRate(sequence.hitRate, isRight);
+      if (!isRight) return;
+      if (index + 1 < rows.length) accepted++;
     }
   }
 
@@ -215,7 +229,7 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     // A run can be stopped for a sequence that was just done; the next plan repeats what the run was to do.
     if (error instanceof TerminatedError && terminationsInRow++ < FAILURES_TO_BREAK) return;
     for (const sequence of involved) {
-      if (sequence.slot !== undefined) truncate(slotOf(sequence), 0);
+      if (sequence.slot !== undefined) slotOf(sequence).truncate(0);
       finish(sequence, 'failed', `the model could not be run: ${messageOf(error)}`);
     }
     if (++failuresInRow < FAILURES_TO_BREAK) return;
@@ -237,7 +251,9 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
         await prefill(run.sequence, run.slot, run.start, run.end);
       } else {
         involved = run.rows.filter((sequence) => sequence !== undefined);
-        await decode(run.rows);
+        const [first, ...others] = run.rows;
+        if (verify && first && others.length === 0) await decodeGuessing(first, verify);
+        else await decode(run.rows);
       }
       failuresInRow = 0;
       terminationsInRow = 0;
@@ -307,6 +323,7 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
         remaining,
         slot: undefined,
         lastToken: -1,
+        hitRate: FIRST_HIT_RATE,
       };
       sequences.set(request.id, sequence);
       waiting.push(sequence);
@@ -329,6 +346,8 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
         waiting: waiting.length,
         cacheUsage: used / (layout.slots * layout.contextLength),
         steps,
+        guessed,
+        accepted,
       };
     },
 

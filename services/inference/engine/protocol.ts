@@ -8,15 +8,20 @@ import type { EngineEvent, EngineInfo, EngineStats, SequenceRequest } from './co
 import type { PlanLimits } from './plan.ts';
 
 /** Both sides are started from one tree; a difference means that it was replaced under a running service. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
+
+const STATS = ['running', 'waiting', 'cacheUsage', 'steps', 'guessed', 'accepted'] satisfies (keyof EngineStats)[];
+
+export interface OpenMessage {
+  readonly type: 'open';
+  readonly protocol: number;
+  readonly spec: LayoutSpec;
+  readonly limits: Partial<PlanLimits>;
+  readonly speculate: boolean;
+}
 
 export type ParentMessage =
-  | {
-      readonly type: 'open';
-      readonly protocol: number;
-      readonly spec: LayoutSpec;
-      readonly limits: Partial<PlanLimits>;
-    }
+  | OpenMessage
   | { readonly type: 'submit'; readonly request: SequenceRequest }
   | { readonly type: 'cancel'; readonly id: string }
   | { readonly type: 'close' };
@@ -68,7 +73,7 @@ export function parseChildMessage(value: unknown): ChildMessage | undefined {
     const code = Object.keys(ERROR_STATUS).find((known): known is ErrorCode => known === value.code);
     return code ? { type, code, message: value.message } : { type, message: value.message };
   }
-  if (type === 'events' && Array.isArray(value.events) && hasNumbers(value.stats, 'running', 'waiting', 'cacheUsage')) {
+  if (type === 'events' && Array.isArray(value.events) && hasNumbers(value.stats, ...STATS)) {
     const isPair = (pair: unknown) => Array.isArray(pair) && typeof pair[0] === 'string' && isEvent(pair[1]);
     if (value.events.every(isPair)) return value as unknown as ChildMessage;
   }
@@ -79,7 +84,11 @@ export function parseChildMessage(value: unknown): ChildMessage | undefined {
 export function parseParentMessage(value: unknown): ParentMessage | undefined {
   if (!isRecord(value)) return undefined;
   const known =
-    (value.type === 'open' && typeof value.protocol === 'number' && isRecord(value.spec) && isRecord(value.limits)) ||
+    (value.type === 'open' &&
+      typeof value.protocol === 'number' &&
+      isRecord(value.spec) &&
+      isRecord(value.limits) &&
+      typeof value.speculate === 'boolean') ||
     (value.type === 'submit' && isRecord(value.request) && Array.isArray(value.request.prompt)) ||
     (value.type === 'cancel' && typeof value.id === 'string') ||
     value.type === 'close';

@@ -8,8 +8,14 @@ import type { Layout } from '../runtime/layout.ts';
 import type { LayoutSpec } from '../runtime/open-layout.ts';
 import type { Engine, EngineEvent } from './contract.ts';
 import { createEngine } from './loop.ts';
-import type { PlanLimits } from './plan.ts';
-import { type ChildMessage, type ParentMessage, PROTOCOL_VERSION, parseParentMessage, refusalOf } from './protocol.ts';
+import {
+  type ChildMessage,
+  type OpenMessage,
+  type ParentMessage,
+  PROTOCOL_VERSION,
+  parseParentMessage,
+  refusalOf,
+} from './protocol.ts';
 
 /** When memory runs out the kernel should take the model, not the service. */
 function offerToOutOfMemoryKiller(): void {
@@ -47,13 +53,13 @@ export function serveEngine(openLayout: (spec: LayoutSpec) => Promise<Layout>): 
     if (outbox.push([id, event]) === 1) queueMicrotask(flush);
   }
 
-  async function open(spec: LayoutSpec, limits: Partial<PlanLimits>): Promise<void> {
+  async function open({ spec, limits, speculate }: OpenMessage): Promise<void> {
     try {
       const onBroken = (reason: string) => {
         process.stderr.write(`the model is broken: ${reason}\n`);
         flush(() => exit(1));
       };
-      engine = createEngine(await openLayout(spec), { limits, onBroken });
+      engine = createEngine(await openLayout(spec), { limits, speculate, onBroken });
       send({ type: 'hello', protocol: PROTOCOL_VERSION, info: engine.info });
     } catch (error) {
       if (!(error instanceof Error && error.name === 'AppError')) process.stderr.write(`${error}\n`);
@@ -68,7 +74,7 @@ export function serveEngine(openLayout: (spec: LayoutSpec) => Promise<Layout>): 
 
   function receive(message: ParentMessage): void {
     if (message.type === 'close') void close();
-    else if (message.type === 'open') void open(message.spec, message.limits);
+    else if (message.type === 'open') void open(message);
     else if (message.type === 'cancel') engine?.cancel(message.id);
     else engine?.submit(message.request, (event) => post(message.request.id, event));
   }

@@ -106,7 +106,7 @@ export async function superviseEngine(spec: LayoutSpec, options: SuperviseOption
 
   enter(state);
   const { info } = await startFirst();
-  const idle = { running: 0, waiting: 0, cacheUsage: 0, steps: 0 };
+  const idle = { running: 0, waiting: 0, cacheUsage: 0, steps: 0, guessed: 0, accepted: 0 };
 
   return {
     info,

@@ -11,6 +11,8 @@ export interface SyntheticSpec {
   readonly vocabularySize: number;
   readonly contextLength: number;
   readonly slots: number;
+  /** Seven tokens of eight repeat the one this many positions before. Without it none does. */
+  readonly period?: number;
   /** Milliseconds one decode takes, whatever its rows. */
   readonly decodeDelay?: number;
   /** Milliseconds per prompt token; such a prefill can be terminated. */
@@ -39,18 +41,27 @@ function hashCells(cells: ArrayLike<number>, length: number): number {
   return hash >>> 0;
 }
 
+type Formula = Pick<SyntheticSpec, 'vocabularySize' | 'period'>;
+
+/** The closed formula: the token that the model likes best after `length` cells, whose hash is given. */
+function nextToken(cells: ArrayLike<number>, length: number, hash: number, formula: Formula): number {
+  const { vocabularySize, period } = formula;
+  const repeated = period === undefined || hash % 8 === 0 ? undefined : cells[length - period];
+  return repeated === undefined ? hash % vocabularySize : repeated >> 1;
+}
+
 /**
- * The closed formula: what the model continues `prompt` with by greedy choice, until `maxNewTokens`, an end token (not included)
- * or the end of the context.
+ * What the formula continues `prompt` with by greedy choice, until `maxNewTokens`, an end token (not included) or the end of the
+ * context.
  */
 export function syntheticContinuation(
   prompt: readonly number[],
-  limits: { maxNewTokens: number; vocabularySize: number; contextLength: number; eosTokenIds?: readonly number[] },
+  limits: Formula & { maxNewTokens: number; contextLength: number; eosTokenIds?: readonly number[] },
 ): number[] {
   const cells = prompt.map((token) => cellOf(token, prompt.length === 1));
   const tokens: number[] = [];
   while (tokens.length < limits.maxNewTokens && cells.length < limits.contextLength) {
-    const token = hashCells(cells, cells.length) % limits.vocabularySize;
+    const token = nextToken(cells, cells.length, hashCells(cells, cells.length), limits);
     if (limits.eosTokenIds?.includes(token)) break;
     tokens.push(token);
     cells.push(cellOf(token, true));
@@ -84,8 +95,17 @@ export async function openSyntheticLayout(spec: SyntheticSpec): Promise<Layout> 
     row.fill(0);
     for (const [rank, step] of [7919, 104729, 1299709].entries())
       row[((hash >>> 3) + step) % vocabularySize] = 7 - rank;
-    row[hash % vocabularySize] = 8;
+    row[nextToken(cells, length, hash, spec)] = 8;
     return row;
+  }
+
+  /** The logits of the `count` positions from `start` on. */
+  function fillRows(cells: Int32Array, start: number, count: number): Float32Array {
+    const all = new Float32Array(count * vocabularySize);
+    for (let i = 0; i < count; i++) {
+      fillRow(all.subarray(i * vocabularySize, (i + 1) * vocabularySize), cells, start + i + 1);
+    }
+    return all;
   }
 
   return {
@@ -115,11 +135,7 @@ export async function openSyntheticLayout(spec: SyntheticSpec): Promise<Layout> 
       const end = start + tokens.length;
       if (logits === 'none') return rows.subarray(0, 0);
       if (logits === 'last') return fillRow(rows.subarray(0, vocabularySize), cells, end);
-      const all = new Float32Array(tokens.length * vocabularySize);
-      for (let i = 0; i < tokens.length; i++) {
-        fillRow(all.subarray(i * vocabularySize, (i + 1) * vocabularySize), cells, start + i + 1);
-      }
-      return all;
+      return fillRows(cells, start, tokens.length);
     },
 
     async decode(tokens, lengths) {
@@ -132,6 +148,14 @@ export async function openSyntheticLayout(spec: SyntheticSpec): Promise<Layout> 
         fillRow(rows.subarray(slot * vocabularySize, (slot + 1) * vocabularySize), cells, length + 1);
       }
       return rows.subarray(0, tokens.length * vocabularySize);
+    },
+
+    async verify(tokens, start) {
+      if (spec.decodeDelay) await sleep(spec.decodeDelay);
+      const cells = slotAt(0);
+      for (const [offset, token] of tokens.entries()) write(cells, start + offset, token, true);
+      cells.fill(UNWRITTEN, start + tokens.length);
+      return fillRows(cells, start, tokens.length);
     },
 
     copySlot(from, to, length) {
