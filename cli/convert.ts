@@ -62,7 +62,7 @@ Exits 0 when a version was published, 2 when the source or the result is not goo
     });
 }
 
-function summaryOf({ manifest, seconds, paritySeconds, peakRssMib }: Conversion) {
+function summaryOf({ manifest, seconds, provingSeconds, peakRssMib }: Conversion) {
   const { max_logit_error, kl_divergence, top1_agreement, perplexity, perplexity_source } = manifest.parity;
   return {
     name: manifest.name,
@@ -73,20 +73,20 @@ function summaryOf({ manifest, seconds, paritySeconds, peakRssMib }: Conversion)
     seconds,
     peak_rss_mib: peakRssMib,
     parity: { max_logit_error, kl_divergence, top1_agreement, perplexity, perplexity_source },
-    parity_seconds: paritySeconds,
+    proving_seconds: provingSeconds,
     drift_allowed: manifest.drift_allowed,
   };
 }
 
 function describe(conversion: Conversion): string {
   const { manifest, precisionReason } = conversion;
-  const { bytes, seconds, parity_seconds, peak_rss_mib, parity } = summaryOf(conversion);
+  const { bytes, seconds, proving_seconds, peak_rss_mib, parity } = summaryOf(conversion);
   const ratio = parity.perplexity / parity.perplexity_source;
   const lines = [
     `${manifest.name}@${manifest.version}  ${manifest.precision}, ${manifest.quantization}`,
     ...(precisionReason === '' ? [] : [`  precision    ${precisionReason}`]),
     `  size         ${(bytes / 2 ** 20).toFixed(1)} MiB, ${manifest.bits_per_weight.toFixed(2)} bits per weight`,
-    `  conversion   ${seconds.toFixed(1)} s, ${peak_rss_mib.toFixed(0)} MiB at most; proof ${parity_seconds.toFixed(1)} s`,
+    `  conversion   ${seconds.toFixed(1)} s, ${peak_rss_mib.toFixed(0)} MiB at most; proof ${proving_seconds.toFixed(1)} s`,
     `  perplexity   ${parity.perplexity.toFixed(3)}, ${ratio.toFixed(4)} times the source's (${manifest.parity.tokens} tokens)`,
     `  top-1        ${(parity.top1_agreement * 100).toFixed(1)} % agree; KL divergence ${parity.kl_divergence.toPrecision(2)}`,
     ...(manifest.drift_allowed ? ['  WARNING      outside the bounds, published because of --allow-drift'] : []),

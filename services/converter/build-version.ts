@@ -7,11 +7,20 @@ import path from 'node:path';
 import type { GraphSpec, Precision } from '@slipway/shared/contracts/manifest.ts';
 import { type DecoderSpec, parameterCount } from './architectures/decoder-spec.ts';
 import { padHeads } from './architectures/pad-heads.ts';
+import { calibrateCache, joinScales } from './calibrate-cache.ts';
 import type { TextFiles } from './checkpoint.ts';
 import { servingGraph, standardGraph } from './graph/decoder-graph.ts';
+import type { GraphBuilder } from './graph/graph-builder.ts';
 import { storeDecoder } from './graph/store-decoder.ts';
 import { FILE_SUFFIX, schemeFor } from './precision.ts';
 import { WeightsFile } from './writers/weights-file.ts';
+
+export interface BuildOptions {
+  /** Token ids that an int8 cache's steps are chosen on; needed by the precisions that have one. */
+  readonly calibration?: readonly (readonly number[])[];
+  /** Gets 0..1. */
+  readonly onProgress?: (part: number) => void;
+}
 
 export interface BuiltVersion {
   readonly graphs: { readonly serving: GraphSpec; readonly standard: GraphSpec };
@@ -21,14 +30,18 @@ export interface BuiltVersion {
   /** Of the stored weights alone, without tables that are computed (rotary angles). */
   readonly bitsPerWeight: number;
   readonly description: string;
+  /** Spent running the result to find its cache's steps; 0 for a float32 cache. */
+  readonly calibrationSeconds: number;
+  /** Of this process until the calibration began. */
+  readonly peakRssMib: number;
 }
 
-/** `onProgress` gets 0..1. The folder must exist and be empty. */
+/** The folder must exist and be empty. */
 export async function buildVersion(
   source: DecoderSpec,
   precision: Precision,
   folder: string,
-  onProgress: (part: number) => void = () => {},
+  { calibration = [], onProgress = () => {} }: BuildOptions = {},
 ): Promise<BuiltVersion> {
   const scheme = schemeFor(precision);
   const suffix = FILE_SUFFIX[precision];
@@ -44,14 +57,10 @@ export async function buildVersion(
     },
   );
   const graphs = { serving: 'onnx/serving.onnx', standard: `onnx/model${suffix}.onnx` };
-  await writeFile(
-    path.join(folder, graphs.serving),
-    servingGraph(stored).encode(`${source.family} serving`, weightsName),
-  );
-  await writeFile(
-    path.join(folder, graphs.standard),
-    standardGraph(stored).encode(`${source.family} standard`, weightsName),
-  );
+  const write = (name: string, graph: GraphBuilder) =>
+    writeFile(path.join(folder, name), graph.encode(`${source.family} ${name}`, weightsName));
+  await write(graphs.standard, standardGraph(stored));
+  await write(graphs.serving, servingGraph(stored, null));
   const graph = (layout: GraphSpec['layout'], file: string): GraphSpec => ({
     layout,
     path: file,
@@ -60,14 +69,25 @@ export async function buildVersion(
     head_dim: spec.headDim,
     vocab_size: spec.vocabSize,
     context_length: spec.contextLength,
-    cache_dtype: 'float32',
+    cache_scales: null,
   });
+  const built = performance.now();
+  const peakRssMib = process.resourceUsage().maxRSS / 1024;
+  let serving = graph('shared-cache', graphs.serving);
+  if (scheme.quantizesCache) {
+    const scales = await calibrateCache({ folder, graph: serving }, calibration);
+    await write(graphs.serving, servingGraph(stored, scales));
+    serving = { ...serving, cache_scales: 'onnx/cache_scales.f32' };
+    await writeFile(path.join(folder, 'onnx/cache_scales.f32'), joinScales(scales));
+  }
   return {
-    graphs: { serving: graph('shared-cache', graphs.serving), standard: graph('standard', graphs.standard) },
+    graphs: { serving, standard: graph('standard', graphs.standard) },
     weights: weightsPath,
     hashes: new Map([[weightsPath, hash]]),
     bitsPerWeight: ((file.bytes - stored.computedBytes) * 8) / parameterCount(source),
     description: scheme.description,
+    peakRssMib,
+    calibrationSeconds: (performance.now() - built) / 1000,
   };
 }
 

@@ -13,10 +13,11 @@ import { type BuiltVersion, buildVersion, writeTextFiles } from './build-version
 import type { Checkpoint } from './checkpoint.ts';
 import {
   bundledText,
+  calibrationText,
   compareGraphs,
   compareWithReference,
   type ParityText,
-  parityTokens,
+  passageTokens,
   report,
   sameText,
 } from './parity/parity-gate.ts';
@@ -44,8 +45,8 @@ export interface Conversion {
   readonly precisionReason: string;
   /** Reading, quantizing and writing. */
   readonly seconds: number;
-  /** The parity gate, with the float32 twin it builds. */
-  readonly paritySeconds: number;
+  /** Calibration, and the parity gate with the float32 twin it builds. */
+  readonly provingSeconds: number;
   /** Of this process while it converted, before the gate ran. */
   readonly peakRssMib: number;
 }
@@ -70,10 +71,13 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
         ? choosePrecision(parameterCount(spec))
         : { precision: options.precision, reason: '' };
     const staging = await stage();
-    const built = await buildVersion(spec, precision, staging.folder, (part) => progress('converting', part));
+    const calibration = passageTokens(await calibrationText(), checkpoint.text, spec.contextLength);
+    const built = await buildVersion(spec, precision, staging.folder, {
+      calibration,
+      onProgress: (part) => progress('converting', part),
+    });
     await writeTextFiles(staging.folder, checkpoint.text, checkpoint.config, precision);
-    const seconds = (performance.now() - started) / 1000;
-    const peakRssMib = process.resourceUsage().maxRSS / 1024;
+    const seconds = (performance.now() - started) / 1000 - built.calibrationSeconds;
 
     progress('proving', 0);
     const text = options.parityText === undefined ? await bundledText() : await readText(options.parityText);
@@ -82,7 +86,7 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
     );
     requireNumbers(parity, precision);
     if (!parity.within_bounds && !options.allowDrift) throw outsideBounds(parity, precision);
-    const paritySeconds = (performance.now() - started) / 1000 - seconds;
+    const provingSeconds = (performance.now() - started) / 1000 - seconds;
 
     progress('publishing', 0);
     const manifest = await staging.publish(
@@ -108,7 +112,7 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
       },
       built.hashes,
     );
-    return { manifest, precisionReason: reason, seconds, paritySeconds, peakRssMib };
+    return { manifest, precisionReason: reason, seconds, provingSeconds, peakRssMib: built.peakRssMib };
   } catch (error) {
     throw diskFull(error, bucket) ?? error;
   } finally {
@@ -135,14 +139,15 @@ async function prove(
     );
   }
   const result = { folder: staging.folder, graph: built.graphs.serving };
-  const passages = parityTokens(text, checkpoint.text, spec.contextLength);
+  const passages = passageTokens(text, checkpoint.text, spec.contextLength);
   const first = passages[0];
   if (!first) throw new AppError('invalid_source', `the text ${text.name} has no two tokens to compare on`);
   const twin = precision === 'fp32' ? null : await stage();
   const exact = twin
     ? {
         folder: twin.folder,
-        graph: (await buildVersion(spec, 'fp32', twin.folder, (part) => onProgress(0.2 * part))).graphs.serving,
+        graph: (await buildVersion(spec, 'fp32', twin.folder, { onProgress: (part) => onProgress(0.2 * part) })).graphs
+          .serving,
       }
     : result;
   const reference = await compareWithReference(checkpoint, exact, first);

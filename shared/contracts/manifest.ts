@@ -42,7 +42,8 @@ export const GraphSpec = z.object({
   head_dim: z.number().int(),
   vocab_size: z.number().int(),
   context_length: z.number().int(),
-  cache_dtype: z.enum(['float32', 'int8']),
+  /** Path of an int8 cache's steps: float32 [layers][key, value][kv_heads * head_dim], one after the other. Null: the cache is float32. */
+  cache_scales: z.string().nullable(),
 });
 export type GraphSpec = z.infer<typeof GraphSpec>;
 

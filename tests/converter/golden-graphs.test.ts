@@ -118,5 +118,5 @@ describe.each([...GOLDEN_FOLDERS, ...GOLDEN_GGUFS])('%s', (name) => {
 async function build(golden: Golden, precision: Precision, folder: string): Promise<BuiltVersion> {
   const checkpoint = await openCheckpoint(golden.source);
   const spec = await (checkpoint.config.model_type === 'gpt2' ? gpt2 : llama)(checkpoint);
-  return buildVersion(spec, precision, folder).finally(() => checkpoint.close());
+  return buildVersion(spec, precision, folder, { calibration: [golden.tokenIds] }).finally(() => checkpoint.close());
 }

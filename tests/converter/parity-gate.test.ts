@@ -15,7 +15,7 @@ import {
   bundledText,
   compareGraphs,
   compareWithReference,
-  parityTokens,
+  passageTokens,
   report,
 } from '../../services/converter/parity/parity-gate.ts';
 import { openCheckpoint } from '../../services/converter/readers/open-checkpoint.ts';
@@ -139,7 +139,7 @@ describe('the parity gate refuses, and nothing is visible,', () => {
     const { source } = await readGolden('llama-plain');
     const folder = await scratch();
     const checkpoint = await openCheckpoint(source);
-    const tokens = parityTokens(await bundledText(), checkpoint.text, 256)[0] ?? [];
+    const tokens = passageTokens(await bundledText(), checkpoint.text, 256)[0] ?? [];
     const divergenceWith = async (theta: number, name: string) => {
       const changed = { ...checkpoint, config: { ...checkpoint.config, rope_theta: theta } };
       await mkdir(path.join(folder, name));
@@ -193,7 +193,11 @@ describe('the comparisons of the gate', () => {
     const checkpoint = await openCheckpoint(source);
     const spec = describeDecoder(checkpoint);
     const built = { folder, graph: (await buildVersion(spec, 'fp32', folder)).graphs.serving };
-    const passages = parityTokens({ name: 'own', passages: ['one two three', 'x', 'four five'] }, checkpoint.text, 100);
+    const passages = passageTokens(
+      { name: 'own', passages: ['one two three', 'x', 'four five'] },
+      checkpoint.text,
+      100,
+    );
     // Longer than the chunks it is computed in.
     const long = [...(passages[0] ?? []), ...Array.from({ length: 100 }, (_, index) => (index * 7) % spec.vocabSize)];
     const parts: number[] = [];
@@ -208,10 +212,10 @@ describe('the comparisons of the gate', () => {
   it('take at most a context of each passage, and 1,024 tokens in all', async () => {
     const { source } = await readGolden('llama-plain');
     const { text, close } = await openCheckpoint(source);
-    const passages = parityTokens(await bundledText(), text, 200);
+    const passages = passageTokens(await bundledText(), text, 200);
     expect(Math.max(...passages.map(({ length }) => length))).toBe(200);
     expect(passages.flat()).toHaveLength(1024);
-    expect(parityTokens({ name: 'empty', passages: ['', ''] }, text, 200)).toEqual([]);
+    expect(passageTokens({ name: 'empty', passages: ['', ''] }, text, 200)).toEqual([]);
     await close();
   });
 });

@@ -8,9 +8,25 @@ import { GraphBuilder, MS } from './graph-builder.ts';
 import { DATA_TYPES } from './onnx-model.ts';
 import type { StoredDecoder, StoredLayer, StoredNorm } from './store-decoder.ts';
 
+/** One layer's int8 cache: the value of one step, per channel [kv_heads * head_dim]. */
+export interface CacheScales {
+  readonly key: Float32Array;
+  readonly value: Float32Array;
+}
+
+interface QuantizedCache {
+  readonly scales: readonly CacheScales[];
+  /** bool scalar: many rows of one sequence, rather than one row of each. */
+  readonly isPrefill: string;
+  /** int64 [1]: where a prefill's first row stands. */
+  readonly firstPosition: string;
+}
+
 /** What differs between the two: how attention is told of lengths, and whose logits are wanted. */
 interface Frame {
   readonly graph: GraphBuilder;
+  /** Null when the cache is float32. */
+  readonly quantizedCache: QuantizedCache | null;
   readonly spec: DecoderSpec;
   /** int64 [batch, sequence] and its shape. */
   readonly ids: string;
@@ -25,34 +41,41 @@ interface Frame {
 }
 
 /** Inputs and outputs: reference of names in docs/architecture.md. */
-export function servingGraph(stored: StoredDecoder): GraphBuilder {
+export function servingGraph(stored: StoredDecoder, cacheScales: readonly CacheScales[] | null): GraphBuilder {
   const graph = new GraphBuilder();
+  const { spec } = stored;
   const ids = graph.input('input_ids', 'int64', ['batch', 'sequence']);
   const lastIndex = graph.input('seqlens_k', 'int32', ['batch']);
   const total = graph.input('total_sequence_length', 'int32', [1]);
   const logitRows = graph.input('logit_rows', 'int64', ['logit_rows']);
-  cachePorts(graph, stored.spec, 'capacity', 'capacity');
+  cachePorts(graph, spec, ['past_key_values', 'present'], cacheScales ? 'int8' : 'float32', [
+    'batch',
+    'capacity',
+    'capacity',
+  ]);
   const shape = graph.node('Shape', [ids], 'shape');
+  // A run's first position is what is filled after it, less its length.
+  const length = graph.node('Gather', [shape, graph.int64(1)], 'length');
+  const last = graph.node('Cast', [lastIndex], 'last_position', { to: DATA_TYPES.int64 });
+  const lengthLessOne = graph.node('Sub', [length, graph.int64(1)], 'length_less_one');
+  const firstPosition = graph.node('Sub', [last, lengthLessOne], 'first_position');
   const positions = () => {
-    // A chunk's first position is what is filled after it, less its length.
-    const length = graph.node('Gather', [shape, graph.int64(1)], 'length');
-    const last = graph.node('Cast', [lastIndex], 'last_position', { to: DATA_TYPES.int64 });
-    const before = graph.node(
-      'Sub',
-      [last, graph.node('Sub', [length, graph.int64(1)], 'length_less_one')],
-      'first_position',
-    );
     const range = graph.node('Range', [graph.int64(0), length, graph.int64(1)], 'offsets');
-    const all = graph.node(
-      'Add',
-      [graph.node('Unsqueeze', [before, graph.int64([1])], 'first_column'), range],
-      'positions',
-    );
-    return graph.node('Reshape', [all, graph.int64([-1])], 'row_positions');
+    const column = graph.node('Unsqueeze', [firstPosition, graph.int64([1])], 'first_column');
+    return graph.node('Reshape', [graph.node('Add', [column, range], 'positions'), graph.int64([-1])], 'row_positions');
   };
-  const logits = decoder(stored, { graph, spec: stored.spec, ids, shape, lastIndex, total, positions, logitRows });
+  let quantizedCache: QuantizedCache | null = null;
+  if (cacheScales) {
+    cachePorts(graph, spec, ['scratch', 'scratch_present'], 'float32', [
+      'scratch_batch',
+      'scratch_capacity',
+      'scratch_capacity',
+    ]);
+    quantizedCache = { scales: cacheScales, isPrefill: graph.input('is_prefill', 'bool', []), firstPosition };
+  }
+  const logits = decoder(stored, { graph, quantizedCache, spec, ids, shape, lastIndex, total, positions, logitRows });
   graph.node('Identity', [logits], 'logits');
-  graph.output('logits', 'float32', ['logit_rows', stored.spec.vocabSize]);
+  graph.output('logits', 'float32', ['logit_rows', spec.vocabSize]);
   return graph;
 }
 
@@ -63,7 +86,11 @@ export function standardGraph(stored: StoredDecoder): GraphBuilder {
   const ids = graph.input('input_ids', 'int64', ['batch_size', 'sequence_length']);
   const mask = graph.input('attention_mask', 'int64', ['batch_size', 'total_sequence_length']);
   if (positions) graph.input('position_ids', 'int64', ['batch_size', 'sequence_length']);
-  cachePorts(graph, stored.spec, 'past_sequence_length', 'total_sequence_length');
+  cachePorts(graph, stored.spec, ['past_key_values', 'present'], 'float32', [
+    'batch_size',
+    'past_sequence_length',
+    'total_sequence_length',
+  ]);
   const shape = graph.node('Shape', [ids], 'shape');
   const filled = graph.node('ReduceSum', [mask, graph.int64([1])], 'filled', { keepdims: 0 });
   const lastIndex = graph.node('Cast', [graph.node('Sub', [filled, graph.int64(1)], 'last')], 'seqlens_k', {
@@ -72,6 +99,7 @@ export function standardGraph(stored: StoredDecoder): GraphBuilder {
   const total = graph.node('Gather', [graph.node('Shape', [mask], 'mask_shape'), graph.int64([1])], 'total');
   const logits = decoder(stored, {
     graph,
+    quantizedCache: null,
     spec: stored.spec,
     ids,
     shape,
@@ -89,12 +117,18 @@ export function standardGraph(stored: StoredDecoder): GraphBuilder {
   return graph;
 }
 
-function cachePorts(graph: GraphBuilder, spec: DecoderSpec, past: string, present: string): void {
-  const batch = past === 'capacity' ? 'batch' : 'batch_size';
+/** `dimensions` names the open ones: batch, positions going in, positions coming out. */
+function cachePorts(
+  graph: GraphBuilder,
+  spec: DecoderSpec,
+  [past, present]: readonly [string, string],
+  type: 'float32' | 'int8',
+  [batch, before, after]: readonly [string, string, string],
+): void {
   for (const index of spec.layers.keys()) {
     for (const part of ['key', 'value']) {
-      graph.input(`past_key_values.${index}.${part}`, 'float32', [batch, spec.kvHeads, past, spec.headDim]);
-      graph.output(`present.${index}.${part}`, 'float32', [batch, spec.kvHeads, present, spec.headDim]);
+      graph.input(`${past}.${index}.${part}`, type, [batch, spec.kvHeads, before, spec.headDim]);
+      graph.output(`${present}.${index}.${part}`, type, [batch, spec.kvHeads, after, spec.headDim]);
     }
   }
 }
@@ -148,20 +182,134 @@ function attention(
   const { graph, spec } = frame;
   const name = `layers.${index}`;
   const qkv = graph.node('Reshape', [layer.qkv(graph, input, `${name}.qkv`), qkvShape], `${name}.qkv_sequences`);
-  const { rope } = stored;
-  const attributes = {
+  const [attended = ''] = frame.quantizedCache
+    ? quantizedAttention(frame, frame.quantizedCache, stored, qkv, index)
+    : graph.nodes(
+        'GroupQueryAttention',
+        [
+          qkv,
+          '',
+          '',
+          ...cacheNames('past_key_values', index),
+          frame.lastIndex,
+          frame.total,
+          ...rotaryTables(graph, stored),
+        ],
+        [`${name}.attended`, ...cacheNames('present', index)],
+        attentionAttributes(spec, stored.rope !== null),
+        MS,
+      );
+  return graph.node('Reshape', [attended, graph.int64([-1, spec.heads * spec.headDim])], `${name}.attended_all`);
+}
+
+function cacheNames(kind: string, index: number): [string, string] {
+  return [`${kind}.${index}.key`, `${kind}.${index}.value`];
+}
+
+function rotaryTables(graph: GraphBuilder, { rope }: StoredDecoder): string[] {
+  return rope ? [graph.weight(rope.cos), graph.weight(rope.sin)] : [];
+}
+
+function attentionAttributes(spec: DecoderSpec, rotary: boolean) {
+  return {
     num_heads: spec.heads,
     kv_num_heads: spec.kvHeads,
-    do_rotary: rope ? 1 : 0,
+    do_rotary: rotary ? 1 : 0,
     rotary_interleaved: 0,
     scale: { float: spec.attentionScale },
   };
-  const past = ['key', 'value'].map((part) => `past_key_values.${index}.${part}`);
-  const tables = rope ? [graph.weight(rope.cos), graph.weight(rope.sin)] : [];
-  const inputs = [qkv, '', '', ...past, frame.lastIndex, frame.total, ...tables];
-  const outputs = [`${name}.attended`, `present.${index}.key`, `present.${index}.value`];
-  const [attended = ''] = graph.nodes('GroupQueryAttention', inputs, outputs, attributes, MS);
-  return graph.node('Reshape', [attended, graph.int64([-1, spec.heads * spec.headDim])], `${name}.attended_all`);
+}
+
+/**
+ * Two ways to attend over the same int8 keys and values. Decoding reads the int8 cache itself. A prompt's many rows would pay for that
+ * at every row, so they attend over a float32 scratch cache whose keys and values are rounded to the int8 grid first: the runtime then
+ * stores them as int8 without any loss. The results are [attended, int8 present, float32 present] of the branch taken; the other
+ * branch's caches are passed through (and bound to one position only).
+ */
+function quantizedAttention(
+  frame: Frame,
+  cache: QuantizedCache,
+  stored: StoredDecoder,
+  qkv: string,
+  index: number,
+): string[] {
+  const { graph, spec } = frame;
+  const name = `layers.${index}`;
+  const [queryWidth, cacheWidth] = [spec.heads * spec.headDim, spec.kvHeads * spec.headDim];
+  const past = cacheNames('past_key_values', index);
+  const scratch = cacheNames('scratch', index);
+  const scales = cache.scales[index];
+  if (!scales) throw new Error(`layer ${index} has no cache scales`);
+  const keyScale = graph.floats(`${name}.key_scale`, scales.key);
+  const valueScale = graph.floats(`${name}.value_scale`, scales.value);
+  const lengths = [frame.lastIndex, frame.total];
+  const shape = (batch: string, positions: string) => [batch, spec.kvHeads, positions, spec.headDim];
+  const int8 = cacheNames('present', index).map((port) => ({
+    name: port,
+    type: 'int8' as const,
+    shape: shape('batch', 'capacity'),
+  }));
+  const float = cacheNames('scratch_present', index).map((port) => ({
+    name: port,
+    type: 'float32' as const,
+    shape: shape('scratch_batch', 'scratch_capacity'),
+  }));
+  const attended = { name: `${name}.attended`, type: 'float32' as const, shape: ['batch', 'sequence', queryWidth] };
+  const pass = (names: readonly string[], branch: string) =>
+    names.map((port) => graph.node('Identity', [port], `${branch}.${port}`));
+
+  const prefill = () => {
+    const own = `${name}.prefill`;
+    const sizes = graph.int64([queryWidth, cacheWidth, cacheWidth]);
+    const [query = '', key = '', value = ''] = graph.nodes(
+      'Split',
+      [qkv, sizes],
+      [`${own}.query`, `${own}.key`, `${own}.value`],
+      { axis: 2 },
+    );
+    const turned = (input: string, result: string) =>
+      stored.rope
+        ? graph.node('RotaryEmbedding', [input, cache.firstPosition, ...rotaryTables(graph, stored)], result, {}, MS)
+        : input;
+    const rounded = (input: string, scale: string, result: string) =>
+      graph.node(
+        'DequantizeLinear',
+        [
+          graph.node('QuantizeLinear', [input, scale], `${result}.int8`, { axis: 2, output_dtype: DATA_TYPES.int8 }),
+          scale,
+        ],
+        result,
+        { axis: 2 },
+      );
+    const inputs = [
+      turned(query, `${own}.query_turned`),
+      rounded(turned(key, `${own}.key_turned`), keyScale, `${own}.key_rounded`),
+      rounded(value, valueScale, `${own}.value_rounded`),
+    ];
+    const outputs = [`${own}.attended`, `${own}.scratch_key`, `${own}.scratch_value`];
+    const [result = '', ...filled] = graph.nodes(
+      'GroupQueryAttention',
+      [...inputs, ...scratch, ...lengths],
+      outputs,
+      attentionAttributes(spec, false),
+      MS,
+    );
+    return [result, ...pass(past, own), ...filled];
+  };
+  const decode = () => {
+    const own = `${name}.decode`;
+    const tables = stored.rope ? rotaryTables(graph, stored) : ['', ''];
+    const inputs = [qkv, '', '', ...past, ...lengths, ...tables, '', '', '', keyScale, valueScale];
+    const attributes = {
+      ...attentionAttributes(spec, stored.rope !== null),
+      k_quant_type: 'PER_CHANNEL',
+      v_quant_type: 'PER_CHANNEL',
+      kv_cache_bit_width: 8,
+    };
+    const outputs = [`${own}.attended`, `${own}.key`, `${own}.value`];
+    return [...graph.nodes('GroupQueryAttention', inputs, outputs, attributes, MS), ...pass(scratch, own)];
+  };
+  return graph.branch(cache.isPrefill, `${name}.attention`, [attended, ...int8, ...float], prefill, decode);
 }
 
 function mlp({ graph, spec }: Frame, layer: StoredLayer, input: string, name: string): string {

@@ -14,7 +14,7 @@ import {
 export const MS = 'com.microsoft';
 
 export class GraphBuilder {
-  readonly #nodes: Node[] = [];
+  #nodes: Node[] = [];
   readonly #inline = new Map<string, InlineTensor>();
   readonly #external = new Map<string, ExternalTensor>();
   readonly #inputs: Value[] = [];
@@ -53,6 +53,12 @@ export class GraphBuilder {
     return this.#constant('float32', [], new Uint8Array(Float32Array.of(value).buffer), String(value));
   }
 
+  /** A float32 vector, kept in the graph itself. */
+  floats(name: string, values: Float32Array): string {
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    return this.#constant('float32', [values.length], bytes, name);
+  }
+
   uint8(value: number): string {
     return this.#constant('uint8', [], Uint8Array.of(value), String(value));
   }
@@ -79,6 +85,40 @@ export class GraphBuilder {
     const outputs = names.map((name) => (name === '' ? '' : this.#unique(name)));
     this.#nodes.push({ op, domain, name: `${outputs[0]}:${op}`, inputs, outputs, attributes });
     return outputs;
+  }
+
+  /**
+   * One of two branches, chosen at run time by `condition` (bool). Both give the same `results`; a branch adds its nodes and returns
+   * its results' names in that order. Gives the names under which the chosen branch's results go on.
+   */
+  branch(
+    condition: string,
+    name: string,
+    results: readonly Value[],
+    yes: () => string[],
+    no: () => string[],
+  ): string[] {
+    const collect = (kind: string, make: () => string[]) => {
+      const outer = this.#nodes;
+      this.#nodes = [];
+      try {
+        const outputs = make().map((output, index): Value => {
+          const result = results[index];
+          if (!result) throw new Error(`the branch ${name}.${kind} gives more results than it promises`);
+          return { ...result, name: output };
+        });
+        return { graph: { name: `${name}.${kind}`, nodes: this.#nodes, outputs } };
+      } finally {
+        this.#nodes = outer;
+      }
+    };
+    const attributes = { then_branch: collect('then', yes), else_branch: collect('else', no) };
+    return this.nodes(
+      'If',
+      [condition],
+      results.map((result) => result.name),
+      attributes,
+    );
   }
 
   /** The .onnx file; `weights` is where it looks for its external data. */

@@ -4,10 +4,17 @@
  */
 import protobuf from 'protobufjs/minimal.js';
 
-export const DATA_TYPES = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, float16: 10 } as const;
+export const DATA_TYPES = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
 export type DataType = keyof typeof DATA_TYPES;
 
-export type Attribute = number | { readonly float: number } | readonly number[] | string;
+export type Attribute = number | { readonly float: number } | { readonly graph: Subgraph } | readonly number[] | string;
+
+/** A branch of an If: it has no inputs of its own but sees every name of the graph around it. */
+export interface Subgraph {
+  readonly name: string;
+  readonly nodes: readonly Node[];
+  readonly outputs: readonly Value[];
+}
 
 export interface Node {
   readonly op: string;
@@ -76,7 +83,7 @@ function integer(writer: Writer, field: number, value: number): void {
 }
 
 function attribute(writer: Writer, name: string, value: Attribute): void {
-  const kind = { float: 1, int: 2, string: 3, ints: 7 };
+  const kind = { float: 1, int: 2, string: 3, graph: 5, ints: 7 };
   text(writer, 1, name);
   if (typeof value === 'number') {
     integer(writer, 3, value);
@@ -84,6 +91,9 @@ function attribute(writer: Writer, name: string, value: Attribute): void {
   } else if (typeof value === 'string') {
     writer.uint32((4 << 3) | 2).bytes(Buffer.from(value));
     integer(writer, 20, kind.string);
+  } else if ('graph' in value) {
+    message(writer, 6, (inner) => subgraph(inner, value.graph));
+    integer(writer, 20, kind.graph);
   } else if ('float' in value) {
     writer.uint32((2 << 3) | 5).float(value.float);
     integer(writer, 20, kind.float);
@@ -91,6 +101,12 @@ function attribute(writer: Writer, name: string, value: Attribute): void {
     for (const entry of value) integer(writer, 8, entry);
     integer(writer, 20, kind.ints);
   }
+}
+
+function subgraph(writer: Writer, value: Subgraph): void {
+  for (const inner of value.nodes) message(writer, 1, (field) => node(field, inner));
+  text(writer, 2, value.name);
+  for (const output of value.outputs) message(writer, 12, (field) => valueInfo(field, output));
 }
 
 function node(writer: Writer, value: Node): void {

@@ -4,8 +4,8 @@
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { type Layout, openLayout, readProcessorLimits, threadsFor } from '@slipway/inference/engine';
-import type { GraphSpec, ParityReport, Precision } from '@slipway/shared/contracts/manifest.ts';
+import { type GraphSource, type Layout, openLayout, readProcessorLimits, threadsFor } from '@slipway/inference/engine';
+import type { ParityReport, Precision } from '@slipway/shared/contracts/manifest.ts';
 import { loadTokenizer } from '@slipway/shared/text/tokenizer.ts';
 import type { Checkpoint, TextFiles } from '../checkpoint.ts';
 import { BOUNDS } from '../precision.ts';
@@ -20,11 +20,6 @@ const CHUNK = 64;
 /** Tokens the slow, independent forward pass is asked for. */
 const REFERENCE_TOKENS = 12;
 
-export interface BuiltGraph {
-  readonly folder: string;
-  readonly graph: GraphSpec;
-}
-
 export interface ParityText {
   /** What a report calls it. */
   readonly name: string;
@@ -35,8 +30,13 @@ export async function bundledText(): Promise<ParityText> {
   return { name: 'bundled', passages: await readPassages('parity') };
 }
 
+/** What a cache's steps are chosen on: no passage of it is judged on. */
+export async function calibrationText(): Promise<ParityText> {
+  return { name: 'calibration', passages: await readPassages('calibration') };
+}
+
 /** Token ids of the text's passages, each at most a context long, COMPARED in all. */
-export function parityTokens(text: ParityText, files: TextFiles, contextLength: number): number[][] {
+export function passageTokens(text: ParityText, files: TextFiles, contextLength: number): number[][] {
   const tokenizer = loadTokenizer(files.tokenizerJson, files.tokenizerConfig);
   const passages: number[][] = [];
   let left = COMPARED;
@@ -55,7 +55,7 @@ export function parityTokens(text: ParityText, files: TextFiles, contextLength: 
 /** The source's own arithmetic, slowly: first tokens of the first passage. */
 export async function compareWithReference(
   checkpoint: Checkpoint,
-  exact: BuiltGraph,
+  exact: GraphSource,
   tokens: readonly number[],
 ): Promise<Divergence> {
   const head = tokens.slice(0, REFERENCE_TOKENS);
@@ -71,8 +71,8 @@ export async function compareWithReference(
 
 /** Two graphs over the same tokens; `onProgress` gets 0..1. */
 export async function compareGraphs(
-  source: BuiltGraph,
-  result: BuiltGraph,
+  source: GraphSource,
+  result: GraphSource,
   passages: readonly (readonly number[])[],
   onProgress: (part: number) => void,
 ): Promise<Divergence> {
@@ -130,7 +130,7 @@ export function report(divergence: Divergence, text: string, precision: Precisio
 }
 
 async function withLayout(
-  built: BuiltGraph,
+  built: GraphSource,
   contextLength: number,
   use: (layout: Layout) => Promise<void>,
 ): Promise<void> {

@@ -22,9 +22,10 @@ const INT8_ACTIVATIONS = 4;
 
 export function int4Scheme(): Scheme {
   return {
+    quantizesCache: true,
     tables: 'float16',
     description:
-      'weights in 4-bit blocks of 32 with scale and shift, embedding in 8-bit blocks of 64; activations int8 per block',
+      'weights in 4-bit blocks of 32 with scale and shift, embedding in 8-bit blocks of 64; activations int8 per block; cache int8 per channel',
     prepare: (spec) => spec,
     linear: async (name, linear, _input, file) => {
       // Too narrow for whole blocks: such a matrix is small, and stays exact.

@@ -16,9 +16,10 @@ const ZERO_POINT = 128;
 
 export function int8Scheme(): Scheme {
   return {
+    quantizesCache: true,
     tables: 'float16',
     description:
-      'weights int8 per output channel; activations int8 per row; residual stream, value heads and MLP input rotated',
+      'weights int8 per output channel; activations int8 per row; cache int8 per channel; residual stream, value heads and MLP input rotated',
     prepare: rotateDecoder,
     linear: async (name, linear, input, file) => {
       const weight = await storeChannels(name, linear.weight, file);

@@ -23,6 +23,8 @@ export interface Scheme {
   embedding(name: string, matrix: Matrix, file: WeightsFile): Promise<{ lookup: ApplyEmbedding; head: ApplyLinear }>;
   /** How small tables that are only looked up (learned positions) are kept. */
   readonly tables: 'float32' | 'float16';
+  /** Whether keys and values are cached as int8 as well. */
+  readonly quantizesCache: boolean;
   /** For people: how weights and activations are held. */
   readonly description: string;
 }

@@ -3,6 +3,7 @@
  */
 export type { Layout } from '../runtime/layout.ts';
 export { type LayoutSpec, openLayout } from '../runtime/open-layout.ts';
+export { type GraphSource, measureCache } from '../runtime/shared-cache-layout.ts';
 export { readProcessorLimits, threadsFor } from '../runtime/threads.ts';
 export { type EngineProcess, type StartOptions, startEngine } from './client.ts';
 export * from './contract.ts';

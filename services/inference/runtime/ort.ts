@@ -66,6 +66,7 @@ const API_VERSION = 22;
 const LOG_ERRORS_ONLY = 3;
 const OPTIMIZE_ALL = 99;
 const ARENA_ALLOCATOR = 1;
+const BOOL = 9;
 
 interface Runtime {
   /** Held on to: koffi unloads a library whose handle is collected. */
@@ -155,7 +156,8 @@ export class OrtTensor {
   readonly handle: Pointer;
   readonly #data: TensorData;
 
-  constructor(data: TensorData, shape: readonly number[]) {
+  /** `bool` for a Uint8Array of zeros and ones. */
+  constructor(data: TensorData, shape: readonly number[], as?: 'bool') {
     const elements = shape.reduce((product, size) => product * size, 1);
     if (elements > data.length)
       throw new RangeError(`shape [${shape}] needs ${elements} elements, the array has ${data.length}`);
@@ -171,7 +173,7 @@ export class OrtTensor {
         bytes,
         BigInt64Array.from(shape, BigInt),
         shape.length,
-        elementType(data),
+        as === 'bool' ? BOOL : elementType(data),
         out,
       ),
     );
@@ -267,22 +269,28 @@ export class OrtSession {
   /** Runs on this thread until it is done: for steps of a few milliseconds. */
   run(binding: OrtBinding): void {
     const { api } = load();
+    this.#forgetTermination();
     check(api, api.RunWithBinding(this.#session, this.#runOptions, binding.handle));
   }
 
   /** Runs on another thread; `terminate` ends it early with an OrtError. */
   async runAsync(binding: OrtBinding): Promise<void> {
     const { api } = load();
-    if (this.#terminated) {
-      check(api, api.RunOptionsUnsetTerminate(this.#runOptions));
-      this.#terminated = false;
-    }
+    this.#forgetTermination();
     const status = await new Promise<Status>((resolve, reject) => {
       api.RunWithBinding.async(this.#session, this.#runOptions, binding.handle, (error, result) =>
         error ? reject(error) : resolve(result),
       );
     });
     check(api, status);
+  }
+
+  /** Whoever asked for an end meant the run before. */
+  #forgetTermination(): void {
+    if (!this.#terminated) return;
+    const { api } = load();
+    check(api, api.RunOptionsUnsetTerminate(this.#runOptions));
+    this.#terminated = false;
   }
 
   get terminated(): boolean {

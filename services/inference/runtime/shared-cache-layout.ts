@@ -1,25 +1,59 @@
 /**
  * Our serving graph: GroupQueryAttention over one buffer per layer that is its past and its present at once, so a step copies nothing.
- * A slot is a row range of each buffer. Owns the cache and the bindings; knows nothing of sequences, sampling or text.
+ * A slot is a row range of each buffer; an int8 cache has a float32 scratch beside it in which prompts are computed.
+ * Owns the cache and the bindings; knows nothing of sequences, sampling or text.
  */
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { GraphSpec } from '@slipway/shared/contracts/manifest.ts';
 import { type Layout, TerminatedError } from './layout.ts';
-import { type OrtBinding, OrtError, OrtSession, OrtTensor, runtimeVersion } from './ort.ts';
+import { type OrtBinding, OrtError, OrtSession, OrtTensor, runtimeVersion, type TensorData } from './ort.ts';
+import { ChunkBinding, StepBinding } from './run-bindings.ts';
+import { type CachePair, ScratchCache } from './scratch-cache.ts';
 
-export interface GraphOptions {
+export interface GraphSource {
+  /** Where the version's files lie. */
   readonly folder: string;
   readonly graph: GraphSpec;
+}
+
+export interface GraphOptions extends GraphSource {
   readonly threads: number;
   readonly slots: number;
   readonly contextLength: number;
 }
 
-/** At least this many elements, so that V8 never moves the memory (see ort.ts). */
-const STABLE = 32;
+/** Chunks up to this long run on this thread: handing one to another costs more than they block. */
+const SHORT_CHUNK = 16;
 
 export function openSharedCacheLayout(options: GraphOptions): Layout {
-  return new SharedCacheLayout(options);
+  const layout = new SharedCacheLayout(options);
+  layout.probe();
+  return layout;
+}
+
+/**
+ * How large the channels of a float cache become over the passages, [kv_heads * head_dim] for each layer's keys and values in turn: for
+ * choosing an int8 cache's steps. Rotary positions turn pairs of key channels into one another, so a key channel is given its pair's length.
+ */
+export async function measureCache(
+  options: GraphOptions,
+  passages: readonly (readonly number[])[],
+): Promise<Float32Array[]> {
+  const layout = new SharedCacheLayout(options);
+  try {
+    let largest: Float32Array[] = [];
+    for (const passage of passages) {
+      await layout.prefill(0, passage, 0, 'none');
+      const own = layout.largestCached(0, passage.length);
+      largest = own.map((channels, cache) =>
+        channels.map((value, channel) => Math.max(value, largest[cache]?.[channel] ?? 0)),
+      );
+    }
+    return largest;
+  } finally {
+    await layout.close();
+  }
 }
 
 class SharedCacheLayout implements Layout {
@@ -29,13 +63,18 @@ class SharedCacheLayout implements Layout {
   readonly slots: number;
   readonly threads: number;
   readonly runtime: string;
+  readonly verify?: (tokens: readonly number[], start: number) => Promise<Float32Array>;
   readonly #graph: GraphSpec;
   readonly #session: OrtSession;
-  readonly #caches: { readonly name: string; readonly data: Float32Array | Int8Array }[] = [];
-  readonly #decode: (DecodeBinding | undefined)[] = [];
-  readonly #prefill: (PrefillBinding | undefined)[] = [];
-  /** Reused between runs; grows to the largest number of rows asked for. */
-  #logits: Float32Array;
+  /** [1 + slots, kv_heads, contextLength, head_dim] each. Row 0 is nobody's: see `probe`. */
+  readonly #caches: (Float32Array | Int8Array)[];
+  readonly #scratch: { readonly cache: ScratchCache; readonly buffers: Float32Array[] } | null;
+  readonly #steps = new Map<string, StepBinding>();
+  readonly #chunks = new Map<string, ChunkBinding>();
+  /** Reused between chunks; grows to the largest number of rows asked for. */
+  #logits = new Float32Array(0);
+  /** Rows of a decode step below which this processor's kernels would round differently. */
+  #fewestRows = 1;
 
   constructor(options: GraphOptions) {
     const { graph, threads, slots } = options;
@@ -50,19 +89,23 @@ class SharedCacheLayout implements Layout {
       config: { 'session.x64quantprecision': '1' },
     });
     this.runtime = `onnxruntime ${runtimeVersion()}`;
-    const elements = slots * this.#slotElements;
-    for (let layer = 0; layer < graph.layers; layer++) {
-      for (const part of ['key', 'value'] as const) {
-        // Untouched pages of a fresh buffer cost no memory: the cache is resident only as far as it is filled.
-        const data = graph.cache_dtype === 'int8' ? new Int8Array(elements) : new Float32Array(elements);
-        this.#caches.push({ name: `${layer}.${part}`, data });
-      }
+    // Untouched pages of a fresh buffer cost no memory: the cache is resident only as far as it is filled.
+    const elements = (slots + 1) * this.#slotElements;
+    const buffers = <T>(make: () => T) => Array.from({ length: 2 * graph.layers }, make);
+    if (graph.cache_scales === null) {
+      this.#caches = buffers(() => new Float32Array(elements));
+      this.#scratch = null;
+      return;
     }
-    this.#logits = new Float32Array(slots * this.vocabularySize);
-  }
-
-  get #slotElements(): number {
-    return this.#graph.kv_heads * this.contextLength * this.#graph.head_dim;
+    const caches = buffers(() => new Int8Array(elements));
+    const floats = buffers(() => new Float32Array(this.#slotElements));
+    this.#caches = caches;
+    this.#scratch = {
+      cache: this.#openScratch(path.join(options.folder, graph.cache_scales), caches, floats),
+      buffers: floats,
+    };
+    // Over an int8 cache attention sums every row by itself, so several rows at once are what they are one by one.
+    this.verify = (tokens, start) => this.#verify(tokens, start);
   }
 
   async prefill(
@@ -72,41 +115,34 @@ class SharedCacheLayout implements Layout {
     logits: 'last' | 'none' | 'all',
   ): Promise<Float32Array> {
     const length = tokens.length;
-    const total = start + length;
-    if (length === 0 || total > this.contextLength) {
+    if (length === 0 || start + length > this.contextLength) {
       throw new RangeError(`prefill of ${length} tokens at ${start} does not fit a context of ${this.contextLength}`);
     }
-    this.#prefill[slot] ??= new PrefillBinding(this.#bind(slot, 1));
     // The logits of one row cost little, and a graph without rows is not something every kernel expects.
-    const rows = logits === 'all' ? length : 1;
-    const output = this.#rows(rows);
-    this.#prefill[slot].set(tokens, total, rows, output, this.vocabularySize);
-    try {
-      await this.#session.runAsync(this.#prefill[slot].binding);
-    } catch (error) {
-      if (error instanceof OrtError && this.#session.terminated)
-        throw new TerminatedError('the prefill was ended', { cause: error });
-      throw error;
-    }
-    return output;
+    const rows: [number, number] = logits === 'all' ? [0, length] : [length - 1, 1];
+    // A single row would be summed in another order than it is among others: it gets company, of which nothing is kept.
+    const padded = length === 1 && start + 1 < this.contextLength ? [...tokens, 0] : tokens;
+    this.#scratch?.cache.load(slot, start);
+    const result = await this.#runChunk(this.#scratch ? 'scratch' : `slot ${slot}`, slot, padded, start, rows);
+    this.#scratch?.cache.store(start, start + length);
+    return result;
   }
 
   async decode(tokens: readonly number[], lengths: readonly number[]): Promise<Float32Array> {
-    const rows = tokens.length;
-    this.#decode[rows] ??= new DecodeBinding(this.#bind(0, rows), rows, this.vocabularySize);
-    const step = this.#decode[rows];
-    step.set(tokens, lengths);
-    this.#session.run(step.binding);
-    return step.logits;
+    for (const [slot, length] of lengths.entries()) this.#scratch?.cache.forget(slot, length);
+    if (tokens.length >= this.#fewestRows) return this.#step(1, tokens, lengths);
+    const rows = this.#step(0, [0, ...tokens], [0, ...lengths]);
+    return rows.subarray(this.vocabularySize);
   }
 
   copySlot(from: number, to: number, length: number): void {
     const { kv_heads, head_dim } = this.#graph;
+    this.#scratch?.cache.forget(to, 0);
     const head = this.contextLength * head_dim;
-    for (const { data } of this.#caches) {
+    for (const data of this.#caches) {
       for (let h = 0; h < kv_heads; h++) {
-        const source = (from * kv_heads + h) * head;
-        data.copyWithin((to * kv_heads + h) * head, source, source + length * head_dim);
+        const source = ((from + 1) * kv_heads + h) * head;
+        data.copyWithin(((to + 1) * kv_heads + h) * head, source, source + length * head_dim);
       }
     }
   }
@@ -116,84 +152,143 @@ class SharedCacheLayout implements Layout {
   }
 
   async close(): Promise<void> {
-    for (const step of [...this.#decode, ...this.#prefill]) step?.binding.release();
+    for (const { binding } of [...this.#steps.values(), ...this.#chunks.values()]) binding.release();
     this.#session.close();
   }
 
-  /** A binding whose past and present are rows first..first+count-1 of the cache. */
-  #bind(first: number, count: number): OrtBinding {
+  /** As `measureCache`, for a slot's first `length` positions. */
+  largestCached(slot: number, length: number): Float32Array[] {
     const { kv_heads, head_dim } = this.#graph;
+    const half = head_dim / 2;
+    return this.#caches.map((data, cache) => {
+      const isKey = cache % 2 === 0;
+      const largest = new Float32Array(kv_heads * head_dim);
+      for (let head = 0; head < kv_heads; head++) {
+        for (let position = 0; position < length; position++) {
+          const start = (((slot + 1) * kv_heads + head) * this.contextLength + position) * head_dim;
+          for (let i = 0; i < head_dim; i++) {
+            const value = data[start + i] as number;
+            const partner = data[start + ((i + half) % head_dim)] as number;
+            const size = isKey ? Math.hypot(value, partner) : Math.abs(value);
+            largest[head * head_dim + i] = Math.max(largest[head * head_dim + i] as number, size);
+          }
+        }
+      }
+      return largest;
+    });
+  }
+
+  /**
+   * Some kernels sum a single row in another order than one of several, and a last bit then grows through the layers. Where that shows,
+   * a sequence that decodes alone gets row 0 for company, so that its answer is the same alone and in a batch.
+   */
+  probe(): void {
+    const alone = this.#step(1, [1], [0]).slice();
+    const inCompany = this.#step(0, [0, 1], [0, 0]).subarray(this.vocabularySize);
+    if (alone.some((logit, index) => logit !== inCompany[index])) this.#fewestRows = 2;
+  }
+
+  get #slotElements(): number {
+    return this.#graph.kv_heads * this.contextLength * this.#graph.head_dim;
+  }
+
+  #openScratch(file: string, caches: readonly Int8Array[], floats: readonly Float32Array[]): ScratchCache {
+    const { kv_heads: heads, head_dim: size } = this.#graph;
+    const bytes = readFileSync(file);
+    const scales = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+    const pairs = caches.map((int8, index): CachePair => {
+      const float = floats[index];
+      if (!float) throw new RangeError(`there is no scratch for cache ${index}`);
+      // Row 0 of the int8 cache is no slot.
+      return {
+        int8: int8.subarray(this.#slotElements),
+        float,
+        scale: scales.subarray(index * heads * size, (index + 1) * heads * size),
+      };
+    });
+    return new ScratchCache(pairs, { heads, size, capacity: this.contextLength });
+  }
+
+  /** One token for each of the cache's rows first.. */
+  #step(first: number, tokens: readonly number[], lengths: readonly number[]): Float32Array {
+    const rows = tokens.length;
+    const key = `${first}+${rows}`;
+    const step = this.#steps.get(key) ?? new StepBinding(this.#bind(first, rows), rows, this.vocabularySize);
+    this.#steps.set(key, step);
+    step.set(tokens, lengths);
+    this.#session.run(step.binding);
+    return step.logits;
+  }
+
+  async #verify(tokens: readonly number[], start: number): Promise<Float32Array> {
+    this.#scratch?.cache.forget(0, start);
+    return this.#runChunk('slot 0', 0, tokens, start, [0, tokens.length]);
+  }
+
+  /** `where` is `scratch`, or the slot whose own cache the rows attend over. */
+  async #runChunk(
+    where: string,
+    slot: number,
+    tokens: readonly number[],
+    start: number,
+    rows: readonly [number, number],
+  ): Promise<Float32Array> {
+    const chunk =
+      this.#chunks.get(where) ?? new ChunkBinding(where === 'scratch' ? this.#bindScratch() : this.#bind(slot + 1, 1));
+    this.#chunks.set(where, chunk);
+    const elements = rows[1] * this.vocabularySize;
+    if (this.#logits.length < elements) this.#logits = new Float32Array(elements);
+    const output = this.#logits.subarray(0, elements);
+    chunk.set(tokens, start, rows, output);
+    try {
+      if (tokens.length <= SHORT_CHUNK) this.#session.run(chunk.binding);
+      else await this.#session.runAsync(chunk.binding);
+    } catch (error) {
+      if (error instanceof OrtError && this.#session.terminated)
+        throw new TerminatedError('the run was ended', { cause: error });
+      throw error;
+    }
+    return output;
+  }
+
+  /** Past and present are rows first..first+count-1 of the cache. */
+  #bind(first: number, count: number): OrtBinding {
+    const from = first * this.#slotElements;
+    const rows = this.#caches.map((data) => data.subarray(from, from + count * this.#slotElements));
     const binding = this.#session.binding();
-    for (const { name, data } of this.#caches) {
-      const rows = data.subarray(first * this.#slotElements, (first + count) * this.#slotElements);
-      const tensor = new OrtTensor(rows, [count, kv_heads, this.contextLength, head_dim]);
-      binding.input(`past_key_values.${name}`, tensor);
-      binding.output(`present.${name}`, tensor);
+    this.#bindCaches(binding, ['past_key_values', 'present'], rows, [count, this.contextLength]);
+    if (this.#scratch) {
+      this.#bindCaches(binding, ['scratch', 'scratch_present'], this.#unused(Float32Array), [1, 1]);
+      binding.input('is_prefill', new OrtTensor(new Uint8Array(128), [], 'bool'));
     }
     return binding;
   }
 
-  #rows(rows: number): Float32Array {
-    if (this.#logits.length < rows * this.vocabularySize) this.#logits = new Float32Array(rows * this.vocabularySize);
-    return this.#logits.subarray(0, rows * this.vocabularySize);
-  }
-}
-
-/** One token for each of `rows` slots: every tensor is bound once and only its contents change. */
-class DecodeBinding {
-  readonly binding: OrtBinding;
-  readonly logits: Float32Array;
-  readonly #ids: BigInt64Array;
-  readonly #last: Int32Array;
-  readonly #total = new Int32Array(STABLE);
-
-  constructor(binding: OrtBinding, rows: number, vocabulary: number) {
-    this.binding = binding;
-    const room = Math.max(rows, STABLE);
-    this.#ids = new BigInt64Array(room);
-    this.#last = new Int32Array(room);
-    this.logits = new Float32Array(rows * vocabulary);
-    const logitRows = BigInt64Array.from({ length: room }, (_, row) => BigInt(row));
-    binding.input('input_ids', new OrtTensor(this.#ids, [rows, 1]));
-    binding.input('seqlens_k', new OrtTensor(this.#last, [rows]));
-    binding.input('total_sequence_length', new OrtTensor(this.#total, [1]));
-    binding.input('logit_rows', new OrtTensor(logitRows, [rows]));
-    binding.output('logits', new OrtTensor(this.logits, [rows, vocabulary]));
+  #bindScratch(): OrtBinding {
+    const binding = this.#session.binding();
+    this.#bindCaches(binding, ['past_key_values', 'present'], this.#unused(Int8Array), [1, 1]);
+    this.#bindCaches(binding, ['scratch', 'scratch_present'], this.#scratch?.buffers ?? [], [1, this.contextLength]);
+    binding.input('is_prefill', new OrtTensor(new Uint8Array(128).fill(1), [], 'bool'));
+    return binding;
   }
 
-  set(tokens: readonly number[], lengths: readonly number[]): void {
-    let longest = 0;
-    for (const [row, token] of tokens.entries()) {
-      const length = lengths[row] ?? 0;
-      this.#ids[row] = BigInt(token);
-      this.#last[row] = length;
-      longest = Math.max(longest, length + 1);
+  /** One position, for the cache that a run passes through untouched. */
+  #unused(kind: typeof Float32Array | typeof Int8Array): (Float32Array | Int8Array)[] {
+    return this.#caches.map(() => new kind(Math.max(128, this.#graph.kv_heads * this.#graph.head_dim)));
+  }
+
+  #bindCaches(
+    binding: OrtBinding,
+    [past, present]: readonly [string, string],
+    data: readonly TensorData[],
+    [rows, capacity]: readonly [number, number],
+  ): void {
+    const { kv_heads, head_dim } = this.#graph;
+    for (const [index, buffer] of data.entries()) {
+      const name = `${index >> 1}.${index % 2 === 0 ? 'key' : 'value'}`;
+      const tensor = new OrtTensor(buffer, [rows, kv_heads, capacity, head_dim]);
+      binding.input(`${past}.${name}`, tensor);
+      binding.output(`${present}.${name}`, tensor);
     }
-    this.#total[0] = longest;
-  }
-}
-
-/** Many tokens of one slot: the cache stays bound, the rest has a new shape each time. */
-class PrefillBinding {
-  readonly binding: OrtBinding;
-  readonly #last = new Int32Array(STABLE);
-  readonly #total = new Int32Array(STABLE);
-
-  constructor(binding: OrtBinding) {
-    this.binding = binding;
-    binding.input('seqlens_k', new OrtTensor(this.#last, [1]));
-    binding.input('total_sequence_length', new OrtTensor(this.#total, [1]));
-  }
-
-  set(tokens: readonly number[], total: number, rows: number, output: Float32Array, vocabulary: number): void {
-    this.#last[0] = total - 1;
-    this.#total[0] = total;
-    const ids = new BigInt64Array(Math.max(tokens.length, STABLE));
-    for (const [index, token] of tokens.entries()) ids[index] = BigInt(token);
-    const logitRows = new BigInt64Array(Math.max(rows, STABLE));
-    for (let row = 0; row < rows; row++) logitRows[row] = BigInt(tokens.length - rows + row);
-    this.binding.input('input_ids', new OrtTensor(ids, [1, tokens.length]));
-    this.binding.input('logit_rows', new OrtTensor(logitRows, [rows]));
-    this.binding.output('logits', new OrtTensor(output, [rows, vocabulary]));
   }
 }

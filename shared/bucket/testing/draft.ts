@@ -12,7 +12,7 @@ const GRAPH = {
   head_dim: 8,
   vocab_size: 16,
   context_length: 32,
-  cache_dtype: 'float32',
+  cache_scales: null,
 } as const satisfies Partial<GraphSpec>;
 
 export function draftManifest(name: string): DraftManifest {
