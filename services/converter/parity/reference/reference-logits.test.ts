@@ -71,7 +71,7 @@ describe('referenceLogits', () => {
 
 /** The shared models are not part of the project: without them these say so by being skipped. */
 describe.skipIf(!existsSync(REAL_MODELS))('referenceLogits on real models (needs ../shared/models)', () => {
-  it('continues a chat as transformers does', async () => {
+  it('continues a chat as transformers does', { timeout: 180_000 }, async () => {
     const folder = `${REAL_MODELS}/smollm2-135m-instruct`;
     const truth = JSON.parse(await readFile(`${folder}/greedy-fp32.json`, 'utf8')).prompts[0];
     const expected: number[] = truth.greedy_ids.slice(0, 8);
