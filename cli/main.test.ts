@@ -1,0 +1,49 @@
+/** The command line as a shell sees it: help, messages, exit codes. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const COMMANDS = ['up', 'serve', 'generate', 'convert', 'bench', 'check', 'test'];
+const folder = mkdtempSync(join(tmpdir(), 'slipway-cli-'));
+
+function slipway(...args: string[]) {
+  return spawnSync(process.execPath, [join(import.meta.dirname, 'main.ts'), ...args], {
+    cwd: folder,
+    encoding: 'utf8',
+    env: { PATH: process.env.PATH },
+  });
+}
+
+describe('slipway', () => {
+  it.each([[], ['--help'], ['help']])('lists its commands with %j', (...args) => {
+    const { status, stdout, stderr } = slipway(...args);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    for (const command of COMMANDS) expect(stdout).toContain(`\n  ${command} `);
+    expect(stdout).toContain('Examples:');
+    expect(stdout).toContain('Exit codes:');
+  });
+
+  it.each(COMMANDS)('%s explains itself', (command) => {
+    const { status, stdout } = slipway(command, '--help');
+    expect(status).toBe(0);
+    expect(stdout).toContain(`Usage: slipway ${command}`);
+    expect(stdout.split('\n').length).toBeGreaterThan(5);
+  });
+
+  it.each([
+    [['explode'], "unknown command 'explode'"],
+    [['convert', 'x', '--name', 'y', '--forse'], "unknown option '--forse'"],
+    [['convert', '--name', 'x'], "missing required argument 'source'"],
+    [['convert', './nowhere', '--name', 'x'], 'nowhere'],
+    [['convert', './nowhere', '--name', 'x', '--bucket', 's3://b'], 'S3'],
+    [['serve', 'nobody', '--bucket', './empty'], 'nobody'],
+    [['bench', 'nothing', '--peers', 'none', '--model', 'x'], 'x'],
+  ])("%j is the asker's mistake: one message, exit code 2", (args, message) => {
+    const { status, stderr } = slipway(...args);
+    expect(stderr).toContain(message);
+    expect(stderr).not.toContain('    at ');
+    expect(status).toBe(2);
+  });
+});
