@@ -33,7 +33,8 @@ interface Options {
 const OTHER_FIGURES = {
   probe: 'p99 of /healthz while 16 clients with long prompts saturate the engine (ms)',
   convert: 'seconds and memory of a conversion (--source)',
-  quality: 'perplexity, KL divergence and top-1 agreement against the source (--source, --parity-text)',
+  quality:
+    'perplexity, KL divergence and top-1 agreement against the source: as published (--model), and again (--source)',
 };
 const SUMMARIES: Readonly<Record<string, string>> = {
   ...Object.fromEntries(Object.entries(SPEED_FIGURES).map(([name, { summary }]) => [name, summary])),
@@ -79,7 +80,16 @@ async function main(figure: string, options: Options): Promise<void> {
 }
 
 async function measure(figure: string, options: Options): Promise<object> {
-  if (figure === 'convert' || figure === 'quality') return measureSource(figure, options);
+  if (options.source === undefined && (figure === 'convert' || options.model.length === 0)) {
+    const wanted = figure === 'convert' ? '--source PATH' : '--model NAME';
+    throw new AppError(
+      'invalid_field',
+      `Say what to measure: slipway bench ${figure} ${wanted} (--help shows examples).`,
+    );
+  }
+  if (figure === 'convert') return { results: measureSource(options, options.rounds) };
+  if (figure === 'quality')
+    return { published: await publishedQuality(options), recomputed: measureSource(options, 1) };
   const field = await gatherField(options);
   const [first] = field.versions;
   if (!first)
@@ -105,14 +115,25 @@ async function measure(figure: string, options: Options): Promise<object> {
   return { unit: speed.unit, results, ratios: ratios(results, speed.higherIsBetter), failures };
 }
 
-function measureSource(figure: string, { source, precision, rounds, parityText }: Options): object {
-  if (source === undefined)
-    throw new AppError('invalid_field', `Say which checkpoint to convert: bench ${figure} --source PATH.`);
-  const results = (precision.length > 0 ? precision : ['int8', 'int4']).map((each) => {
+/** The conversions asked for; none without --source. */
+function measureSource({ source, precision, parityText }: Options, rounds: number): object[] {
+  if (source === undefined) return [];
+  return (precision.length > 0 ? precision : ['int8', 'int4']).map((each) => {
     tell(`converting ${source} to ${each}`);
-    return measureConversion(source, each, figure === 'convert' ? rounds : 1, parityText);
+    return measureConversion(source, each, rounds, parityText);
   });
-  return { results };
+}
+
+/** What the versions' manifests say of themselves. */
+async function publishedQuality(options: Options): Promise<object[]> {
+  const { versions } = await gatherField(options);
+  return versions.map(({ reference, manifest: { precision, bits_per_weight, parity } }) => ({
+    model: reference,
+    precision,
+    bits_per_weight,
+    perplexity_ratio: Number((parity.perplexity / parity.perplexity_source).toFixed(5)),
+    parity,
+  }));
 }
 
 async function gatherField(options: Options): Promise<Field> {

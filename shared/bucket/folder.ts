@@ -43,7 +43,10 @@ export function openFolderBucket(path: string): Bucket {
   async function read(name: string, version: string): Promise<Manifest> {
     const file = join(root, manifestKey(name, version));
     const problem = (what: string) =>
-      new AppError('internal', `The manifest ${file} is damaged (${what}). Delete it and convert the model again.`);
+      new AppError(
+        'internal',
+        `The manifest ${file} cannot be used (${what}): it is damaged or from another version of Slipway. Convert the model again.`,
+      );
     let json: unknown;
     try {
       json = JSON.parse(await readFile(file, 'utf8'));
