@@ -44,6 +44,25 @@ describe('an engine in a child process', () => {
       expect(engine.stats()).toMatchObject({ running: 0, waiting: 0, cacheUsage: 0 });
     }));
 
+  it('guesses only when it is to', async () => {
+    const periodic = { ...spec, period: 3 };
+    const prompt = [1, 2, 3, 1, 2, 3];
+    for (const speculate of [undefined, true, false]) {
+      await withEngine(
+        periodic,
+        async (engine) => {
+          const { tokens } = await collect(engine, makeRequest({ prompt, maxNewTokens: 60 }));
+          expect(tokens).toEqual(syntheticContinuation(prompt, { ...periodic, maxNewTokens: 60 }));
+          const { guessed, accepted } = engine.stats();
+          if (speculate === false) expect([guessed, accepted]).toEqual([0, 0]);
+          else expect(accepted).toBeGreaterThan(10);
+          expect(guessed).toBeGreaterThanOrEqual(accepted);
+        },
+        speculate === undefined ? {} : { speculate },
+      );
+    }
+  });
+
   it('says what is wrong with a request that cannot run', () =>
     withEngine(spec, async (engine) => {
       const results = await Promise.all([
@@ -182,7 +201,7 @@ describe('a child that misbehaves', () => {
 
   it('hangs: it is ended some time after the deadline', async () => {
     const engine = await startEngine(spec, { ...HANGS, hangGrace: 200 });
-    const result = await collect(engine, makeRequest({ prompt: [1], maxNewTokens: 50, deadline: Date.now() + 200 }));
+    const result = await collect(engine, makeRequest({ prompt: [1], maxNewTokens: 50, deadline: Date.now() + 1000 }));
     expect(result).toMatchObject({ reason: 'failed', error: expect.stringContaining('did not answer') });
     expect(await new Promise((resolve) => engine.onExit(resolve))).toContain('did not answer');
   });

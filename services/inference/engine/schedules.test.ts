@@ -1,14 +1,15 @@
 /**
  * Thousands of random schedules over the synthetic layout: sequences of mixed lengths, some sharing beginnings, come at any step and
- * are cancelled or late at any step. Whatever happens, each one's tokens are the closed formula's.
+ * are cancelled or late at any step; some repeat themselves, so that guesses are right. Whatever happens, each one's tokens are the
+ * closed formula's, or those that were drawn when it ran alone without guesses.
  */
 import { expect, it } from 'vitest';
 import type { Layout } from '../runtime/layout.ts';
-import { openSyntheticLayout, syntheticContinuation } from '../runtime/synthetic-layout.ts';
-import type { EngineEvent, FinishReason, SequenceRequest } from './contract.ts';
+import { openSyntheticLayout, type SyntheticSpec, syntheticContinuation } from '../runtime/synthetic-layout.ts';
+import type { EngineEvent, EngineStats, FinishReason, SequenceRequest } from './contract.ts';
 import { createEngine } from './loop.ts';
 import { createRandom } from './random.ts';
-import { GREEDY } from './testing/collect.ts';
+import { collect, GREEDY } from './testing/collect.ts';
 
 const VOCABULARY = 61;
 const CONTEXT = 96;
@@ -34,7 +35,7 @@ function makeFates(random: () => number, count: number): Fate[] {
         prompt: [...beginning, ...own],
         maxNewTokens: 1 + below(random() < 0.1 ? 200 : 20),
         eosTokenIds: random() < 0.5 ? [EOS] : [],
-        sampling: GREEDY,
+        sampling: random() < 0.25 ? { ...GREEDY, temperature: 0.5, topP: 0.98, seed: below(1000) } : GREEDY,
         deadline: random() < 0.2 ? arrivesAt + below(25) : Infinity,
       },
       arrivesAt,
@@ -56,19 +57,35 @@ function withClock(layout: Layout, tick: () => void): Layout {
       tick();
       return layout.decode(...call);
     },
+    verify: (...call) => {
+      tick();
+      if (!layout.verify) throw new Error('the layout cannot verify');
+      return layout.verify(...call);
+    },
   };
 }
 
-async function runSchedule(seed: number): Promise<Map<FinishReason, number>> {
+/** What the sequence is when it has an engine to itself that never guesses. */
+async function runAlone(request: SequenceRequest, spec: SyntheticSpec): Promise<number[]> {
+  if (request.sampling.temperature === 0) return syntheticContinuation(request.prompt, { ...spec, ...request });
+  const engine = createEngine(await openSyntheticLayout({ ...spec, slots: 1 }), { speculate: false });
+  const { tokens } = await collect(engine, { ...request, deadline: Infinity });
+  await engine.close();
+  return tokens;
+}
+
+interface Outcome {
+  readonly reasons: Map<FinishReason, number>;
+  readonly stats: EngineStats;
+}
+
+async function runSchedule(seed: number): Promise<Outcome> {
   const random = createRandom(seed);
   const slots = 1 + (seed % 5);
   const fates = makeFates(random, 4 + (seed % 13));
-  const inner = await openSyntheticLayout({
-    kind: 'synthetic',
-    vocabularySize: VOCABULARY,
-    contextLength: CONTEXT,
-    slots,
-  });
+  const sizes = { kind: 'synthetic', vocabularySize: VOCABULARY, contextLength: CONTEXT, slots } as const;
+  const spec: SyntheticSpec = seed % 2 === 0 ? sizes : { ...sizes, period: 2 + (seed % 9) };
+  const inner = await openSyntheticLayout(spec);
   let clock = 0;
   const arrive = () => {
     for (const fate of fates) {
@@ -102,12 +119,7 @@ async function runSchedule(seed: number): Promise<Map<FinishReason, number>> {
     expect(events.filter((event) => event.type === 'finished').length, where).toBe(1);
     reasons.set(last.reason, (reasons.get(last.reason) ?? 0) + 1);
     const tokens = events.flatMap((event) => (event.type === 'token' ? [event.token] : []));
-    const expected = syntheticContinuation(request.prompt, {
-      maxNewTokens: request.maxNewTokens,
-      vocabularySize: VOCABULARY,
-      contextLength: CONTEXT,
-      eosTokenIds: request.eosTokenIds,
-    });
+    const expected = await runAlone(request, spec);
     expect(last, where).not.toHaveProperty('error');
     if (last.reason === 'eos' || last.reason === 'length') {
       expect(tokens, where).toEqual(expected);
@@ -117,18 +129,25 @@ async function runSchedule(seed: number): Promise<Map<FinishReason, number>> {
       expect(tokens, where).toEqual(expected.slice(0, tokens.length));
     }
   }
-  expect(engine.stats()).toMatchObject({ running: 0, waiting: 0, cacheUsage: 0 });
+  const stats = engine.stats();
+  expect(stats).toMatchObject({ running: 0, waiting: 0, cacheUsage: 0 });
   await engine.close();
-  return reasons;
+  return { reasons, stats };
 }
 
 it('gives every sequence of 3,000 schedules the tokens it gets alone, and one end', async () => {
   const total = new Map<FinishReason, number>();
+  let [guessed, accepted] = [0, 0];
   for (let seed = 0; seed < 3000; seed++) {
-    for (const [reason, count] of await runSchedule(seed)) total.set(reason, (total.get(reason) ?? 0) + count);
+    const { reasons, stats } = await runSchedule(seed);
+    for (const [reason, count] of reasons) total.set(reason, (total.get(reason) ?? 0) + count);
+    guessed += stats.guessed;
+    accepted += stats.accepted;
   }
   // The schedules are worth something only while all this happens often.
   for (const reason of ['eos', 'length', 'cancelled', 'timeout'] as const)
     expect(total.get(reason)).toBeGreaterThan(1000);
   expect(total.get('failed')).toBeUndefined();
+  expect(accepted).toBeGreaterThan(3000);
+  expect(guessed - accepted).toBeGreaterThan(3000);
 });

@@ -30,3 +30,16 @@ it('shows a wrong token, position, length, slot and copy', async () => {
   await expect(layout.decode([7], [16])).rejects.toThrow('context');
   await expect(layout.decode([101], [1])).rejects.toThrow('vocabulary');
 });
+
+it('verifies what decoding gives, position by position', async () => {
+  const periodic = { ...spec, period: 3 };
+  const [together, apart] = [await openSyntheticLayout(periodic), await openSyntheticLayout(periodic)];
+  for (const layout of [together, apart]) await layout.prefill(0, [5, 6, 7, 5], 0, 'none');
+  const tokens = [6, 7, 99, 5, 6];
+  const checked = await together.verify?.(tokens, 4);
+  const decoded: number[] = [];
+  for (const [i, token] of tokens.entries()) decoded.push(...(await apart.decode([token], [4 + i])));
+  expect(Array.from(checked ?? [])).toEqual(decoded);
+  // Guesses that were wrong are overwritten.
+  expect(await together.decode([8], [6])).toEqual(await apart.decode([8], [6]));
+});
