@@ -22,7 +22,7 @@ await compete(async ({ model: modelPath, threads, task }, onFirstToken) => {
     sequences,
     batchSize: 512,
     threads: { ideal: threads, min: threads },
-    flashAttention: process.env.FLASH !== '0',
+    flashAttention: true,
   });
   const loadSeconds = (performance.now() - started) / 1000;
 
