@@ -29,7 +29,7 @@ describe('guessLength', () => {
     const lengths = Array.from({ length: 101 }, (_, percent) => guessLength(percent / 100));
     expect(lengths).toEqual(lengths.toSorted((a, b) => a - b));
     expect(lengths[0]).toBe(0);
-    expect(lengths[25]).toBe(0);
+    expect(lengths[15]).toBe(0);
     expect(lengths[40]).toBe(1);
     expect(lengths[100]).toBe(8);
   });
@@ -40,7 +40,7 @@ describe('guessLength', () => {
     expect(guessLength(hitRate)).toBeGreaterThan(0);
     for (let i = 0; i < 16; i++) hitRate = updateHitRate(hitRate, true);
     expect(guessLength(hitRate)).toBe(8);
-    for (let i = 0; i < 5; i++) hitRate = updateHitRate(hitRate, false);
+    for (let i = 0; i < 7; i++) hitRate = updateHitRate(hitRate, false);
     expect(guessLength(hitRate)).toBe(0);
   });
 });

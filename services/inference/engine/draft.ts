@@ -20,7 +20,7 @@ const ROW_COST = 0.2;
 const NEWEST_WEIGHT = 0.25;
 
 /** Below what guessing takes: the first right guess of a sequence, which is free, lets it begin. */
-export const FIRST_HIT_RATE = 0.25;
+export const FIRST_HIT_RATE = 0.15;
 
 /**
  * The `count` tokens that followed the last occurrence of what `tokens` ends with: of its last four tokens where these were there
