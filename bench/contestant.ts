@@ -17,6 +17,8 @@ export interface Assignment {
   readonly model: string;
   readonly threads: number;
   readonly task: Task;
+  /** Ours: without guessing tokens ahead. */
+  readonly withoutGuesses?: boolean;
 }
 
 /** Seconds are wall time. `prompt` is the time to the first token, `decode` from the first token to the last. */

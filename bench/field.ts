@@ -38,6 +38,16 @@ export function engineEntries({ versions, threads }: Field, measure: Measure): E
   }));
 }
 
+/** The same engine decoding token by token. */
+export function plainEngineEntries({ versions, threads }: Field, measure: Measure): Entry[] {
+  return versions.map(({ reference, manifest }) => ({
+    name: 'slipway without guesses',
+    variant: `${reference}, ${manifest.precision}`,
+    isPeer: false,
+    run: () => measure((task) => start('slipway-engine.ts', { model: reference, threads, task, withoutGuesses: true })),
+  }));
+}
+
 export function httpEntries({ versions, threads }: Field, measure: Measure): Entry[] {
   return versions.map(({ reference, manifest }) => ({
     name: 'slipway over HTTP',

@@ -1,24 +1,25 @@
 /**
  * Slipway's engine behind its own door, without HTTP: token ids in, token ids out.
  */
-import { type Engine, startEngine } from '@slipway/inference/engine';
+import { type Engine, type LayoutSpec, startEngine } from '@slipway/inference/engine';
 import { compete, type SequenceTiming, stopwatch } from '../contestant.ts';
 import { openVersion } from '../version.ts';
 
 let submitted = 0;
 
-await compete(async ({ model, threads, task }, onFirstToken) => {
+await compete(async ({ model, threads, task, withoutGuesses = false }, onFirstToken) => {
   const started = performance.now();
   const { manifest, folder } = await openVersion(model);
   const longest = Math.max(...task.prompts.map((prompt) => prompt.length)) + task.newTokens;
-  const engine = await startEngine({
+  const spec: LayoutSpec = {
     kind: 'graph',
     folder,
     graph: manifest.graphs.serving,
     threads,
     slots: task.kind === 'batch' ? task.prompts.length : 1,
     contextLength: Math.min(manifest.graphs.serving.context_length, longest),
-  });
+  };
+  const engine = await startEngine(spec, { speculate: !withoutGuesses });
   const loadSeconds = (performance.now() - started) / 1000;
   const begun = performance.now();
   const run = (prompt: readonly number[]) => generate(engine, prompt, task.newTokens, onFirstToken);

@@ -2,7 +2,7 @@
  * The figures that compare contestants over the same tasks: decode, prefill, throughput, http, cold-start, memory.
  */
 import type { Performance, SequenceTiming } from '../contestant.ts';
-import { engineEntries, type Field, httpEntries, type Measure, peerEntries } from '../field.ts';
+import { engineEntries, type Field, httpEntries, type Measure, peerEntries, plainEngineEntries } from '../field.ts';
 import type { Entry } from '../rounds.ts';
 
 export interface SpeedFigure {
@@ -25,13 +25,15 @@ export const SPEED_FIGURES = {
     summary: 'tokens/s of one sequence after prompts of 32, 512, 1,024 and 1,900 tokens',
     unit: 'tokens/s',
     higherIsBetter: true,
-    entries: (field, { make, newTokens }) =>
-      everybody(field, async (perform) => {
+    entries: (field, { make, newTokens }) => {
+      const measure: Measure = async (perform) => {
         const prompts = DECODE_LENGTHS.map((length) => make(length));
         // The first prompt is run twice: the first time warms up.
         const { sequences } = await perform({ kind: 'single', prompts: [make(32, 1), ...prompts], newTokens });
         return Object.fromEntries(sequences.slice(1).map((one) => [`after ${one.promptTokens}`, decodeSpeed(one)]));
-      }),
+      };
+      return [...everybody(field, measure), ...plainEngineEntries(field, measure)];
+    },
   },
   prefill: {
     summary: 'prompt tokens/s of one sequence, a prompt of 512 tokens',

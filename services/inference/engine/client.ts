@@ -3,6 +3,7 @@
  * sequence gets its one terminal event. Does not start it again: that is the supervisor's.
  */
 import { type ChildProcess, fork } from 'node:child_process';
+import { enableCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { LayoutSpec } from '../runtime/open-layout.ts';
@@ -74,6 +75,12 @@ function describeExit(code: number | null, signal: string | null, lines: readonl
  * Starts a child and opens `spec` in it. Rejects with an AppError: the layout's own when it refused the model, `engine_failed`
  * when the process died, spoke another protocol or did not open the model in time.
  */
+/** The child does not inherit the cache of compiled modules by itself; it saves it a tenth of a second or two. */
+function compileCache(): { NODE_COMPILE_CACHE?: string } {
+  const { directory } = enableCompileCache();
+  return directory === undefined ? {} : { NODE_COMPILE_CACHE: directory };
+}
+
 export async function startEngine(spec: LayoutSpec, options: StartOptions = {}): Promise<EngineProcess> {
   if (options.signal?.aborted) throw new AppError('engine_failed', 'the start of the engine was given up');
   const program = fileURLToPath(options.program ?? new URL('./child-main.ts', import.meta.url));
@@ -81,6 +88,7 @@ export async function startEngine(spec: LayoutSpec, options: StartOptions = {}):
     serialization: 'advanced',
     execArgv: [],
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    env: { ...process.env, ...compileCache() },
   });
   const lines = watchOutput(child, options.onLine);
   const pending = new Map<string, Pending>();
