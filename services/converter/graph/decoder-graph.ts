@@ -40,7 +40,7 @@ interface Frame {
   readonly logitRows: string | null;
 }
 
-/** Inputs and outputs: reference of names in docs/architecture.md. */
+/** Its ports stand in docs/architecture.md. */
 export function servingGraph(stored: StoredDecoder, cacheScales: readonly CacheScales[] | null): GraphBuilder {
   const graph = new GraphBuilder();
   const { spec } = stored;
