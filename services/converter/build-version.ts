@@ -15,6 +15,14 @@ import { storeDecoder } from './graph/store-decoder.ts';
 import { FILE_SUFFIX, schemeFor } from './precision.ts';
 import { WeightsFile } from './writers/weights-file.ts';
 
+/** Positions a version is made for: rotary tables of 131,072 positions would be 64 MB that no host of this size ever reads. */
+const LONGEST_CONTEXT = 16_384;
+
+/** The same model for at most LONGEST_CONTEXT positions. */
+export function limitContext(spec: DecoderSpec): DecoderSpec {
+  return spec.rope ? { ...spec, contextLength: Math.min(spec.contextLength, LONGEST_CONTEXT) } : spec;
+}
+
 export interface BuildOptions {
   /** Token ids that an int8 cache's steps are chosen on; needed by the precisions that have one. */
   readonly calibration?: readonly (readonly number[])[];

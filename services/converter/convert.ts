@@ -3,13 +3,15 @@
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { GraphSource } from '@slipway/inference/engine';
 import type { Bucket, Staging } from '@slipway/shared/bucket/bucket.ts';
+import { checkModelName } from '@slipway/shared/bucket/keys.ts';
 import { openBucket } from '@slipway/shared/bucket/open-bucket.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { Manifest, ParityReport, Precision } from '@slipway/shared/contracts/manifest.ts';
 import { type DecoderSpec, parameterCount } from './architectures/decoder-spec.ts';
 import { describeDecoder } from './architectures/find-architecture.ts';
-import { type BuiltVersion, buildVersion, writeTextFiles } from './build-version.ts';
+import { type BuiltVersion, buildVersion, limitContext, writeTextFiles } from './build-version.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import {
   bundledText,
@@ -57,6 +59,9 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
   const bucket = openBucket(options.bucketUrl);
   const started = performance.now();
   progress('reading', 0);
+  // What is cheap to get wrong is looked at before anything is read.
+  checkModelName(options.name);
+  const text = options.parityText === undefined ? await bundledText() : await readText(options.parityText);
   const checkpoint = await openCheckpoint(options.source);
   const stagings: Staging[] = [];
   const stage = async () => {
@@ -65,7 +70,7 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
     return staging;
   };
   try {
-    const spec = describeDecoder(checkpoint);
+    const spec = limitContext(describeDecoder(checkpoint));
     const { precision, reason } =
       options.precision === 'auto'
         ? choosePrecision(parameterCount(spec))
@@ -76,11 +81,10 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
       calibration,
       onProgress: (part) => progress('converting', part),
     });
-    await writeTextFiles(staging.folder, checkpoint.text, checkpoint.config, precision);
+    await writeTextFiles(staging.folder, checkpoint.text, servedConfig(checkpoint, spec), precision);
     const seconds = (performance.now() - started) / 1000 - built.calibrationSeconds;
 
     progress('proving', 0);
-    const text = options.parityText === undefined ? await bundledText() : await readText(options.parityText);
     const parity = await prove(checkpoint, spec, precision, staging, built, text, stage, (part) =>
       progress('proving', part),
     );
@@ -116,10 +120,13 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
   } catch (error) {
     throw diskFull(error, bucket) ?? error;
   } finally {
-    await Promise.all(stagings.map((staging) => staging.discard()));
+    await Promise.allSettled(stagings.map((staging) => staging.discard()));
     await checkpoint.close();
   }
 }
+
+/** Tokens that the standard graph is run on: it is slow, and shares its weights with the other. */
+const STANDARD_TOKENS = 32;
 
 /** Result against float32 twin, twin against the independent forward pass, text files against the source's. */
 async function prove(
@@ -139,6 +146,7 @@ async function prove(
     );
   }
   const result = { folder: staging.folder, graph: built.graphs.serving };
+  const standard = { folder: staging.folder, graph: built.graphs.standard };
   const passages = passageTokens(text, checkpoint.text, spec.contextLength);
   const first = passages[0];
   if (!first) throw new AppError('invalid_source', `the text ${text.name} has no two tokens to compare on`);
@@ -150,18 +158,45 @@ async function prove(
           .serving,
       }
     : result;
-  const reference = await compareWithReference(checkpoint, exact, first);
+  const reference = await compareWithReference(checkpoint, exact, first, parameterCount(spec));
   onProgress(0.3);
-  if (!twin) return report(reference, text.name, precision);
   if (!report(reference, text.name, 'fp32').within_bounds) {
     throw new AppError(
       'parity_failed',
       `${checkpoint.label}: the graph in float32 is already off the source (KL divergence ${reference.klDivergence.toPrecision(3)}, largest logit error ${reference.maxLogitError.toPrecision(3)}): a fault of the converter, not of the precision`,
     );
   }
-  const divergence = await compareGraphs(exact, result, passages, (part) => onProgress(0.3 + 0.7 * part));
-  await twin.discard();
-  return report(divergence, text.name, precision);
+  const divergence = twin
+    ? await compareGraphs(exact, result, passages, (part) => onProgress(0.3 + 0.6 * part))
+    : reference;
+  const parity = report(divergence, text.name, precision);
+  if (parity.within_bounds) await requireStandard(checkpoint, precision, exact, standard, first);
+  await twin?.discard();
+  return parity;
+}
+
+/** The other graph over the same weights must be the same model. */
+async function requireStandard(
+  checkpoint: Checkpoint,
+  precision: Precision,
+  exact: GraphSource,
+  standard: GraphSource,
+  tokens: readonly number[],
+): Promise<void> {
+  const { klDivergence } = await compareGraphs(exact, standard, [tokens.slice(0, STANDARD_TOKENS)], () => {});
+  // A few tokens vary more than the whole text does.
+  if (klDivergence <= 2 * BOUNDS[precision].kl_divergence) return;
+  throw new AppError(
+    'parity_failed',
+    `${checkpoint.label}: the standard graph is off the source (KL divergence ${klDivergence.toPrecision(3)}): a fault of the converter`,
+  );
+}
+
+/** What the published config.json says of the context must be what its graphs can do. */
+function servedConfig({ config }: Checkpoint, spec: DecoderSpec): Record<string, unknown> {
+  return 'max_position_embeddings' in config
+    ? { ...config, max_position_embeddings: spec.contextLength }
+    : { ...config };
 }
 
 function architectureOf(spec: DecoderSpec): Manifest['architecture'] {
@@ -211,7 +246,8 @@ function outsideBounds(parity: ParityReport, precision: Precision): AppError {
 }
 
 function diskFull(error: unknown, bucket: Bucket): AppError | undefined {
-  if (!(error instanceof Error) || !('code' in error) || error.code !== 'ENOSPC') return undefined;
+  if (!(error instanceof Error) || !('code' in error) || !['ENOSPC', 'EDQUOT'].includes(String(error.code)))
+    return undefined;
   return new AppError(
     'disk_full',
     `the disk of ${bucket.location} is full; nothing was published. Free some space and convert again.`,

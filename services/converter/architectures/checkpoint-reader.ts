@@ -49,11 +49,11 @@ export class CheckpointReader {
     return () => tensor.read();
   }
 
-  /** `NAME.weight` [rows, columns] and, when `biased`, `NAME.bias` [rows]. */
-  linear(name: string, rows: number, columns: number, biased: boolean): Linear {
+  /** `NAME.weight` [rows, columns] and, where the checkpoint has it, `NAME.bias` [rows]: not every format's metadata tells. */
+  linear(name: string, rows: number, columns: number): Linear {
     return {
       weight: this.matrix(`${name}.weight`, rows, columns),
-      bias: biased ? this.vector(`${name}.bias`, rows) : null,
+      bias: this.has(`${name}.bias`) ? this.vector(`${name}.bias`, rows) : null,
     };
   }
 }

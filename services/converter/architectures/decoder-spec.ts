@@ -55,8 +55,8 @@ export interface DecoderSpec {
   readonly contextLength: number;
   readonly norm: { readonly kind: 'rms' | 'layer'; readonly epsilon: number };
   readonly activation: 'silu-gated' | 'gelu-tanh';
-  /** cos and sin of every position's angles, [contextLength, headDim/2]; null when positions are embedded instead. */
-  readonly rope: (() => Promise<{ readonly cos: Float32Array; readonly sin: Float32Array }>) | null;
+  /** cos and sin of the first positions' angles, [positions, headDim/2]; null when positions are embedded instead. */
+  readonly rope: ((positions: number) => Promise<{ readonly cos: Float32Array; readonly sin: Float32Array }>) | null;
   /** What attention scores are multiplied with. */
   readonly attentionScale: number;
   /** Learned positions [contextLength, hiddenSize], added to the embedding. */

@@ -67,14 +67,15 @@ describe('llama', () => {
 
   it('knows the rotary scalings in the words of old and new files, and refuses others by name', async () => {
     await withGolden('llama-plain', async (checkpoint) => {
-      const cosines = async (changes: object) => (await changed(checkpoint, changes).rope?.())?.cos.slice(0, 64) ?? [];
+      const cosines = async (changes: object) =>
+        (await changed(checkpoint, changes).rope?.(64))?.cos.slice(0, 64) ?? [];
       const plain = await cosines({});
       const linear = await cosines({ rope_scaling: { type: 'linear', factor: 4 } });
       expect(linear).not.toEqual(plain);
       expect(await cosines({ rope_parameters: { rope_type: 'linear', factor: 4 } })).toEqual(linear);
       expect(await cosines({ rope_scaling: { rope_type: 'default' } })).toEqual(plain);
       const yarn = changed(checkpoint, { rope_scaling: { rope_type: 'yarn', factor: 4 } });
-      await expect(yarn.rope?.()).rejects.toMatchObject({
+      await expect(yarn.rope?.(64)).rejects.toMatchObject({
         code: 'unsupported_source',
         message: expect.stringMatching(/"yarn".* is not supported; default, linear and llama3 are/),
       });
@@ -91,8 +92,8 @@ describe('llama', () => {
           tensors: new Map(checkpoint.tensors).set(freqs.name, { ...freqs, ...change }),
         });
       const broken = withFreqs({ read: async () => new Float32Array(freqs.shape[0] ?? 0).fill(Number.NaN) });
-      await expect(broken.rope?.()).rejects.toThrow(/rope_freqs\.weight holds NaN/);
-      await expect(withFreqs({ shape: [3] }).rope?.()).rejects.toThrow(/rope_freqs\.weight has shape \[3\]/);
+      await expect(broken.rope?.(64)).rejects.toThrow(/rope_freqs\.weight holds NaN/);
+      await expect(withFreqs({ shape: [3] }).rope?.(64)).rejects.toThrow(/rope_freqs\.weight has shape \[3\]/);
     });
   });
 });

@@ -19,5 +19,25 @@ export function describeDecoder(checkpoint: Checkpoint): DecoderSpec {
       `${checkpoint.label}: the architecture "${type}" is not known; there are ${Object.keys(ARCHITECTURES).join(' and ')}. To add it, write services/converter/architectures/${type.replaceAll(/[^\w-]/g, '_')}.ts and name it in find-architecture.ts.`,
     );
   }
-  return describe(checkpoint);
+  const used = new Set<string>();
+  const tensors = new Map(checkpoint.tensors);
+  const spec = describe({ ...checkpoint, tensors: Object.assign(tensors, { get: recordingGet(checkpoint, used) }) });
+  const unused = [...checkpoint.tensors.keys()].find((name) => !used.has(name) && !EXPECTED_LEFTOVERS.test(name));
+  if (unused !== undefined) {
+    throw new AppError(
+      'unsupported_source',
+      `${checkpoint.label}: the tensor ${unused} has no place in a ${type} of this configuration; without it this would be another model`,
+    );
+  }
+  return spec;
+}
+
+/** Computed tables, masks, and a tied head's copy: a model is the same without them. */
+const EXPECTED_LEFTOVERS = /rotary_emb\.inv_freq$|\.attn\.(masked_)?bias$|^lm_head\.weight$|^rope_freqs\.weight$/;
+
+function recordingGet({ tensors }: Checkpoint, used: Set<string>) {
+  return (name: string) => {
+    used.add(name);
+    return tensors.get(name);
+  };
 }

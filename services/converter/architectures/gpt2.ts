@@ -69,7 +69,7 @@ export function gpt2(checkpoint: Checkpoint): DecoderSpec {
     embedding: reader.matrix('wte.weight', vocab, hidden),
     embeddingOutput: null,
     headInput: null,
-    head: config.tie_word_embeddings ? null : new CheckpointReader(checkpoint).linear('lm_head', vocab, hidden, false),
+    head: config.tie_word_embeddings ? null : new CheckpointReader(checkpoint).linear('lm_head', vocab, hidden),
     finalNorm: norm('ln_f'),
     layers: Array.from({ length: config.n_layer }, (_, index) => {
       const layer = `h.${index}`;

@@ -39,8 +39,6 @@ const LlamaConfig = z.looseObject({
   rope_parameters: z.looseObject({ rope_theta: z.number().positive().optional() }).nullish(),
   rope_scaling: z.looseObject({}).nullish(),
   tie_word_embeddings: z.boolean().default(false),
-  attention_bias: z.boolean().default(false),
-  mlp_bias: z.boolean().default(false),
   hidden_act: z.literal('silu').default('silu'),
 });
 
@@ -84,20 +82,19 @@ export function llama(checkpoint: Checkpoint): DecoderSpec {
     contextLength,
     norm: { kind: 'rms', epsilon: config.rms_norm_eps },
     activation: 'silu-gated',
-    rope: async () => ropeTables(await ropeFrequencies(checkpoint, reader, config, headDim), contextLength),
+    rope: async (positions) => ropeTables(await ropeFrequencies(checkpoint, reader, config, headDim), positions),
     attentionScale: 1 / Math.sqrt(headDim),
     positions: null,
     embedding: reader.matrix('model.embed_tokens.weight', vocab, hidden),
-    head: tied ? null : reader.linear('lm_head', vocab, hidden, false),
+    head: tied ? null : reader.linear('lm_head', vocab, hidden),
     embeddingOutput: null,
     headInput: null,
     finalNorm: norm('model.norm'),
     layers: Array.from({ length: config.num_hidden_layers }, (_, index) => {
       const layer = `model.layers.${index}`;
       const attention = (name: string, rows: number, columns: number) =>
-        reader.linear(`${layer}.self_attn.${name}`, rows, columns, config.attention_bias);
-      const mlp = (name: string, rows: number, columns: number) =>
-        reader.linear(`${layer}.mlp.${name}`, rows, columns, config.mlp_bias);
+        reader.linear(`${layer}.self_attn.${name}`, rows, columns);
+      const mlp = (name: string, rows: number, columns: number) => reader.linear(`${layer}.mlp.${name}`, rows, columns);
       return {
         attentionNorm: norm(`${layer}.input_layernorm`),
         qkv: stackRows([

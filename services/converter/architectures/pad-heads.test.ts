@@ -100,7 +100,7 @@ describe('padHeads', () => {
   });
 
   it('does not turn the pairs it adds', async () => {
-    const { cos, sin } = (await padHeads(specOf(8, true)).rope?.()) ?? {};
+    const { cos, sin } = (await padHeads(specOf(8, true)).rope?.(64)) ?? {};
     expect([...(cos ?? [])]).toEqual([1, 2, 3, 4, 1, 1, 1, 1, 5, 6, 7, 8, 1, 1, 1, 1, 9, 10, 11, 12, 1, 1, 1, 1]);
     expect([...(sin ?? [])].map(Math.abs)).toEqual([
       1, 2, 3, 4, 0, 0, 0, 0, 5, 6, 7, 8, 0, 0, 0, 0, 9, 10, 11, 12, 0, 0, 0, 0,

@@ -33,7 +33,7 @@ export function padHeads(spec: DecoderSpec): DecoderSpec {
     ...spec,
     headDim: padded,
     layers: spec.layers.map(layer),
-    rope: rope && (async () => padTables(await rope(), headDim / 2, padded / 2)),
+    rope: rope && (async (positions) => padTables(await rope(positions), headDim / 2, padded / 2)),
   };
 }
 

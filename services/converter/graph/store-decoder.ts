@@ -65,7 +65,7 @@ export async function storeDecoder(
   const positions =
     spec.positions && (await floatScheme(scheme.tables).embedding('positions', spec.positions, file)).lookup;
   const embeddingOutput = await exact('embedding_output', spec.embeddingOutput);
-  const rope = spec.rope && (await storeRope(spec, await spec.rope(), table));
+  const rope = spec.rope && (await storeRope(spec, await spec.rope(spec.contextLength), table));
   const layers: StoredLayer[] = [];
   // After a norm without gain every row has a mean square of 1; a bias or gain would change that.
   const kind = ({ gain, bias }: Norm) => (gain || bias ? 'free' : 'unit');

@@ -17,8 +17,12 @@ import { readPassages } from './text/passages.ts';
 const COMPARED = 1024;
 /** Positions computed at once: bounds the memory their logits take. */
 const CHUNK = 64;
-/** Tokens the slow, independent forward pass is asked for. */
-const REFERENCE_TOKENS = 12;
+/** Of each passage, so many tokens at its end are decoded rather than read: the other half of what the engine does. */
+const DECODED = 8;
+/** Tokens the slow, independent forward pass is asked for: at most, at least, and weights times tokens in between. */
+const REFERENCE_MOST = 128;
+const REFERENCE_LEAST = 12;
+const REFERENCE_WORK = 2e9;
 
 export interface ParityText {
   /** What a report calls it. */
@@ -52,19 +56,23 @@ export function passageTokens(text: ParityText, files: TextFiles, contextLength:
   return passages;
 }
 
-/** The source's own arithmetic, slowly: first tokens of the first passage. */
+/** The source's own arithmetic, slowly: as many of the first passage's tokens as a model of this size is given time for. */
 export async function compareWithReference(
   checkpoint: Checkpoint,
   exact: GraphSource,
   tokens: readonly number[],
+  parameters: number,
 ): Promise<Divergence> {
-  const head = tokens.slice(0, REFERENCE_TOKENS);
+  const affordable = Math.min(REFERENCE_MOST, Math.max(REFERENCE_LEAST, Math.floor(REFERENCE_WORK / parameters)));
+  const head = tokens.slice(0, affordable);
   const source = await referenceLogits(checkpoint, head);
   const comparison = new LogitComparison();
   await withLayout(exact, head.length, async (layout) => {
-    const result = await layout.prefill(0, head, 0, 'all');
-    for (const [position, row] of source.entries())
-      comparison.add(row, rowOf(result, position, layout), head[position + 1]);
+    let position = 0;
+    for await (const row of logitsAlong(layout, head)) {
+      const truth = source[position++];
+      if (truth) comparison.add(truth, row, head[position]);
+    }
   });
   return comparison.summary();
 }
@@ -81,18 +89,15 @@ export async function compareGraphs(
   const total = passages.reduce((sum, { length }) => sum + length, 0);
   let done = 0;
   await withLayout(source, longest, (exact) =>
-    withLayout(result, longest, async (quantized) => {
+    withLayout(result, longest, async (other) => {
       for (const passage of passages) {
+        const rows = logitsAlong(other, passage);
         for (let start = 0; start < passage.length; start += CHUNK) {
           const chunk = passage.slice(start, start + CHUNK);
           const truth = await exact.prefill(0, chunk, start, 'all');
-          const other = await quantized.prefill(0, chunk, start, 'all');
           for (const position of chunk.keys()) {
-            comparison.add(
-              rowOf(truth, position, exact),
-              rowOf(other, position, quantized),
-              passage[start + position + 1],
-            );
+            const { value } = await rows.next();
+            if (value) comparison.add(rowOf(truth, position, exact), value, passage[start + position + 1]);
           }
           done += chunk.length;
           onProgress(done / total);
@@ -101,6 +106,24 @@ export async function compareGraphs(
     }),
   );
   return comparison.summary();
+}
+
+/**
+ * The logits of each token of a passage, teacher-forced through both of a layout's ways: read as a prompt in chunks, and its last
+ * tokens decoded one by one. A row is valid until the next is asked for.
+ */
+async function* logitsAlong(layout: Layout, passage: readonly number[]): AsyncGenerator<Float32Array, undefined> {
+  const decoded = Math.min(DECODED, passage.length >> 1);
+  const prompt = passage.length - decoded;
+  for (let start = 0; start < prompt; start += CHUNK) {
+    const chunk = passage.slice(start, Math.min(start + CHUNK, prompt));
+    const rows = await layout.prefill(0, chunk, start, 'all');
+    for (const position of chunk.keys()) yield rowOf(rows, position, layout);
+  }
+  for (let position = prompt; position < passage.length; position++) {
+    yield rowOf(await layout.decode([passage[position] ?? 0], [position]), 0, layout);
+  }
+  return undefined;
 }
 
 /** Whether the text side on disk is the source's: a tokenizer or template that was swapped or cut is another model. */

@@ -54,7 +54,7 @@ function piece(message: ReadonlyMap<number, Value>, label: string): Piece {
   if (!Buffer.isBuffer(text)) throw new AppError('invalid_source', `${label}: a piece without text`);
   return {
     text: text.toString('utf8'),
-    score: Buffer.isBuffer(score) ? score.readFloatLE(0) : 0,
+    score: Buffer.isBuffer(score) && score.length === 4 ? score.readFloatLE(0) : 0,
     kind: KINDS[typeof kind === 'number' ? kind : 1] ?? 'normal',
   };
 }

@@ -10,6 +10,8 @@ export type TensorBytes = Float32Array | Uint8Array | Int8Array | Uint16Array;
 
 /** ONNX Runtime maps external data and hands it to kernels as it lies: cache-line alignment is enough. */
 const ALIGNMENT = 64;
+/** Node hashes and writes less than 2 GiB at a time; large models have larger tensors. */
+const PIECE = 64 << 20;
 
 export class WeightsFile {
   readonly #file: FileHandle;
@@ -58,9 +60,12 @@ export class WeightsFile {
   }
 
   async #append(bytes: Uint8Array): Promise<void> {
-    this.#hash.update(bytes);
-    for (let written = 0; written < bytes.byteLength; ) {
-      written += (await this.#file.write(bytes, written)).bytesWritten;
+    for (let start = 0; start < bytes.byteLength; start += PIECE) {
+      const piece = bytes.subarray(start, start + PIECE);
+      this.#hash.update(piece);
+      for (let written = 0; written < piece.byteLength; ) {
+        written += (await this.#file.write(piece, written)).bytesWritten;
+      }
     }
   }
 }

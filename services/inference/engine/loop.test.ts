@@ -112,6 +112,21 @@ describe('limits of a sequence', () => {
   });
 });
 
+it('outlives any number of callers who leave inside their prefill', async () => {
+  const engine = createEngine(await openSyntheticLayout({ ...spec, slots: 2, prefillDelay: 5 }));
+  const leaving = Array.from({ length: 10 }, (_, index) => {
+    const request = makeRequest({ prompt: promptOf(400, index), maxNewTokens: 2 });
+    return collect(engine, request, (event) => {
+      if (event.type === 'started') setTimeout(() => engine.cancel(request.id), 5);
+    });
+  });
+  for (const result of await Promise.all(leaving)) expect(result.reason).toBe('cancelled');
+  expect(await collect(engine, makeRequest({ prompt: promptOf(3, 1), maxNewTokens: 2 }))).toMatchObject({
+    reason: 'length',
+  });
+  await engine.close();
+});
+
 it('draws the same tokens in a batch as alone', async () => {
   const sampling = (seed: number) => ({ ...GREEDY, temperature: 3, topP: 0.95, repetitionPenalty: 1.1, seed });
   const requests = () =>

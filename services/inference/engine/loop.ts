@@ -168,9 +168,10 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     try {
       const row = await layout.prefill(slotIndex, chunk, start, isLast ? 'last' : 'none');
       slot.addPrompt(chunk, sequence.prompt.length > 1);
-      promptWork += prefillCost(chunk.length);
       if (isLast) sample(sequence, row);
     } finally {
+      // Also when it was stopped: running streams have waited for it all the same.
+      promptWork += prefillCost(chunk.length);
       prefilling = undefined;
       stopWatching();
     }
@@ -226,8 +227,12 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
 
   /** A run that failed takes its own sequences with it, and everything when it is not the first in a row. */
   function fail(error: unknown, involved: readonly Sequence[]): void {
-    // A run can be stopped for a sequence that was just done; the next plan repeats what the run was to do.
-    if (error instanceof TerminatedError && terminationsInRow++ < FAILURES_TO_BREAK) return;
+    if (error instanceof TerminatedError) {
+      // Someone left or ran out of time: that says nothing about the model, however often it happens.
+      if (stopped !== undefined || involved.some(({ cancelled, deadline }) => cancelled || now() >= deadline)) return;
+      // It can also hit a sequence that was just done; the next plan repeats what the run was to do.
+      if (terminationsInRow++ < FAILURES_TO_BREAK) return;
+    }
     for (const sequence of involved) {
       if (sequence.slot !== undefined) slotOf(sequence).truncate(0);
       finish(sequence, 'failed', `the model could not be run: ${messageOf(error)}`);

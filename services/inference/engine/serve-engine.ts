@@ -84,7 +84,8 @@ export function serveEngine(openLayout: (spec: LayoutSpec) => Promise<Layout>): 
   process.on('disconnect', () => exit(0));
   process.on('message', (value) => {
     const message = parseParentMessage(value);
-    if (!message) throw new Error(`the engine process got a message it does not know: ${JSON.stringify(value)}`);
+    // Its content may be a prompt, which does not belong in a log.
+    if (!message) throw new Error('the engine process got a message it does not know');
     receive(message);
   });
 }

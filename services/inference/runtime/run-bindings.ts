@@ -9,23 +9,22 @@ const STABLE = 64;
 /** One token for each of `rows` sequences: every tensor is bound once and only its contents change. */
 export class StepBinding {
   readonly binding: OrtBinding;
-  readonly logits: Float32Array;
   readonly #ids: BigInt64Array;
   readonly #last: Int32Array;
   readonly #total = new Int32Array(STABLE);
 
-  constructor(binding: OrtBinding, rows: number, vocabulary: number) {
+  /** Writes its logits to the start of `logits`, [rows, vocabulary]. */
+  constructor(binding: OrtBinding, rows: number, logits: Float32Array, vocabulary: number) {
     this.binding = binding;
     const room = Math.max(rows, STABLE);
     this.#ids = new BigInt64Array(room);
     this.#last = new Int32Array(room);
-    this.logits = new Float32Array(rows * vocabulary);
     const logitRows = BigInt64Array.from({ length: room }, (_, row) => BigInt(row));
     binding.input('input_ids', new OrtTensor(this.#ids, [rows, 1]));
     binding.input('seqlens_k', new OrtTensor(this.#last, [rows]));
     binding.input('total_sequence_length', new OrtTensor(this.#total, [1]));
     binding.input('logit_rows', new OrtTensor(logitRows, [rows]));
-    binding.output('logits', new OrtTensor(this.logits, [rows, vocabulary]));
+    binding.output('logits', new OrtTensor(logits, [rows, vocabulary]));
   }
 
   /** `lengths[row]` positions of that row's cache are filled. */

@@ -26,6 +26,9 @@ export interface GraphOptions extends GraphSource {
 /** Chunks up to this long run on this thread: handing one to another costs more than they block. */
 const SHORT_CHUNK = 16;
 
+/** Rows that kernels compute together. */
+const TILE_ROWS = 32;
+
 export function openSharedCacheLayout(options: GraphOptions): Layout {
   const layout = new SharedCacheLayout(options);
   layout.probe();
@@ -71,6 +74,8 @@ class SharedCacheLayout implements Layout {
   readonly #scratch: { readonly cache: ScratchCache; readonly buffers: Float32Array[] } | null;
   readonly #steps = new Map<string, StepBinding>();
   readonly #chunks = new Map<string, ChunkBinding>();
+  /** Of all decode steps: [1 + slots, vocabulary]. */
+  readonly #stepLogits: Float32Array;
   /** Reused between chunks; grows to the largest number of rows asked for. */
   #logits = new Float32Array(0);
   /** Rows of a decode step below which this processor's kernels would round differently. */
@@ -89,6 +94,7 @@ class SharedCacheLayout implements Layout {
       config: { 'session.x64quantprecision': '1' },
     });
     this.runtime = `onnxruntime ${runtimeVersion()}`;
+    this.#stepLogits = new Float32Array((slots + 1) * this.vocabularySize);
     // Untouched pages of a fresh buffer cost no memory: the cache is resident only as far as it is filled.
     const elements = (slots + 1) * this.#slotElements;
     const buffers = <T>(make: () => T) => Array.from({ length: 2 * graph.layers }, make);
@@ -115,9 +121,7 @@ class SharedCacheLayout implements Layout {
     logits: 'last' | 'none' | 'all',
   ): Promise<Float32Array> {
     const length = tokens.length;
-    if (length === 0 || start + length > this.contextLength) {
-      throw new RangeError(`prefill of ${length} tokens at ${start} does not fit a context of ${this.contextLength}`);
-    }
+    this.#requireRoom(start, length);
     // The logits of one row cost little, and a graph without rows is not something every kernel expects.
     const rows: [number, number] = logits === 'all' ? [0, length] : [length - 1, 1];
     // A single row would be summed in another order than it is among others: it gets company, of which nothing is kept.
@@ -129,10 +133,14 @@ class SharedCacheLayout implements Layout {
   }
 
   async decode(tokens: readonly number[], lengths: readonly number[]): Promise<Float32Array> {
-    for (const [slot, length] of lengths.entries()) this.#scratch?.cache.forget(slot, length);
-    if (tokens.length >= this.#fewestRows) return this.#step(1, tokens, lengths);
-    const rows = this.#step(0, [0, ...tokens], [0, ...lengths]);
-    return rows.subarray(this.vocabularySize);
+    for (const [slot, length] of lengths.entries()) {
+      this.#requireRoom(length, 1);
+      this.#scratch?.cache.forget(slot, length);
+    }
+    // A row is alone in its kernel's tile as the first of a step, and again after every 32 others.
+    const isAlone = tokens.length === 1 ? this.#fewestRows > 1 : tokens.length % TILE_ROWS === 1;
+    if (!isAlone) return this.#step(1, tokens, lengths);
+    return this.#step(0, [0, ...tokens], [0, ...lengths]).subarray(this.vocabularySize);
   }
 
   copySlot(from: number, to: number, length: number): void {
@@ -188,6 +196,12 @@ class SharedCacheLayout implements Layout {
     if (alone.some((logit, index) => logit !== inCompany[index])) this.#fewestRows = 2;
   }
 
+  /** The runtime would write past a slot's rows without a word. */
+  #requireRoom(start: number, length: number): void {
+    if (length > 0 && start + length <= this.contextLength) return;
+    throw new RangeError(`${length} tokens at ${start} do not fit a context of ${this.contextLength}`);
+  }
+
   get #slotElements(): number {
     return this.#graph.kv_heads * this.contextLength * this.#graph.head_dim;
   }
@@ -196,6 +210,11 @@ class SharedCacheLayout implements Layout {
     const { kv_heads: heads, head_dim: size } = this.#graph;
     const bytes = readFileSync(file);
     const scales = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+    if (scales.length !== caches.length * heads * size) {
+      throw new RangeError(
+        `${file} holds ${scales.length} steps, the cache has ${caches.length * heads * size} channels`,
+      );
+    }
     const pairs = caches.map((int8, index): CachePair => {
       const float = floats[index];
       if (!float) throw new RangeError(`there is no scratch for cache ${index}`);
@@ -209,18 +228,20 @@ class SharedCacheLayout implements Layout {
     return new ScratchCache(pairs, { heads, size, capacity: this.contextLength });
   }
 
-  /** One token for each of the cache's rows first.. */
+  /** One token for each of the cache's rows first..; [rows, vocabulary] that the next step overwrites. */
   #step(first: number, tokens: readonly number[], lengths: readonly number[]): Float32Array {
     const rows = tokens.length;
     const key = `${first}+${rows}`;
-    const step = this.#steps.get(key) ?? new StepBinding(this.#bind(first, rows), rows, this.vocabularySize);
+    const step =
+      this.#steps.get(key) ?? new StepBinding(this.#bind(first, rows), rows, this.#stepLogits, this.vocabularySize);
     this.#steps.set(key, step);
     step.set(tokens, lengths);
     this.#session.run(step.binding);
-    return step.logits;
+    return this.#stepLogits.subarray(0, rows * this.vocabularySize);
   }
 
   async #verify(tokens: readonly number[], start: number): Promise<Float32Array> {
+    this.#requireRoom(start, tokens.length);
     this.#scratch?.cache.forget(0, start);
     return this.#runChunk('slot 0', 0, tokens, start, [0, tokens.length]);
   }

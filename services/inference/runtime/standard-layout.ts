@@ -70,6 +70,8 @@ class StandardLayout implements Layout {
     const all = new Float32Array(logits === 'all' ? tokens.length * vocabulary : 0);
     let last: Float32Array = all;
     for (let done = 0; done < tokens.length; done += PIECE) {
+      // Asked for between two pieces, an end would be forgotten by the next.
+      if (done > 0 && this.#session.terminated) throw new TerminatedError('the prefill was ended');
       const rows = await this.#run(slot, tokens.slice(done, done + PIECE));
       if (logits === 'all') all.set(rows, done * vocabulary);
       last = rows.subarray(rows.length - vocabulary);

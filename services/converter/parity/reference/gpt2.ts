@@ -24,7 +24,7 @@ const configSchema = z.object({
   n_layer: size,
   n_head: size,
   n_inner: size.nullish(),
-  n_positions: size,
+  n_positions: size.default(1024),
   activation_function: z.enum(['gelu_new', 'gelu_pytorch_tanh', 'relu']).default('gelu_new'),
   layer_norm_epsilon: z.number().positive().default(1e-5),
   tie_word_embeddings: z.boolean().default(true),

@@ -58,11 +58,9 @@ export async function llamaLogits(checkpoint: Checkpoint, tokens: readonly numbe
     frequencies = frequencies.map((frequency, i) => frequency / (factors[i] ?? 1));
   }
 
-  const project = async (x: Matrix, name: string, out: number, biased: boolean): Promise<Matrix> => {
+  const project = async (x: Matrix, name: string, out: number): Promise<Matrix> => {
     const weight = await weights.read(`${name}.weight`, [out, x.width]);
-    // GGUF metadata does not say that there are biases; their presence does.
-    const hasBias = biased || weights.has(`${name}.bias`);
-    return linear(x, weight, hasBias ? await weights.read(`${name}.bias`, [out]) : undefined);
+    return linear(x, weight, weights.has(`${name}.bias`) ? await weights.read(`${name}.bias`, [out]) : undefined);
   };
   const norm = async (x: Matrix, name: string): Promise<Matrix> =>
     rmsNorm(x, await weights.read(`${name}.weight`, [hidden]), epsilon);
@@ -72,9 +70,9 @@ export async function llamaLogits(checkpoint: Checkpoint, tokens: readonly numbe
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
     const at = `model.layers.${layer}`;
     const attentionInput = await norm(x, `${at}.input_layernorm`);
-    const query = await project(attentionInput, `${at}.self_attn.q_proj`, heads * headDim, config.attention_bias);
-    const key = await project(attentionInput, `${at}.self_attn.k_proj`, kvHeads * headDim, config.attention_bias);
-    const value = await project(attentionInput, `${at}.self_attn.v_proj`, kvHeads * headDim, config.attention_bias);
+    const query = await project(attentionInput, `${at}.self_attn.q_proj`, heads * headDim);
+    const key = await project(attentionInput, `${at}.self_attn.k_proj`, kvHeads * headDim);
+    const value = await project(attentionInput, `${at}.self_attn.v_proj`, kvHeads * headDim);
     rotateInPlace(query, headDim, frequencies);
     rotateInPlace(key, headDim, frequencies);
     const mixed = causalAttention(query, key, value, {
@@ -84,15 +82,15 @@ export async function llamaLogits(checkpoint: Checkpoint, tokens: readonly numbe
       scale: 1 / Math.sqrt(headDim),
       window: config.sliding_window ?? Infinity,
     });
-    addInPlace(x, await project(mixed, `${at}.self_attn.o_proj`, hidden, config.attention_bias));
+    addInPlace(x, await project(mixed, `${at}.self_attn.o_proj`, hidden));
 
     const mlpInput = await norm(x, `${at}.post_attention_layernorm`);
-    const gate = await project(mlpInput, `${at}.mlp.gate_proj`, inner, config.mlp_bias);
-    const up = await project(mlpInput, `${at}.mlp.up_proj`, inner, config.mlp_bias);
-    addInPlace(x, await project(gated(gate, up), `${at}.mlp.down_proj`, hidden, config.mlp_bias));
+    const gate = await project(mlpInput, `${at}.mlp.gate_proj`, inner);
+    const up = await project(mlpInput, `${at}.mlp.up_proj`, inner);
+    addInPlace(x, await project(gated(gate, up), `${at}.mlp.down_proj`, hidden));
   }
   const last = await norm(x, 'model.norm');
-  const head = config.tie_word_embeddings ? embedding : 'lm_head.weight';
+  const head = config.tie_word_embeddings || !weights.has('lm_head.weight') ? embedding : 'lm_head.weight';
   return linear(last, await weights.read(head, [config.vocab_size, hidden]));
 }
 
