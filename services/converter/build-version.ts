@@ -83,7 +83,7 @@ export async function buildVersion(
   const peakRssMib = process.resourceUsage().maxRSS / 1024;
   let serving = graph('shared-cache', graphs.serving);
   if (scheme.quantizesCache) {
-    const scales = await calibrateCache({ folder, graph: serving }, calibration);
+    const scales = await calibrateCache({ folder, graph: serving }, calibration, spec.rope !== null);
     await write(graphs.serving, servingGraph(stored, scales));
     serving = { ...serving, cache_scales: 'onnx/cache_scales.f32' };
     await writeFile(path.join(folder, 'onnx/cache_scales.f32'), joinScales(scales));

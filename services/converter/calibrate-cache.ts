@@ -13,10 +13,11 @@ const SMALLEST_STEP = 1e-6;
 export async function calibrateCache(
   source: GraphSource,
   passages: readonly (readonly number[])[],
+  isRotary: boolean,
 ): Promise<CacheScales[]> {
   const contextLength = Math.max(...passages.map(({ length }) => length)) + 1;
   const threads = threadsFor(readProcessorLimits(null));
-  const largest = await measureCache({ ...source, threads, slots: 1, contextLength }, passages);
+  const largest = await measureCache({ ...source, threads, slots: 1, contextLength }, passages, isRotary);
   const steps = largest.map((channels) => channels.map((value) => Math.max((value * HEADROOM) / 127, SMALLEST_STEP)));
   return Array.from({ length: steps.length / 2 }, (_, layer) => {
     const [key, value] = [steps[2 * layer], steps[2 * layer + 1]];

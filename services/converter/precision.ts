@@ -48,6 +48,6 @@ export interface Bounds {
 export const BOUNDS: Readonly<Record<Precision, Bounds>> = {
   fp32: { kl_divergence: 1e-5, top1_agreement: 0.995, perplexity_ratio: 1.0001 },
   fp16: { kl_divergence: 1e-4, top1_agreement: 0.99, perplexity_ratio: 1.001 },
-  int8: { kl_divergence: 0.03, top1_agreement: 0.9, perplexity_ratio: 1.02 },
-  int4: { kl_divergence: 0.12, top1_agreement: 0.8, perplexity_ratio: 1.08 },
+  int8: { kl_divergence: 0.03, top1_agreement: 0.9, perplexity_ratio: 1.01 },
+  int4: { kl_divergence: 0.12, top1_agreement: 0.8, perplexity_ratio: 1.06 },
 };

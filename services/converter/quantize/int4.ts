@@ -1,6 +1,6 @@
 /**
  * int4: weights in 4-bit blocks of 32 inputs with a scale and a minimum each, the embedding in 8-bit blocks; activations int8 per block.
- * A source that already lies on such a grid (GGUF Q4_0, Q4_1, Q4_K) keeps its integers: nothing is rounded a second time.
+ * A source that already lies on such a grid (GGUF Q4_0, Q4_1, Q4_K) keeps its integers; only where a grid begins is rounded, to 1/16 step.
  * Knows no architecture.
  */
 import type { Matrix } from '../architectures/decoder-spec.ts';

@@ -42,13 +42,14 @@ export function openSharedCacheLayout(options: GraphOptions): Layout {
 export async function measureCache(
   options: GraphOptions,
   passages: readonly (readonly number[])[],
+  isRotary: boolean,
 ): Promise<Float32Array[]> {
   const layout = new SharedCacheLayout(options);
   try {
     let largest: Float32Array[] = [];
     for (const passage of passages) {
       await layout.prefill(0, passage, 0, 'none');
-      const own = layout.largestCached(0, passage.length);
+      const own = layout.largestCached(0, passage.length, isRotary);
       largest = own.map((channels, cache) =>
         channels.map((value, channel) => Math.max(value, largest[cache]?.[channel] ?? 0)),
       );
@@ -165,11 +166,11 @@ class SharedCacheLayout implements Layout {
   }
 
   /** As `measureCache`, for a slot's first `length` positions. */
-  largestCached(slot: number, length: number): Float32Array[] {
+  largestCached(slot: number, length: number, isRotary: boolean): Float32Array[] {
     const { kv_heads, head_dim } = this.#graph;
     const half = head_dim / 2;
     return this.#caches.map((data, cache) => {
-      const isKey = cache % 2 === 0;
+      const turns = isRotary && cache % 2 === 0;
       const largest = new Float32Array(kv_heads * head_dim);
       for (let head = 0; head < kv_heads; head++) {
         for (let position = 0; position < length; position++) {
@@ -177,7 +178,7 @@ class SharedCacheLayout implements Layout {
           for (let i = 0; i < head_dim; i++) {
             const value = data[start + i] as number;
             const partner = data[start + ((i + half) % head_dim)] as number;
-            const size = isKey ? Math.hypot(value, partner) : Math.abs(value);
+            const size = turns ? Math.hypot(value, partner) : Math.abs(value);
             largest[head * head_dim + i] = Math.max(largest[head * head_dim + i] as number, size);
           }
         }
