@@ -54,7 +54,8 @@ export function register(program: Command): void {
         else await askOwnService(options, body, interrupted.signal);
       } catch (error) {
         if (!interrupted.signal.aborted) throw error;
-        process.exitCode = process.stdout.destroyed ? 0 : 130;
+        // At once: a model that is still being fetched would keep the process.
+        process.exit(process.stdout.destroyed ? 0 : 130);
       }
     });
 }
@@ -97,12 +98,24 @@ async function askOwnService(options: GenerateOptions, body: object, signal: Abo
   });
   const log = createLogger({ service: 'generate', level: 'silent', destination: silence });
   const service = await startInferenceService(config, log);
+  let loaded = false;
   try {
-    await service.loaded;
+    await Promise.race([service.loaded, rejectionOf(signal)]);
+    loaded = true;
     await ask(service.url, body, signal);
   } finally {
-    await service.close();
+    const closed = service.close();
+    // Closing waits for a load that has begun; whoever interrupts does not.
+    if (loaded || !signal.aborted) await closed;
+    else closed.catch(() => {});
   }
+}
+
+function rejectionOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
 }
 
 async function ask(url: string, body: object, signal: AbortSignal): Promise<void> {

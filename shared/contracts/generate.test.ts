@@ -61,9 +61,42 @@ describe('generateRequestParser', () => {
     expect(() => parse(JSON.parse('{"prompt": "p", "__proto__": null}'))).toThrow(/"__proto__" is not a known field/);
   });
 
+  it('names at most five unknown fields, cut to 64 characters', () => {
+    const names = Array.from({ length: 20 }, (_, index) => `${index}${'x'.repeat(index === 0 ? 100_000 : 0)}`);
+    const body = Object.fromEntries([['prompt', 'p'], ...names.map((name) => [name, 1])]);
+    const { message } = caught(() => parse(body));
+    expect(message.match(/is not a known field/g)).toHaveLength(5);
+    expect(message.length).toBeLessThan(1000);
+    expect(message).not.toContain('undefined');
+    const long = caught(() => parse({ prompt: 'p', ['y'.repeat(65)]: 1 })).message;
+    expect(long).toBe(`"${'y'.repeat(64)}"... is not a known field`);
+  });
+
+  it.each([
+    ['unknown fields', `{${Array.from({ length: 700_000 }, (_, index) => `"f${index}":1`).join()}}`],
+    ['one long name', `{"${'n'.repeat(8_000_000)}":1}`],
+    ['stop strings that are none', `{"prompt":"p","stop":[${'1,'.repeat(3_900_000)}1]}`],
+    ['token ids that are none', `{"prompt":[${'1,'.repeat(3_900_000)}"a"]}`],
+  ])('says soon what is wrong with 8 MB of %s', (_, json) => {
+    const body: unknown = JSON.parse(json);
+    const startedAt = performance.now();
+    expect(caught(() => parse(body)).message.length).toBeLessThan(1000);
+    // Reading the JSON itself takes longer.
+    expect(performance.now() - startedAt).toBeLessThan(1000);
+  });
+
   it('survives bodies that are no object, and nesting without end', () => {
     for (const body of [null, 1, 'a', [1]]) expect(() => parse(body)).toThrow(/the body must be a JSON object/);
     const nested = JSON.parse(`${'['.repeat(100_000)}${']'.repeat(100_000)}`);
     expect(() => parse({ prompt: nested })).toThrow(/prompt must be .* an array of 1$/);
   });
 });
+
+function caught(act: () => unknown): Error {
+  try {
+    act();
+  } catch (error) {
+    if (error instanceof Error) return error;
+  }
+  throw new Error('it was taken');
+}

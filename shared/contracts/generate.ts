@@ -19,6 +19,8 @@ interface Field<T> {
 
 const STOP_STRINGS = 16;
 const STOP_LENGTH = 512;
+const MOST_UNKNOWN = 5;
+const LONGEST_NAME = 64;
 const MAX_SEED = Number.MAX_SAFE_INTEGER;
 const stopString = z.string().min(1).max(STOP_LENGTH);
 
@@ -55,7 +57,7 @@ function generateFields(limits: GenerateLimits) {
     seed: integer(0, MAX_SEED, undefined),
     stop: {
       schema: z
-        .union([stopString.transform((one) => [one]), z.array(stopString).max(STOP_STRINGS)])
+        .union([stopString.transform((one) => [one]), z.custom<string[]>(areStopStrings)])
         .or(absent<string[]>([])),
       allowed: `a string or up to ${STOP_STRINGS} strings of 1 to ${STOP_LENGTH} characters`,
     },
@@ -82,13 +84,13 @@ export function generateRequestParser(limits: GenerateLimits): (body: unknown) =
         `the body must be a JSON object with at least a prompt, but is ${shown(body)}`,
       );
     }
-    const given = new Map(Object.entries(body).filter(([, value]) => value !== null));
-    const problems = Object.keys(body)
-      .filter((name) => !known.includes(name))
-      .map((name) => `${shown(name)} is not a known field; did you mean ${nearest(name, known)}?`);
+    const problems = unknownNames(body, fields).map((name) => {
+      const hint = nearest(name, known);
+      return `${shownName(name)} is not a known field${hint === undefined ? '' : `; did you mean ${hint}?`}`;
+    });
     const values: Record<string, unknown> = {};
     for (const [name, { schema, allowed }] of Object.entries(fields)) {
-      const value = given.get(name);
+      const value: unknown = Reflect.get(body, name) ?? undefined;
       const parsed = schema.safeParse(value);
       if (parsed.success) values[name] = parsed.data;
       else problems.push(`${name} must be ${allowed}, but is ${value === undefined ? 'missing' : shown(value)}`);
@@ -99,9 +101,31 @@ export function generateRequestParser(limits: GenerateLimits): (body: unknown) =
   };
 }
 
+/** The first few: a body of some megabytes can have a million. */
+function unknownNames(body: object, fields: object): string[] {
+  const unknown: string[] = [];
+  for (const name of Object.keys(body)) {
+    if (Object.hasOwn(fields, name)) continue;
+    unknown.push(name);
+    if (unknown.length === MOST_UNKNOWN) break;
+  }
+  return unknown;
+}
+
+/** Their number first: a schema would tell an issue for each of a million. */
+function areStopStrings(value: unknown): boolean {
+  return (
+    Array.isArray(value) && value.length <= STOP_STRINGS && value.every((one) => stopString.safeParse(one).success)
+  );
+}
+
 /** Written out: a schema per element costs too much for a million of them. */
 function isTokenIds(value: unknown): boolean {
   return Array.isArray(value) && value.every((id) => Number.isSafeInteger(id) && id >= 0);
+}
+
+function shownName(name: string): string {
+  return name.length > LONGEST_NAME ? `${JSON.stringify(name.slice(0, LONGEST_NAME))}...` : JSON.stringify(name);
 }
 
 function shown(value: unknown): string {
@@ -157,5 +181,8 @@ export interface GenerateAnswer {
   readonly system_fingerprint: string;
 }
 
-/** A server-sent event without a name. The last one is `event: done` with a GenerateAnswer that repeats no text and no ids. */
+/**
+ * A server-sent event without a name. The last one is `event: done` with a GenerateAnswer that repeats
+ * no text and no ids, but all `logprobs`.
+ */
 export type GenerateDelta = Pick<GenerateAnswer, 'id' | 'model' | 'text' | 'outputs'>;

@@ -2,7 +2,12 @@
  * The known word closest to one that is not known, for "did you mean". Knows nothing of what the words are.
  */
 
+/** Nobody mistypes more, and the distance costs its length for every known word. */
+const LONGEST_WORD = 64;
+
+/** Undefined for a word of more than 64 characters. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
+  if (word.length > LONGEST_WORD) return undefined;
   let best: string | undefined;
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const candidate of known) {

@@ -97,7 +97,7 @@ function readFile(
     } else if (isSection) {
       if (value !== null)
         problems.push(`${file.label}: ${path || 'the file'} must be a section with keys, but is ${shown(value)}`);
-    } else problems.push(`${file.label}: ${path} is not known; did you mean ${nearest(path, known)}?`);
+    } else problems.push(`${file.label}: ${path} is not known${hintFor(path, known)}`);
   };
   visit(file.root, '');
   return leaves;
@@ -114,4 +114,9 @@ function kebab(name: string): string {
 function shown(value: unknown): string {
   const json = JSON.stringify(value) ?? String(value);
   return json.length > 60 ? `${json.slice(0, 57)}...` : json;
+}
+
+function hintFor(path: string, known: readonly string[]): string {
+  const hint = nearest(path, known);
+  return hint === undefined ? '' : `; did you mean ${hint}?`;
 }

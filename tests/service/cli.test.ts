@@ -1,10 +1,15 @@
 /** `slipway generate` against a running service: what a user sees, and with which exit code. */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestService, type TestService } from './testing/test-service.ts';
 
 const MAIN = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
+const BUNDLED = fileURLToPath(new URL('../../models', import.meta.url));
 
 let service: TestService;
 beforeAll(async () => {
@@ -62,9 +67,40 @@ describe('slipway generate', () => {
     expect(denied).toMatch(/an API key is needed/);
   });
 
+  it.skipIf(!existsSync(join(BUNDLED, 'manifests')))(
+    'ends at the first Ctrl-C, also while the model loads',
+    async () => {
+      const bucket = slowBucket();
+      const { PATH = '' } = process.env;
+      const args = [MAIN, 'generate', '--bucket', bucket, '--model', 'slow', 'Once'];
+      const child = spawn(process.execPath, args, { env: { PATH } });
+      const ended = once(child, 'exit');
+      await new Promise((resolve) => setTimeout(resolve, 3000));
+      expect(child.exitCode).toBeNull();
+      child.kill('SIGINT');
+      const late = setTimeout(() => child.kill('SIGKILL'), 5000);
+      expect(await ended).toEqual([130, null]);
+      clearTimeout(late);
+      rmSync(bucket, { recursive: true });
+    },
+  );
+
   it('says that nobody answers, and what to do', async () => {
     const { code, stderr } = await slipway(['generate', '--url', 'http://127.0.0.1:9', 'Once']);
     expect(code).toBe(2);
     expect(stderr).toBe('slipway: no service answers at http://127.0.0.1:9; start one with slipway serve\n');
   });
 });
+
+/** The bundled model, but one of its files has 64 GiB of nothing, which take long to hash. */
+function slowBucket(): string {
+  const bucket = mkdtempSync(join(tmpdir(), 'slipway-slow-'));
+  cpSync(join(BUNDLED, 'blobs'), join(bucket, 'blobs'), { recursive: true });
+  const manifest = JSON.parse(readFileSync(join(BUNDLED, 'manifests', 'stories260K', 'v001.json'), 'utf8'));
+  const [file] = manifest.files;
+  file.bytes = 2 ** 36;
+  truncateSync(join(bucket, 'blobs', 'sha256', file.sha256.slice(0, 2), file.sha256), file.bytes);
+  mkdirSync(join(bucket, 'manifests', 'slow'), { recursive: true });
+  writeFileSync(join(bucket, 'manifests', 'slow', 'v001.json'), JSON.stringify({ ...manifest, name: 'slow' }));
+  return bucket;
+}

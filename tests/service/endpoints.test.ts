@@ -34,6 +34,15 @@ describe('endpoints', () => {
     });
   });
 
+  it('says how long a prompt may really be', async () => {
+    service = await startTestService({ contextLength: 512, config: { defaultMaxNewTokens: 100 } });
+    const { limits } = (await service.get('/model-info')).body;
+    expect(limits.max_prompt_tokens).toBe(412);
+    const usage = async (length: number) => (await service.generate({ prompt: 'x'.repeat(length) })).body.usage;
+    expect(await usage(412)).toMatchObject({ prompt_tokens: 412, prompt_truncated: false });
+    expect(await usage(413)).toMatchObject({ prompt_tokens: 412, prompt_truncated: true });
+  });
+
   it('while loading: live, not ready with stage and progress, and nothing is generated', async () => {
     service = await startTestService({ state: { kind: 'loading', stage: 'checking the files', progress: 0.25 } });
     expect((await service.get('/healthz')).status).toBe(200);

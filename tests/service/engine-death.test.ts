@@ -66,6 +66,25 @@ describe('when the engine is killed', () => {
     }
   });
 
+  it('and is not back by the deadline of one that waits, that is a 503 with the reason', async () => {
+    await service.close();
+    service = await startTestService({
+      decodeDelay: 20,
+      restartPause: 30_000,
+      config: { occupancySemaphore: 1, timeoutSeconds: 2 },
+    });
+    const running = service.generate(LONG);
+    const waiting = service.generate({ prompt: 'wait', max_new_tokens: 3 });
+    const health = async () => (await service.get('/health')).body.waiting;
+    await eventually(health, (count) => count === 1);
+    killEngine();
+    expect((await running).status).toBe(500);
+    const { status, headers, body } = await waiting;
+    expect([status, body.error.code]).toEqual([503, 'model_not_ready']);
+    expect(body.error.message).toMatch(/did not answer within 2 s: the engine is being started again; .*SIGKILL/);
+    expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+  });
+
   it('it is live, not ready, and ready again; then the same request gives the same answer', async () => {
     const body = { prompt: 'the same', max_new_tokens: 10, seed: 4, ignore_eos: true };
     const before = await service.generate(body);

@@ -82,6 +82,10 @@ describe('the answer', () => {
 
   it('knows its own name only', async () => {
     expect((await service.generate({ prompt: 'a', model: 'synthetic', max_new_tokens: 1 })).status).toBe(200);
+    for (const model of ['synthetic@latest', 'owner/synthetic']) {
+      expect((await service.generate({ prompt: 'a', model, max_new_tokens: 1 })).status).toBe(200);
+    }
+    expect((await service.generate({ prompt: 'a', model: 'synthetic@v002' })).status).toBe(404);
     const { status, body } = await service.generate({ prompt: 'a', model: 'other' });
     expect([status, body.error.code]).toEqual([404, 'not_found']);
     expect(body.error.message).toBe('model "other" is not served here; synthetic is');

@@ -1,7 +1,7 @@
 /** More than it can do: every request gets a definite answer, and soon. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { allEvents } from './testing/event-source.ts';
-import { eventually } from './testing/raw-client.ts';
+import { eventually, post } from './testing/raw-client.ts';
 import { type Answered, startTestService, type TestService } from './testing/test-service.ts';
 
 let service: TestService;
@@ -45,6 +45,29 @@ describe('a thousand requests at once', () => {
       Array.from({ length: 1000 }, () => service.generate({ prompt: 'hi', max_new_tokens: 3, ignore_eos: true })),
     );
     expect(counts(answers)).toEqual({ 200: 1000 });
+  });
+});
+
+describe('bodies that are still on their way', () => {
+  it('count: beyond permits, queue and a margin nothing more is read', async () => {
+    service = await startTestService({ config: { occupancySemaphore: 1, queueLimit: 3 } });
+    const body = { prompt: 'x'.repeat(1000), max_new_tokens: 1 };
+    const clients = await Promise.all(
+      Array.from({ length: 36 }, () => post(service.url, '/generate', body, { onlyBytes: 10 })),
+    );
+    const answer = () => service.generate({ prompt: 'one more', max_new_tokens: 1 });
+    await eventually(
+      async () => (await answer()).status,
+      (status) => status === 503,
+    );
+    const late = await post(service.url, '/generate', body, { onlyBytes: 10 });
+    await late.sees('"code":"overloaded"');
+    expect(late.received()).toMatch(/retry-after: \d/i);
+    for (const { socket } of [...clients, late]) socket.destroy();
+    await eventually(
+      async () => (await answer()).status,
+      (status) => status === 200,
+    );
   });
 });
 

@@ -40,8 +40,8 @@ async function stream(body: object): Promise<Streamed> {
     for (const { index, text, token_ids, finish_reason, logprobs: some } of delta.outputs) {
       texts[index] += text;
       tokenIds[index]?.push(...token_ids);
-      logprobs[index]?.push(...(some ?? []));
       if (data !== done) {
+        logprobs[index]?.push(...(some ?? []));
         expect(reasons[index]).toBeNull();
         reasons[index] = finish_reason;
       }
@@ -76,7 +76,9 @@ describe('a stream', () => {
   it('carries log probabilities', async () => {
     const body = { prompt: 'p', max_new_tokens: 6, logprobs: 3, seed: 5 };
     const { body: whole } = await service.generate(body);
-    expect((await stream(body)).logprobs).toEqual([whole.outputs[0].logprobs]);
+    const { logprobs, done } = await stream(body);
+    expect(logprobs).toEqual([whole.outputs[0].logprobs]);
+    expect(done.outputs[0]).toMatchObject({ text: '', token_ids: [], logprobs: whole.outputs[0].logprobs });
   });
 
   it('refuses before it begins with a status, not an event', async () => {

@@ -36,11 +36,15 @@ export class CancelledError extends Error {
   override readonly name = 'CancelledError';
 }
 
+const NOT_READY_RETRY_AFTER = 5;
+
 type Outcome = 'done' | 'failed' | 'timeout' | 'cancelled' | 'refused';
 
 export class Generation {
   readonly #model: LoadedModel;
-  readonly #job: GenerateJob;
+  readonly #job: Omit<GenerateJob, 'request'>;
+  /** Not the prompt, of which megabytes may have been cut off: many requests wait. */
+  readonly #settings: Omit<GenerateRequest, 'prompt'>;
   readonly #observer: GenerationObserver;
   readonly #outputs: SequenceOutput[];
   readonly #prompt: PreparedPrompt;
@@ -55,30 +59,32 @@ export class Generation {
 
   /** AppError invalid_field when the prompt does not fit the model. */
   constructor(model: LoadedModel, limits: GenerationLimits, observer: GenerationObserver, job: GenerateJob) {
-    const { request } = job;
+    const { request, ...rest } = job;
+    const { prompt, ...settings } = request;
     const { contextLength, vocabularySize } = model.engine.info;
-    const limit = promptLimit(request.max_new_tokens, { maxPromptTokens: limits.maxPromptTokens, contextLength });
+    const limit = promptLimit(settings.max_new_tokens, { maxPromptTokens: limits.maxPromptTokens, contextLength });
     this.#model = model;
-    this.#job = job;
+    this.#job = rest;
+    this.#settings = settings;
     this.#observer = observer;
-    this.#prompt = preparePrompt(request.prompt, { ...model, vocabularySize }, limit);
-    this.#maxNewTokens = clampNewTokens(request.max_new_tokens, this.#prompt.tokens.length, contextLength);
-    this.#seed = request.seed ?? drawSeed();
+    this.#prompt = preparePrompt(prompt, { ...model, vocabularySize }, limit);
+    this.#maxNewTokens = clampNewTokens(settings.max_new_tokens, this.#prompt.tokens.length, contextLength);
+    this.#seed = settings.seed ?? drawSeed();
     this.#timeoutSeconds = limits.timeoutSeconds;
     this.#deadline = Date.now() + limits.timeoutSeconds * 1000;
     const [first, ...others] = this.#prompt.tokens;
     const options = {
-      stop: request.stop,
-      logprobs: request.logprobs !== undefined,
+      stop: settings.stop,
+      logprobs: settings.logprobs !== undefined,
       continuation: others.length > 0 || first !== model.bosTokenId,
     };
     this.#outputs = Array.from(
-      { length: request.num_return_sequences },
+      { length: settings.num_return_sequences },
       (_, index) => new SequenceOutput(index, model.tokenizer, options),
     );
   }
 
-  /** Rejects with AppError overloaded, timeout or engine_failed, or CancelledError. Whatever happens, the engine is left clean. */
+  /** Rejects with AppError overloaded, timeout, model_not_ready or engine_failed, or CancelledError. Whatever happens, the engine is left clean. */
   async run(occupancy: Occupancy): Promise<GenerateAnswer> {
     const { slots } = this.#model.engine.info;
     const work = this.#work();
@@ -146,22 +152,22 @@ export class Generation {
   }
 
   #requests(): SequenceRequest[] {
-    const { request, id } = this.#job;
-    const eosTokenIds = request.stop_on_eos && !request.ignore_eos ? this.#model.eosTokenIds : [];
+    const settings = this.#settings;
+    const eosTokenIds = settings.stop_on_eos && !settings.ignore_eos ? this.#model.eosTokenIds : [];
     return this.#outputs.map(({ index }) => ({
-      id: `${id}-${index}`,
+      id: `${this.#job.id}-${index}`,
       prompt: this.#prompt.tokens,
       maxNewTokens: this.#maxNewTokens,
       eosTokenIds,
       sampling: {
-        temperature: request.temperature,
-        topK: request.top_k,
-        topP: request.top_p,
-        minP: request.min_p,
-        repetitionPenalty: request.repetition_penalty,
+        temperature: settings.temperature,
+        topK: settings.top_k,
+        topP: settings.top_p,
+        minP: settings.min_p,
+        repetitionPenalty: settings.repetition_penalty,
         seed: seedOfSequence(this.#seed, index),
       },
-      ...(request.logprobs === undefined ? {} : { logprobs: request.logprobs }),
+      ...(settings.logprobs === undefined ? {} : { logprobs: settings.logprobs }),
       deadline: this.#deadline,
     }));
   }
@@ -251,6 +257,12 @@ export class Generation {
   }
 
   #timeoutError(): AppError {
+    const why = this.#model.whyNotReady();
+    if (why !== undefined) {
+      return new AppError('model_not_ready', `the model did not answer within ${this.#timeoutSeconds} s: ${why}`, {
+        retryAfter: NOT_READY_RETRY_AFTER,
+      });
+    }
     return new AppError('timeout', `the request was not done within ${this.#timeoutSeconds} s; ask for fewer tokens`);
   }
 }

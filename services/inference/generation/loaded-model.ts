@@ -18,6 +18,8 @@ export interface LoadedModel {
   readonly engine: Engine;
   /** Resolves when the engine takes sequences: at once, unless its process has died and is being started again. */
   whenReady(signal: AbortSignal): Promise<void>;
+  /** Undefined when the engine takes sequences; otherwise the reason, in words. */
+  whyNotReady(): string | undefined;
   /** Names all that decides the bytes of an answer. */
   readonly fingerprint: string;
 }

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { Occupancy } from './occupancy.ts';
 
@@ -59,6 +61,20 @@ describe('Occupancy', () => {
     expect([left.started(), next.started()]).toEqual([false, true]);
   });
 
+  it('keeps nothing of the task and the signal of one that left', async () => {
+    setFlagsFromString('--expose-gc');
+    const collectGarbage = runInNewContext('gc') as () => void;
+    const occupancy = new Occupancy(1, 4);
+    const first = task();
+    const firstResult = occupancy.run(WORK, 1, soon(), never, first.run);
+    const kept = await leaveWithABigTask(occupancy);
+    await settle();
+    collectGarbage();
+    expect(kept.map((one) => one.deref())).toEqual([undefined, undefined]);
+    first.end();
+    await firstResult;
+  });
+
   it('gives its permit back when a task fails, and takes nobody who has already left', async () => {
     const occupancy = new Occupancy(1, 0);
     await expect(occupancy.run(WORK, 1, soon(), never, () => Promise.reject(new Error('broken')))).rejects.toThrow(
@@ -81,3 +97,14 @@ describe('Occupancy', () => {
     await result;
   });
 });
+
+/** A function of its own, so that the test holds neither. */
+async function leaveWithABigTask(occupancy: Occupancy): Promise<WeakRef<object>[]> {
+  const abort = new AbortController();
+  const prompt = Array.from({ length: 1000 }, (_, index) => index);
+  const result = occupancy.run(WORK, 1, soon(), abort.signal, async () => prompt.length);
+  abort.abort(new Error('left'));
+  // Not by expect, which remembers what it was given.
+  await result.catch(() => {});
+  return [new WeakRef(prompt), new WeakRef(abort.signal)];
+}

@@ -20,6 +20,11 @@ interface Entry {
   startedAt: number | undefined;
 }
 
+/** All that p-limit's own queue holds of one that waits; emptied when it leaves, because its place stays until its turn. */
+interface Turn {
+  take: (() => Promise<void>) | undefined;
+}
+
 export class Occupancy {
   readonly #limit: LimitFunction;
   readonly #permits: number;
@@ -70,26 +75,24 @@ export class Occupancy {
     this.#entries.add(entry);
     this.#waiting++;
     return new Promise<T>((resolve, reject) => {
-      let pending: (() => Promise<T>) | undefined = task;
+      const turn: Turn = { take: undefined };
       const leave = () => {
-        pending = undefined;
+        turn.take = undefined;
         this.#entries.delete(entry);
         this.#waiting--;
         reject(signal.reason);
       };
       if (signal.aborted) return leave();
       signal.addEventListener('abort', leave, { once: true });
-      const start = async () => {
-        // One that left keeps its place in p-limit's own queue until its turn, emptied of all it held.
-        if (pending === undefined) return;
+      turn.take = async () => {
         signal.removeEventListener('abort', leave);
         this.#waiting--;
         entry.startedAt = Date.now();
-        await pending()
+        await task()
           .then(resolve, reject)
           .finally(() => this.#entries.delete(entry));
       };
-      void this.#limit(start);
+      void this.#limit(takerOf(turn));
     });
   }
 
@@ -101,6 +104,11 @@ export class Occupancy {
     }
     return seconds;
   }
+}
+
+/** Not an arrow where the task is in scope, which would hold it as long as the queue holds the arrow. */
+function takerOf(turn: Turn): () => Promise<void> {
+  return async () => turn.take?.();
 }
 
 function refusal(why: 'queue_full' | 'too_late', retryAfter: number, waiting: number): AppError {

@@ -1,14 +1,20 @@
 /**
- * Counts the requests that are being answered, and lets no new ones in once draining has begun.
+ * Counts the requests that are being answered. Lets none in beyond a limit, and no new ones once draining has begun.
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 
 const DRAINING_RETRY_AFTER = 5;
+const BUSY_RETRY_AFTER = 1;
 
 export class InFlight {
+  readonly #limit: number;
   #count = 0;
   #draining = false;
   readonly #emptied = Promise.withResolvers<void>();
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
 
   get draining(): boolean {
     return this.#draining;
@@ -18,11 +24,16 @@ export class InFlight {
     return this.#count;
   }
 
-  /** Gives the function that ends it. AppError draining when no more are taken. */
+  /** Gives the function that ends it. AppError draining or overloaded when no more are taken. */
   enter(): () => void {
     if (this.#draining) {
       throw new AppError('draining', 'this instance is shutting down; send the request again', {
         retryAfter: DRAINING_RETRY_AFTER,
+      });
+    }
+    if (this.#count >= this.#limit) {
+      throw new AppError('overloaded', `${this.#count} requests are being read or answered; try again soon`, {
+        retryAfter: BUSY_RETRY_AFTER,
       });
     }
     this.#count++;

@@ -2,7 +2,7 @@
  * The running service: listens, drains, closes. Puts the parts together around a model host that it is given.
  */
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getRequestListener } from '@hono/node-server';
 import type { ServiceConfig } from '@slipway/shared/contracts/config.ts';
@@ -25,7 +25,7 @@ export interface ServiceOptions {
 
 export interface Service {
   readonly url: string;
-  /** Takes no new requests and waits for those in flight. False when some were cut off after `seconds`. */
+  /** Takes no new requests and waits until those in flight have been answered and sent. False when some were not after `seconds`. */
   drain(seconds: number): Promise<boolean>;
   close(): Promise<void>;
 }
@@ -36,8 +36,9 @@ const BACKLOG = 4096;
 const KEEP_ALIVE_MILLISECONDS = 75_000;
 /** A client that sends its request more slowly than this would hold up draining. */
 const UPLOAD_MILLISECONDS = 60_000;
-/** For the last bytes of answers on their way out. */
-const FLUSH_MILLISECONDS = 2_000;
+const LOOK_AGAIN_MILLISECONDS = 20;
+/** Requests whose bodies are read while permits and queue are full, to be told so in the queue's own words. */
+const READ_BEYOND_QUEUE = 32;
 
 /** Listens. AppError already_exists when the port is taken. */
 export async function startService({ config, host, log }: ServiceOptions): Promise<Service> {
@@ -48,16 +49,21 @@ export async function startService({ config, host, log }: ServiceOptions): Promi
     log,
     occupancy,
     metrics: createMetrics(host, occupancy),
-    inFlight: new InFlight(),
+    inFlight: new InFlight(config.occupancySemaphore + config.queueLimit + READ_BEYOND_QUEUE),
   };
   const server = createServer(getRequestListener(createApp(parts).fetch));
+  const unsent = new Set<ServerResponse>();
+  server.on('request', (_, response) => {
+    unsent.add(response);
+    response.once('close', () => unsent.delete(response));
+  });
   server.keepAliveTimeout = KEEP_ALIVE_MILLISECONDS;
   server.requestTimeout = UPLOAD_MILLISECONDS;
   const url = await listen(server, config);
   collectDefaultMetrics({ register: parts.metrics.registry });
   return {
     url,
-    drain: (seconds) => drain(server, parts.inFlight, seconds),
+    drain: (seconds) => drain(server, unsent, parts.inFlight, seconds),
     async close() {
       server.close();
       server.closeAllConnections();
@@ -106,19 +112,20 @@ function listenError(error: unknown, { host, port }: ServiceConfig): unknown {
   return error;
 }
 
-async function drain(server: Server, inFlight: InFlight, seconds: number): Promise<boolean> {
+/** `unsent`: the responses of which the system has not yet taken every byte. */
+async function drain(
+  server: Server,
+  unsent: ReadonlySet<ServerResponse>,
+  inFlight: InFlight,
+  seconds: number,
+): Promise<boolean> {
+  const deadline = performance.now() + seconds * 1000;
   const cut = new AbortController();
-  const emptied = await Promise.race([
-    inFlight.drain().then(() => true),
-    sleep(seconds * 1000, false, { signal: cut.signal }),
-  ]);
+  await Promise.race([inFlight.drain(), sleep(seconds * 1000, undefined, { signal: cut.signal })]);
   cut.abort();
-  const closed = once(server, 'close');
   server.close();
-  if (!emptied) return false;
-  // Connections whose last answer has just gone out look busy until the client has read it.
-  const sweep = setInterval(() => server.closeIdleConnections(), 20);
-  await Promise.race([closed, sleep(FLUSH_MILLISECONDS, undefined, { ref: false })]);
-  clearInterval(sweep);
-  return true;
+  // An answer that is made is not yet sent: its reader may be slow.
+  while (unsent.size > 0 && performance.now() < deadline) await sleep(LOOK_AGAIN_MILLISECONDS);
+  server.closeIdleConnections();
+  return inFlight.count === 0 && unsent.size === 0;
 }

@@ -1,5 +1,5 @@
 /**
- * Waits for an engine that is being started again.
+ * Whether an engine takes sequences, and the wait for one that is being started again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
@@ -14,4 +14,17 @@ export async function engineReady(engine: SupervisedEngine, signal: AbortSignal)
     signal.throwIfAborted();
     await sleep(LOOK_AGAIN_MILLISECONDS);
   }
+}
+
+/** Undefined when it is. */
+export function whyNotReady(engine: SupervisedEngine): string | undefined {
+  const state = engine.state();
+  if (state.kind === 'ready') return undefined;
+  if (state.kind === 'failed') return `the engine has failed: ${firstLine(state.reason)}`;
+  return `the engine is being started again${state.kind === 'restarting' ? `; ${firstLine(state.reason)}` : ''}`;
+}
+
+/** The rest is what a dying process printed; it is in the log. */
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0] ?? '';
 }

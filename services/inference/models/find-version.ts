@@ -37,8 +37,7 @@ async function findFirst(buckets: readonly Bucket[]): Promise<FoundVersion> {
 }
 
 async function findNamed(buckets: readonly Bucket[], model: string): Promise<FoundVersion> {
-  // A hub's name has its owner in front; the bucket's has not.
-  const reference = model.slice(model.lastIndexOf('/') + 1);
+  const reference = withoutOwner(model);
   for (const bucket of buckets) {
     try {
       return { bucket, manifest: await bucket.resolve(reference) };
@@ -49,6 +48,17 @@ async function findNamed(buckets: readonly Bucket[], model: string): Promise<Fou
   const known = (await Promise.all(buckets.map((bucket) => bucket.models()))).flat();
   const there = known.length === 0 ? 'there is none' : `there is ${[...new Set(known)].join(', ')}`;
   throw new AppError('not_found', `model ${JSON.stringify(model)} is not in ${locations(buckets)}; ${there}`);
+}
+
+/** A hub's name has its owner in front; the bucket's has not. */
+function withoutOwner(model: string): string {
+  return model.slice(model.lastIndexOf('/') + 1);
+}
+
+/** All that names what is served, as settings may: NAME, NAME@latest and NAME@v001, with or without an owner. */
+export function isServedAs(wanted: string, { name, version }: { name: string; version: string | undefined }): boolean {
+  const reference = withoutOwner(wanted);
+  return [name, `${name}@latest`, ...(version === undefined ? [] : [`${name}@${version}`])].includes(reference);
 }
 
 function locations(buckets: readonly Bucket[]): string {

@@ -20,20 +20,28 @@ function manifest(weights: string, graph: string): Manifest {
   return { ...draftManifest('one'), version: 'v001', created_at: '2026-01-01T00:00:00Z', files };
 }
 
+const settings = { processor: 'A processor at 3 GHz', maxPromptTokens: 2048, defaultMaxNewTokens: 64 };
+const fingerprint = (version: Manifest, info: EngineInfo, other: object = {}) =>
+  systemFingerprint(version, info, { ...settings, ...other });
+
 describe('systemFingerprint', () => {
-  const original = systemFingerprint(manifest('a', 'b'), engine);
+  const original = fingerprint(manifest('a', 'b'), engine);
 
   it('is short and always the same', () => {
     expect(original).toMatch(/^fp_[0-9a-f]{16}$/);
-    expect(systemFingerprint(manifest('a', 'b'), { ...engine, slots: 16 })).toBe(original);
+    expect(fingerprint(manifest('a', 'b'), { ...engine, slots: 16 })).toBe(original);
   });
 
   it.each([
-    ['weights', systemFingerprint(manifest('c', 'b'), engine)],
-    ['graph', systemFingerprint(manifest('a', 'c'), engine)],
-    ['runtime', systemFingerprint(manifest('a', 'b'), { ...engine, runtime: 'onnxruntime 1.31.0' })],
-    ['threads', systemFingerprint(manifest('a', 'b'), { ...engine, threads: 3 })],
-    ['layout', systemFingerprint(manifest('a', 'b'), { ...engine, layout: 'standard' })],
+    ['weights', fingerprint(manifest('c', 'b'), engine)],
+    ['graph', fingerprint(manifest('a', 'c'), engine)],
+    ['runtime', fingerprint(manifest('a', 'b'), { ...engine, runtime: 'onnxruntime 1.31.0' })],
+    ['threads', fingerprint(manifest('a', 'b'), { ...engine, threads: 3 })],
+    ['context', fingerprint(manifest('a', 'b'), { ...engine, contextLength: 64 })],
+    ['processor', fingerprint(manifest('a', 'b'), engine, { processor: 'another' })],
+    ['longest prompt', fingerprint(manifest('a', 'b'), engine, { maxPromptTokens: 1024 })],
+    ['default length', fingerprint(manifest('a', 'b'), engine, { defaultMaxNewTokens: 32 })],
+    ['layout', fingerprint(manifest('a', 'b'), { ...engine, layout: 'standard' })],
   ])('changes with the %s', (_, changed) => {
     expect(changed).not.toBe(original);
   });

@@ -3,6 +3,7 @@
  * and what is said meanwhile; knows nothing of readiness or HTTP.
  */
 import { readFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { ServiceConfig } from '@slipway/shared/contracts/config.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
@@ -12,7 +13,7 @@ import { loadTokenizer } from '@slipway/shared/text/tokenizer.ts';
 import type { LayoutSpec, SupervisedEngine } from '../engine/index.ts';
 import { readProcessorLimits, threadsFor } from '../engine/index.ts';
 import type { LoadedModel } from '../generation/loaded-model.ts';
-import { engineReady } from './engine-ready.ts';
+import { engineReady, whyNotReady } from './engine-ready.ts';
 import { bucketsFor, findVersion } from './find-version.ts';
 import { systemFingerprint } from './fingerprint.ts';
 
@@ -51,7 +52,8 @@ export async function loadModel(
     addBos: manifest.text.add_bos,
     engine,
     whenReady: (signal) => engineReady(engine, signal),
-    fingerprint: systemFingerprint(manifest, engine.info),
+    whyNotReady: () => whyNotReady(engine),
+    fingerprint: systemFingerprint(manifest, engine.info, { ...config, processor: cpus()[0]?.model ?? 'unknown' }),
   };
 }
 

@@ -69,16 +69,10 @@ export function stateOf(model: LoadedModel & { readonly engine: SupervisedEngine
   const state = model.engine.state();
   if (state.kind === 'ready') return { kind: 'ready', model };
   if (state.kind === 'failed') return { kind: 'failed', reason: state.reason };
-  const why = state.kind === 'restarting' ? `; ${firstLine(state.reason)}` : '';
-  return { kind: 'loading', stage: `the engine is being started again${why}`, progress: 0.5 };
+  return { kind: 'loading', stage: model.whyNotReady() ?? 'the engine has started again', progress: 0.5 };
 }
 
 function logState(log: Logger, state: EngineState): void {
   if (state.kind === 'restarting') log.error({ reason: state.reason }, 'the engine is started again');
   else log.info({ ...state }, `the engine is ${state.kind}`);
-}
-
-/** The rest is what a dying process printed; it is in the log. */
-function firstLine(text: string): string {
-  return text.split('\n', 1)[0] ?? '';
 }

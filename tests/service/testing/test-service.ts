@@ -6,7 +6,7 @@ import { type SupervisedEngine, superviseEngine } from '@slipway/inference/engin
 import { loadServiceConfig, type ServiceConfig } from '@slipway/shared/contracts/config.ts';
 import { createLogger, silence } from '@slipway/shared/lib/log.ts';
 import { startService } from '../../../services/inference/http/service.ts';
-import { engineReady } from '../../../services/inference/models/engine-ready.ts';
+import { engineReady, whyNotReady } from '../../../services/inference/models/engine-ready.ts';
 import { stateOf } from '../../../services/inference/models/model-host.ts';
 import type { ModelState } from '../../../services/inference/models/model-state.ts';
 import { BYTE_BOS, BYTE_EOS, BYTE_VOCABULARY, byteTokenizer } from './byte-tokenizer.ts';
@@ -28,6 +28,7 @@ export interface TestService {
   generate(body: object): Promise<Answered>;
   /** The response of a streaming request, unread. */
   stream(body: object): Promise<Response>;
+  drain(seconds: number): Promise<boolean>;
   close(): Promise<void>;
 }
 
@@ -38,20 +39,18 @@ export interface TestServiceOptions {
   /** Milliseconds per step and per prompt token. */
   readonly decodeDelay?: number;
   readonly prefillDelay?: number;
+  /** Milliseconds before an engine that died is started again. */
+  readonly restartPause?: number;
   /** Instead of a model that is ready. */
   readonly state?: ModelState;
 }
 
 export async function startTestService(options: TestServiceOptions): Promise<TestService> {
   const { slots = 4, contextLength = 2048, decodeDelay = 0, prefillDelay = 0 } = options;
-  const engine = await superviseEngine({
-    kind: 'synthetic',
-    vocabularySize: BYTE_VOCABULARY,
-    contextLength,
-    slots,
-    decodeDelay,
-    prefillDelay,
-  });
+  const engine = await superviseEngine(
+    { kind: 'synthetic', vocabularySize: BYTE_VOCABULARY, contextLength, slots, decodeDelay, prefillDelay },
+    options.restartPause === undefined ? {} : { shortestPause: options.restartPause },
+  );
   const model = modelOf(engine);
   const config = { ...(await loadServiceConfig({ path: null })), port: 0, host: '127.0.0.1', ...options.config };
   const service = await startService({
@@ -69,6 +68,7 @@ export async function startTestService(options: TestServiceOptions): Promise<Tes
     post: async (body) => answered(await send(body)),
     generate: async (body) => answered(await send(JSON.stringify(body))),
     stream: (body) => send(JSON.stringify({ ...body, stream: true })),
+    drain: (seconds) => service.drain(seconds),
     close: () => service.close(),
   };
 }
@@ -84,6 +84,7 @@ function modelOf(engine: SupervisedEngine) {
     addBos: false,
     engine,
     whenReady: (signal: AbortSignal) => engineReady(engine, signal),
+    whyNotReady: () => whyNotReady(engine),
     fingerprint: 'fp_test',
   };
 }

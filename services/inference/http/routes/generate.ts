@@ -5,6 +5,7 @@ import { AppError } from '@slipway/shared/contracts/errors.ts';
 import {
   type GenerateAnswer,
   type GenerateDelta,
+  type GenerateOutput,
   type GenerateRequest,
   generateRequestParser,
 } from '@slipway/shared/contracts/generate.ts';
@@ -13,8 +14,9 @@ import { readJsonBody } from '@slipway/shared/http/json-body.ts';
 import type { RequestEnvironment } from '@slipway/shared/http/request-context.ts';
 import { newId } from '@slipway/shared/lib/ids.ts';
 import type { Context } from 'hono';
-import { CancelledError, type GenerateJob, Generation } from '../../generation/generate.ts';
+import { CancelledError, Generation } from '../../generation/generate.ts';
 import type { LoadedModel } from '../../generation/loaded-model.ts';
+import { isServedAs } from '../../models/find-version.ts';
 import { EVENT_STREAM_HEADERS, EventStream } from '../event-stream.ts';
 import { type Route, readyModel, type ServiceParts } from '../service-parts.ts';
 
@@ -26,12 +28,11 @@ export function generateRoute(parts: ServiceParts): Route {
   return async (context) => {
     const leave = parts.inFlight.enter();
     try {
-      const model = readyModel(parts.host);
-      const request = parse(await readBody(context, parts));
-      requireServed(request.model, model);
+      const begun = await begin(context, parts, parse);
       // A stream goes on when this function has returned.
-      if (request.stream) return await stream(context, parts, model, request, leave);
-      const answer = await run(context, parts, model, request);
+      if (begun.events !== undefined) return await stream(context, parts, begun, begun.events, leave);
+      const answer = await begun.generation.run(parts.occupancy);
+      context.set('logged', summaryOf(answer));
       leave();
       return context.json(answer);
     } catch (error) {
@@ -39,6 +40,43 @@ export function generateRoute(parts: ServiceParts): Route {
       if (!(error instanceof CancelledError)) throw error;
       return new Response(null, { status: CLIENT_CLOSED_REQUEST });
     }
+  };
+}
+
+interface Begun {
+  readonly generation: Generation;
+  /** When a stream was asked for. */
+  readonly events: EventStream | undefined;
+  readonly started: Promise<void>;
+}
+
+/** From the bytes to what waits for its turn. A function of its own: body and prompt end with it, and are not kept waiting. */
+async function begin(
+  context: Context<RequestEnvironment>,
+  parts: ServiceParts,
+  parse: (body: unknown) => GenerateRequest,
+): Promise<Begun> {
+  const model = readyModel(parts.host);
+  const request = parse(await readBody(context, parts));
+  requireServed(request.model, model);
+  const started = Promise.withResolvers<void>();
+  const id = newId('gen');
+  const events = request.stream ? new EventStream() : undefined;
+  const generation = new Generation(model, parts.config, parts.metrics.observerFor(model.name), {
+    id,
+    requestId: context.get('requestId'),
+    request,
+    signal: context.req.raw.signal,
+    onStart: started.resolve,
+    ...(events === undefined ? {} : { onDelta: senderOf(events, id, model.name) }),
+  });
+  return { generation, events, started: started.promise };
+}
+
+function senderOf(events: EventStream, id: string, model: string): (output: GenerateOutput) => void {
+  return (output) => {
+    const delta: GenerateDelta = { id, model, text: output.index === 0 ? output.text : '', outputs: [output] };
+    events.send(delta);
   };
 }
 
@@ -52,51 +90,22 @@ async function readBody(context: Context<RequestEnvironment>, parts: ServicePart
 }
 
 function requireServed(wanted: string | undefined, { name, manifest }: LoadedModel): void {
-  const names = [name, ...(manifest === null ? [] : [`${name}@${manifest.version}`])];
-  if (wanted === undefined || names.includes(wanted)) return;
-  throw new AppError('not_found', `model ${JSON.stringify(wanted)} is not served here; ${names.join(' or ')} is`);
-}
-
-async function run(
-  context: Context<RequestEnvironment>,
-  parts: ServiceParts,
-  model: LoadedModel,
-  request: GenerateRequest,
-): Promise<GenerateAnswer> {
-  const generation = begin(context, parts, model, { request, signal: context.req.raw.signal });
-  const answer = await generation.run(parts.occupancy);
-  context.set('logged', summaryOf(answer));
-  return answer;
+  const version = manifest?.version;
+  if (wanted === undefined || isServedAs(wanted, { name, version })) return;
+  const names = version === undefined ? name : `${name} or ${name}@${version}`;
+  throw new AppError('not_found', `model ${JSON.stringify(wanted)} is not served here; ${names} is`);
 }
 
 /** The headers wait for a slot in the engine, so that what goes wrong before has its own status. */
 async function stream(
   context: Context<RequestEnvironment>,
   parts: ServiceParts,
-  model: LoadedModel,
-  request: GenerateRequest,
+  { generation, started }: Begun,
+  events: EventStream,
   leave: () => void,
 ): Promise<Response> {
-  const events = new EventStream();
-  const started = Promise.withResolvers<void>();
-  const id = newId('gen');
-  const generation = begin(context, parts, model, {
-    id,
-    request,
-    signal: context.req.raw.signal,
-    onStart: started.resolve,
-    onDelta: (output) => {
-      const delta: GenerateDelta = {
-        id,
-        model: model.name,
-        text: output.index === 0 ? output.text : '',
-        outputs: [output],
-      };
-      events.send(delta);
-    },
-  });
   const running = generation.run(parts.occupancy);
-  await Promise.race([started.promise, running]);
+  await Promise.race([started, running]);
   void finish(running, context.get('requestId'), events, parts).finally(leave);
   return context.body(events.readable, 200, EVENT_STREAM_HEADERS);
 }
@@ -109,12 +118,7 @@ async function finish(
 ): Promise<void> {
   try {
     const answer = await running;
-    const outputs = answer.outputs.map(({ index, finish_reason }) => ({
-      index,
-      text: '',
-      token_ids: [],
-      finish_reason,
-    }));
+    const outputs = answer.outputs.map((output) => ({ ...output, text: '', token_ids: [] }));
     events.send({ ...answer, text: '', outputs } satisfies GenerateAnswer, 'done');
     log.info({ request_id: requestId, ...summaryOf(answer) }, 'streamed');
   } catch (error) {
@@ -128,19 +132,6 @@ async function finish(
   } finally {
     events.close();
   }
-}
-
-function begin(
-  context: Context<RequestEnvironment>,
-  parts: ServiceParts,
-  model: LoadedModel,
-  job: Omit<GenerateJob, 'id' | 'requestId'> & { id?: string },
-): Generation {
-  return new Generation(model, parts.config, parts.metrics.observerFor(model.name), {
-    id: newId('gen'),
-    requestId: context.get('requestId'),
-    ...job,
-  });
 }
 
 function summaryOf(answer: GenerateAnswer): Record<string, unknown> {

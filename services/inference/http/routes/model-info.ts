@@ -2,11 +2,14 @@
  * `GET /model-info`: what is served, how it was made, how exact it is, and what runs it. From the manifest and the engine.
  */
 import type { Manifest } from '@slipway/shared/contracts/manifest.ts';
+import { promptLimit } from '../../generation/admission.ts';
 import { type Route, readyModel, type ServiceParts } from '../service-parts.ts';
 
 export function modelInfoRoute(parts: ServiceParts): Route {
   return (context) => {
     const { name, manifest, engine, fingerprint } = readyModel(parts.host);
+    const { maxPromptTokens } = parts.config;
+    const { contextLength } = engine.info;
     return context.json({
       name,
       ...(manifest === null ? {} : provenance(manifest)),
@@ -14,7 +17,7 @@ export function modelInfoRoute(parts: ServiceParts): Route {
       limits: {
         max_new_tokens: parts.config.maxNewTokens,
         default_max_new_tokens: parts.config.defaultMaxNewTokens,
-        max_prompt_tokens: Math.min(parts.config.maxPromptTokens, engine.info.contextLength - 1),
+        max_prompt_tokens: promptLimit(parts.config.defaultMaxNewTokens, { maxPromptTokens, contextLength }),
         timeout_seconds: parts.config.timeoutSeconds,
         concurrent_requests: parts.config.occupancySemaphore,
         queued_requests: parts.config.queueLimit,
