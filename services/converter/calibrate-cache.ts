@@ -3,7 +3,7 @@
  * magnitude there, with some room above it, becomes 127 steps. Knows no architecture.
  */
 import { type GraphSource, measureCache, readProcessorLimits, threadsFor } from '@slipway/inference/engine';
-import type { CacheScales } from './graph/decoder-graph.ts';
+import type { CacheScales } from './graph/frame.ts';
 
 /** Another text may go a little further than this one did; beyond it, values are clipped. */
 const HEADROOM = 1.15;
