@@ -81,8 +81,8 @@ describe('generateRequestParser', () => {
     const body: unknown = JSON.parse(json);
     const startedAt = performance.now();
     expect(caught(() => parse(body)).message.length).toBeLessThan(1000);
-    // Reading the JSON itself takes longer.
-    expect(performance.now() - startedAt).toBeLessThan(1000);
+    // A fraction of a second; what took a look at every name took half a minute. The rest is room for a busy machine.
+    expect(performance.now() - startedAt).toBeLessThan(5000);
   });
 
   it('survives bodies that are no object, and nesting without end', () => {
