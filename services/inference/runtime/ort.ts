@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import koffi from 'koffi';
+import { TerminatedError } from './layout.ts';
 
 type Pointer = bigint;
 type Status = Pointer | null;
@@ -218,12 +219,6 @@ export class OrtBinding {
   }
 }
 
-export interface SessionOptions {
-  readonly threads: number;
-  /** Session configuration entries, see onnxruntime_session_options_config_keys.h. */
-  readonly config?: Readonly<Record<string, string>>;
-}
-
 /** One loaded graph. Not re-entrant: one run at a time. */
 export class OrtSession {
   readonly #session: Pointer;
@@ -231,16 +226,16 @@ export class OrtSession {
   #terminated = false;
 
   /** Loads the graph at `file` (and its external data beside it). Blocks the thread. Throws OrtError. */
-  constructor(file: string, options: SessionOptions) {
+  constructor(file: string, threads: number) {
     const { api, env } = load();
     const settings = created(api, (out) => api.CreateSessionOptions(out));
     try {
-      check(api, api.SetIntraOpNumThreads(settings, options.threads));
+      check(api, api.SetIntraOpNumThreads(settings, threads));
       check(api, api.SetSessionGraphOptimizationLevel(settings, OPTIMIZE_ALL));
       // Shapes change at every prefill: planned memory would only be thrown away.
       check(api, api.DisableMemPattern(settings));
-      for (const [key, value] of Object.entries(options.config ?? {}))
-        check(api, api.AddSessionConfigEntry(settings, key, value));
+      // Without VNNI the 8-bit products would saturate in 16 bits: the same answers on every processor come before speed on old ones.
+      check(api, api.AddSessionConfigEntry(settings, 'session.x64quantprecision', '1'));
       this.#session = created(api, (out) => api.CreateSession(env, file, settings, out));
     } finally {
       api.ReleaseSessionOptions(settings);
@@ -273,7 +268,7 @@ export class OrtSession {
     check(api, api.RunWithBinding(this.#session, this.#runOptions, binding.handle));
   }
 
-  /** Runs on another thread; `terminate` ends it early with an OrtError. */
+  /** Runs on another thread; rejects with TerminatedError when `terminate` ended it early. */
   async runAsync(binding: OrtBinding): Promise<void> {
     const { api } = load();
     this.#forgetTermination();
@@ -282,7 +277,11 @@ export class OrtSession {
         error ? reject(error) : resolve(result),
       );
     });
-    check(api, status);
+    try {
+      check(api, status);
+    } catch (cause) {
+      throw this.#terminated ? new TerminatedError('the run was ended', { cause }) : cause;
+    }
   }
 
   /** Whoever asked for an end meant the run before. */

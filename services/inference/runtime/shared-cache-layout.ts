@@ -6,8 +6,8 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { GraphSpec } from '@slipway/shared/contracts/manifest.ts';
-import { type Layout, TerminatedError } from './layout.ts';
-import { type OrtBinding, OrtError, OrtSession, OrtTensor, runtimeVersion, type TensorData } from './ort.ts';
+import type { Layout } from './layout.ts';
+import { type OrtBinding, OrtSession, OrtTensor, runtimeVersion, type TensorData } from './ort.ts';
 import { ChunkBinding, StepBinding } from './run-bindings.ts';
 import { type CachePair, ScratchCache } from './scratch-cache.ts';
 
@@ -79,8 +79,8 @@ class SharedCacheLayout implements Layout {
   readonly #stepLogits: Float32Array;
   /** Reused between chunks; grows to the largest number of rows asked for. */
   #logits = new Float32Array(0);
-  /** Rows of a decode step below which this processor's kernels would round differently. */
-  #fewestRows = 1;
+  /** Whether this processor's kernels round a lone row differently. */
+  #loneRowDiffers = false;
 
   constructor(options: GraphOptions) {
     const { graph, threads, slots } = options;
@@ -89,11 +89,7 @@ class SharedCacheLayout implements Layout {
     this.contextLength = Math.min(options.contextLength, graph.context_length);
     this.slots = slots;
     this.threads = threads;
-    this.#session = new OrtSession(path.join(options.folder, graph.path), {
-      threads,
-      // Without VNNI the 8-bit products would saturate in 16 bits: the same answers on every processor come before speed on old ones.
-      config: { 'session.x64quantprecision': '1' },
-    });
+    this.#session = new OrtSession(path.join(options.folder, graph.path), threads);
     this.runtime = `onnxruntime ${runtimeVersion()}`;
     this.#stepLogits = new Float32Array((slots + 1) * this.vocabularySize);
     // Untouched pages of a fresh buffer cost no memory: the cache is resident only as far as it is filled.
@@ -139,7 +135,7 @@ class SharedCacheLayout implements Layout {
       this.#scratch?.cache.forget(slot, length);
     }
     // A row is alone in its kernel's tile as the first of a step, and again after every 32 others.
-    const isAlone = tokens.length === 1 ? this.#fewestRows > 1 : tokens.length % TILE_ROWS === 1;
+    const isAlone = tokens.length === 1 ? this.#loneRowDiffers : tokens.length % TILE_ROWS === 1;
     if (!isAlone) return this.#step(1, tokens, lengths);
     return this.#step(0, [0, ...tokens], [0, ...lengths]).subarray(this.vocabularySize);
   }
@@ -194,7 +190,7 @@ class SharedCacheLayout implements Layout {
   probe(): void {
     const alone = this.#step(1, [1], [0]).slice();
     const inCompany = this.#step(0, [0, 1], [0, 0]).subarray(this.vocabularySize);
-    if (alone.some((logit, index) => logit !== inCompany[index])) this.#fewestRows = 2;
+    this.#loneRowDiffers = alone.some((logit, index) => logit !== inCompany[index]);
   }
 
   /** The runtime would write past a slot's rows without a word. */
@@ -262,14 +258,8 @@ class SharedCacheLayout implements Layout {
     if (this.#logits.length < elements) this.#logits = new Float32Array(elements);
     const output = this.#logits.subarray(0, elements);
     chunk.set(tokens, start, rows, output);
-    try {
-      if (tokens.length <= SHORT_CHUNK) this.#session.run(chunk.binding);
-      else await this.#session.runAsync(chunk.binding);
-    } catch (error) {
-      if (error instanceof OrtError && this.#session.terminated)
-        throw new TerminatedError('the run was ended', { cause: error });
-      throw error;
-    }
+    if (tokens.length <= SHORT_CHUNK) this.#session.run(chunk.binding);
+    else await this.#session.runAsync(chunk.binding);
     return output;
   }
 

@@ -5,7 +5,7 @@
 import path from 'node:path';
 import type { GraphSpec } from '@slipway/shared/contracts/manifest.ts';
 import { type Layout, TerminatedError } from './layout.ts';
-import { OrtError, OrtSession, OrtTensor, runtimeVersion } from './ort.ts';
+import { OrtSession, OrtTensor, runtimeVersion } from './ort.ts';
 import type { GraphOptions } from './shared-cache-layout.ts';
 
 /** Such graphs give the logits of every position: longer prompts run in pieces, to bound that memory. */
@@ -42,10 +42,7 @@ class StandardLayout implements Layout {
     this.contextLength = Math.min(options.contextLength, graph.context_length);
     this.slots = options.slots;
     this.threads = options.threads;
-    this.#session = new OrtSession(path.join(options.folder, graph.path), {
-      threads: options.threads,
-      config: { 'session.x64quantprecision': '1' },
-    });
+    this.#session = new OrtSession(path.join(options.folder, graph.path), options.threads);
     this.runtime = `onnxruntime ${runtimeVersion()}`;
     this.#takesPositions = this.#session.inputNames().includes('position_ids');
     this.#cacheNames = Array.from({ length: graph.layers }, (_, layer) => [`${layer}.key`, `${layer}.value`]).flat();
@@ -161,10 +158,6 @@ class StandardLayout implements Layout {
       [slot.past, slot.spare] = [slot.spare, slot.past];
       slot.length = total;
       return logits;
-    } catch (error) {
-      if (error instanceof OrtError && this.#session.terminated)
-        throw new TerminatedError('the run was ended', { cause: error });
-      throw error;
     } finally {
       binding.release();
     }
