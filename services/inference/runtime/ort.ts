@@ -15,7 +15,7 @@ type Out = [Pointer | null];
 export type TensorData = Float32Array | Int32Array | BigInt64Array | Int8Array | Uint8Array;
 
 /** The C library answered with an error status. */
-export class OrtError extends Error {
+class OrtError extends Error {
   override readonly name = 'OrtError';
 }
 
