@@ -15,9 +15,13 @@ export const ERROR_STATUS = {
   unsupported_source: 422,
   parity_failed: 422,
   already_exists: 409,
+  /** Somebody else was quicker, or something still points at it; the message says how things are now. */
+  conflict: 409,
   disk_full: 507,
   internal: 500,
   engine_failed: 500,
+  /** A hub that a source is fetched from cannot be reached, or not now. */
+  source_unavailable: 502,
   model_not_ready: 503,
   overloaded: 503,
   draining: 503,
