@@ -78,6 +78,7 @@ export async function buildVersion(
     vocab_size: spec.vocabSize,
     context_length: spec.contextLength,
     cache_scales: null,
+    uint8_path: null,
   });
   const built = performance.now();
   const peakRssMib = process.resourceUsage().maxRSS / 1024;
@@ -85,6 +86,11 @@ export async function buildVersion(
   if (scheme.quantizesCache) {
     const scales = await calibrateCache({ folder, graph: serving }, calibration, spec.rope !== null);
     await write(graphs.serving, servingGraph(stored, scales));
+    if (scheme.multipliesIntegers) {
+      const uint8 = 'onnx/serving_uint8.onnx';
+      await write(uint8, servingGraph(stored, scales, { unsignedWeights: true }));
+      serving = { ...serving, uint8_path: uint8 };
+    }
     serving = { ...serving, cache_scales: 'onnx/cache_scales.f32' };
     await writeFile(path.join(folder, 'onnx/cache_scales.f32'), joinScales(scales));
   }

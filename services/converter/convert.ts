@@ -125,8 +125,8 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
   }
 }
 
-/** Tokens that the standard graph is run on: it is slow, and shares its weights with the other. */
-const STANDARD_TOKENS = 32;
+/** Tokens that the other graphs are run on: they share their weights with the one that was judged. */
+const OTHER_GRAPH_TOKENS = 32;
 
 /** Result against float32 twin, twin against the independent forward pass, text files against the source's. */
 async function prove(
@@ -170,25 +170,33 @@ async function prove(
     ? await compareGraphs(exact, result, passages, (part) => onProgress(0.3 + 0.6 * part))
     : reference;
   const parity = report(divergence, text.name, precision);
-  if (parity.within_bounds) await requireStandard(checkpoint, precision, exact, standard, first);
+  if (parity.within_bounds) {
+    for (const other of [standard, ...variants(result)]) await requireSame(checkpoint, precision, exact, other, first);
+  }
   await twin?.discard();
   return parity;
 }
 
-/** The other graph over the same weights must be the same model. */
-async function requireStandard(
+/** The serving graph in each of its forms: this processor runs only one of them by itself. */
+function variants({ folder, graph }: GraphSource): GraphSource[] {
+  if (graph.uint8_path === null) return [];
+  return [graph.path, graph.uint8_path].map((path) => ({ folder, graph: { ...graph, path, uint8_path: null } }));
+}
+
+/** Every other graph over the same weights must be the same model. */
+async function requireSame(
   checkpoint: Checkpoint,
   precision: Precision,
   exact: GraphSource,
-  standard: GraphSource,
+  other: GraphSource,
   tokens: readonly number[],
 ): Promise<void> {
-  const { klDivergence } = await compareGraphs(exact, standard, [tokens.slice(0, STANDARD_TOKENS)], () => {});
+  const { klDivergence } = await compareGraphs(exact, other, [tokens.slice(0, OTHER_GRAPH_TOKENS)], () => {});
   // A few tokens vary more than the whole text does.
   if (klDivergence <= 2 * BOUNDS[precision].kl_divergence) return;
   throw new AppError(
     'parity_failed',
-    `${checkpoint.label}: the standard graph is off the source (KL divergence ${klDivergence.toPrecision(3)}): a fault of the converter`,
+    `${checkpoint.label}: the graph ${other.graph.path} is off the source (KL divergence ${klDivergence.toPrecision(3)}): a fault of the converter`,
   );
 }
 

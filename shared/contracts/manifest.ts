@@ -44,6 +44,8 @@ export const GraphSpec = z.object({
   context_length: z.number().int(),
   /** Path of an int8 cache's steps: float32 [layers][key, value][kv_heads * head_dim], one after the other. Null: the cache is float32. */
   cache_scales: z.string().nullable(),
+  /** Path of the same graph with its integer products' weights unsigned, for x64 processors without VNNI: those round the others. */
+  uint8_path: z.string().nullable().default(null),
 });
 export type GraphSpec = z.infer<typeof GraphSpec>;
 

@@ -11,8 +11,12 @@ import { DATA_TYPES } from './onnx-model.ts';
 import type { StoredDecoder, StoredLayer, StoredNorm } from './store-decoder.ts';
 
 /** Its ports stand in docs/architecture.md. */
-export function servingGraph(stored: StoredDecoder, cacheScales: readonly CacheScales[] | null): GraphBuilder {
-  const graph = new GraphBuilder();
+export function servingGraph(
+  stored: StoredDecoder,
+  cacheScales: readonly CacheScales[] | null,
+  options: { readonly unsignedWeights?: boolean } = {},
+): GraphBuilder {
+  const graph = new GraphBuilder(options);
   const { spec } = stored;
   const ids = graph.input('input_ids', 'int64', ['batch', 'sequence']);
   const lastIndex = graph.input('seqlens_k', 'int32', ['batch']);

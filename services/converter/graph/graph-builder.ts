@@ -14,12 +14,18 @@ import {
 export const MS = 'com.microsoft';
 
 export class GraphBuilder {
+  /** Whether integer products get their weights as uint8 around 128 instead of int8. */
+  readonly unsignedWeights: boolean;
   #nodes: Node[] = [];
   readonly #inline = new Map<string, InlineTensor>();
   readonly #external = new Map<string, ExternalTensor>();
   readonly #inputs: Value[] = [];
   readonly #outputs: Value[] = [];
   readonly #names = new Set<string>();
+
+  constructor({ unsignedWeights = false } = {}) {
+    this.unsignedWeights = unsignedWeights;
+  }
 
   input(name: string, type: DataType, shape: Value['shape']): string {
     this.#inputs.push({ name, type, shape });

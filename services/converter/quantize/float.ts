@@ -13,6 +13,7 @@ export function floatScheme(type: 'float32' | 'float16'): Scheme {
     file.add(name, type, [matrix.rows, matrix.columns], type === 'float32' ? weights : toHalf(weights));
   return {
     quantizesCache: false,
+    multipliesIntegers: false,
     tables: type,
     description: type === 'float32' ? 'weights float32' : 'weights float16 on disk, float32 when run',
     prepare: (spec) => spec,

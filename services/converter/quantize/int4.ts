@@ -23,6 +23,7 @@ const INT8_ACTIVATIONS = 4;
 export function int4Scheme(): Scheme {
   return {
     quantizesCache: true,
+    multipliesIntegers: false,
     tables: 'float16',
     description:
       'weights in 4-bit blocks of 32 with scale and shift, embedding in 8-bit blocks of 64; activations int8 per block; cache int8 per channel',

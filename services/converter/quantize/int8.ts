@@ -17,6 +17,7 @@ const ZERO_POINT = 128;
 export function int8Scheme(): Scheme {
   return {
     quantizesCache: true,
+    multipliesIntegers: true,
     tables: 'float16',
     description:
       'weights int8 per output channel; activations int8 per row; cache int8 per channel; residual stream, value heads and MLP input rotated',
@@ -84,10 +85,11 @@ export function quantizeChannels(
 
 function applyChannels({ weight, scale }: Channels, kind: InputKind): ApplyLinear {
   return (graph, input, name) => {
+    const table = integerTable(graph, weight);
     const product = (quantized: string, inputScale: string, result: string) =>
       graph.node(
         'MatMulIntegerToFloat',
-        [quantized, graph.weight(weight), inputScale, graph.weight(scale), graph.uint8(ZERO_POINT)],
+        [quantized, table.name, inputScale, graph.weight(scale), graph.uint8(ZERO_POINT), ...table.zeroPoint],
         result,
         {},
         MS,
@@ -103,6 +105,15 @@ function applyChannels({ weight, scale }: Channels, kind: InputKind): ApplyLinea
     const { quantized, scale: rowScale } = quantizeRows(graph, input, name);
     return graph.node('Mul', [product(quantized, graph.float(1), `${name}.unscaled`), rowScale], name);
   };
+}
+
+/** The weights as this graph's products take them. */
+function integerTable(graph: GraphBuilder, weight: ExternalTensor): { name: string; zeroPoint: readonly string[] } {
+  if (!graph.unsignedWeights) return { name: graph.weight(weight), zeroPoint: [] };
+  // Turning a byte's top bit over adds 128 to what it means. Done once, when the graph is loaded.
+  const bytes = graph.weight({ ...weight, name: `${weight.name}.bytes`, type: 'uint8' });
+  const unsigned = graph.node('BitwiseXor', [bytes, graph.uint8(ZERO_POINT)], `${weight.name}.unsigned`);
+  return { name: unsigned, zeroPoint: [graph.uint8(ZERO_POINT)] };
 }
 
 /** uint8 around 128 [rows, n], and each row's scale [rows, 1]. A row of zeros has scale 0 and stays zero. */

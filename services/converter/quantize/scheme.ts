@@ -25,6 +25,8 @@ export interface Scheme {
   readonly tables: 'float32' | 'float16';
   /** Whether keys and values are cached as int8 as well. */
   readonly quantizesCache: boolean;
+  /** Whether integer products take the weights, so that processors without VNNI want them unsigned (GraphBuilder). */
+  readonly multipliesIntegers: boolean;
   /** For people: how weights and activations are held. */
   readonly description: string;
 }

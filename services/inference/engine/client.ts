@@ -71,11 +71,18 @@ function describeExit(code: number | null, signal: string | null, lines: readonl
   return `the engine process ${how}${memory}${lines.length > 0 ? `; it printed last:\n${lines.join('\n')}` : ''}`;
 }
 
-/** The cache of compiled modules, which saves a tenth of a second or two, and no secret: native code has no use for one. */
+/**
+ * The cache of compiled modules, which saves a tenth of a second or two; and no secret: native code has no use for one. glibc is told
+ * to give large blocks back: left to itself it stops doing so at the first one freed, and loading a model frees many.
+ */
 function childEnvironment(): NodeJS.ProcessEnv {
   const { API_KEY: _key, HF_TOKEN: _token, ...environment } = process.env;
   const { directory } = enableCompileCache();
-  return directory === undefined ? environment : { ...environment, NODE_COMPILE_CACHE: directory };
+  return {
+    MALLOC_MMAP_THRESHOLD_: '131072',
+    ...environment,
+    ...(directory === undefined ? {} : { NODE_COMPILE_CACHE: directory }),
+  };
 }
 
 /**

@@ -8,6 +8,7 @@ import path from 'node:path';
 import type { GraphSpec } from '@slipway/shared/contracts/manifest.ts';
 import type { Layout } from './layout.ts';
 import { type OrtBinding, OrtSession, OrtTensor, runtimeVersion, type TensorData } from './ort.ts';
+import { readProcessor, wantsUnsignedWeights } from './processor.ts';
 import { ChunkBinding, StepBinding } from './run-bindings.ts';
 import { type CachePair, ScratchCache } from './scratch-cache.ts';
 
@@ -89,7 +90,8 @@ class SharedCacheLayout implements Layout {
     this.contextLength = Math.min(options.contextLength, graph.context_length);
     this.slots = slots;
     this.threads = threads;
-    this.#session = new OrtSession(path.join(options.folder, graph.path), threads);
+    const file = graph.uint8_path !== null && wantsUnsignedWeights(readProcessor()) ? graph.uint8_path : graph.path;
+    this.#session = new OrtSession(path.join(options.folder, file), threads);
     this.runtime = `onnxruntime ${runtimeVersion()}`;
     this.#stepLogits = new Float32Array((slots + 1) * this.vocabularySize);
     // Untouched pages of a fresh buffer cost no memory: the cache is resident only as far as it is filled.

@@ -13,6 +13,7 @@ const GRAPH = {
   vocab_size: 16,
   context_length: 32,
   cache_scales: null,
+  uint8_path: null,
 } as const satisfies Partial<GraphSpec>;
 
 export function draftManifest(name: string): DraftManifest {
