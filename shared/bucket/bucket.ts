@@ -1,6 +1,8 @@
 /**
- * The bucket's contract: immutable versions of models, whole or not there at all. Knows nothing of what is in a file.
+ * The bucket's contract: immutable versions of models, whole or not there at all, and the names that move between them.
+ * Knows nothing of what is in a file.
  */
+import type { Readable } from 'node:stream';
 import type { Manifest } from '../contracts/manifest.ts';
 
 /** What a publisher says of a version; the bucket adds name, version, created_at and the files it verified. */
@@ -14,18 +16,95 @@ export interface Bucket {
    * `publish` verifies and moves its files; `discard` removes it. Two stagings of one name may run at once.
    */
   stage(name: string): Promise<Staging>;
+  /** Names that have at least one version, sorted. */
   models(): Promise<string[]>;
-  /** Oldest first: v001, v002 ... */
+  /** Oldest first: v001, v002 ... Without those removed. A number is never given twice. */
   versions(name: string): Promise<string[]>;
-  /** `reference`: NAME, NAME@latest or NAME@v001. AppError not_found names what there is. */
+  /**
+   * `reference`: NAME@v001, NAME@ALIAS, or NAME, which is what `champion` points at, and the newest while there is none.
+   * AppError not_found names what there is.
+   */
   resolve(reference: string): Promise<Manifest>;
-  /** A local, read-only folder that holds the version's files at their paths, sha256-verified when it is made. */
+  /**
+   * A local, read-only folder that holds the version's files at their paths, sha256-verified when it is made. It stays while this
+   * process lives, or until `release`.
+   */
   materialize(manifest: Manifest): Promise<string>;
+  /** This process no longer needs the version's folder: it may go when room is needed. Nothing happens if it never had it. */
+  release(manifest: Manifest): Promise<void>;
+  /**
+   * One file of a version, bytes `start` (included, default 0) to `end` (excluded, default: the file's length). Read to its end as a
+   * whole it is sha256-verified: the stream fails when it is not what was published. AppError not_found, invalid_field.
+   */
+  read(manifest: Manifest, path: string, range?: ByteRange): Promise<Readable>;
+
+  /**
+   * Alias -> version, sorted. Two are computed: `latest` is the newest version, `previous` what `rollback` would make the champion.
+   * All others are stored.
+   */
+  aliases(name: string): Promise<ReadonlyMap<string, string>>;
+  /**
+   * Moves an alias; null: it points nowhere. With `expected` only when that is where it points now: AppError conflict says where it
+   * does. That it already points where it should is success. AppError not_found when there is no such version.
+   */
+  setAlias(name: string, alias: string, version: string | null, options?: MoveOptions): Promise<void>;
+  /**
+   * Moves an alias back to where it pointed before its last move, over versions that are no longer there, and forgets that move: twice
+   * goes back two. Gives the version it points at now. AppError not_found when it never pointed elsewhere, conflict as for setAlias.
+   */
+  rollback(name: string, alias?: string, options?: MoveOptions): Promise<string | null>;
+  /** What has been done to a model's aliases and versions since it exists, oldest first; the last hundred. */
+  changes(name: string): Promise<Change[]>;
+
+  /** AppError conflict when a stored alias points at it or when it is the only one; not_found. Its number stays taken. */
+  remove(name: string, version: string): Promise<void>;
+  /** What can still be restored: version -> when it was removed. */
+  removed(name: string): Promise<ReadonlyMap<string, Date>>;
+  /** Takes a removal back, as long as `collect` has not made it final. AppError not_found. */
+  restore(name: string, version: string): Promise<void>;
+  /**
+   * Frees what nothing can reach: versions removed longer ago than the grace period that nobody uses, and blobs of no version.
+   * Safe beside everything else that happens to the bucket.
+   */
+  collect(options?: CollectOptions): Promise<Collected>;
 }
 
 export interface Staging {
   readonly folder: string;
-  /** `hashes` of files already hashed while written (path -> sha256); others are hashed here. Gives the next free version. */
+  /**
+   * `hashes` of files already hashed while written (path -> sha256); others are hashed here. Gives the next free version, or the
+   * newest one when that says and holds exactly the same: publishing twice is publishing once. What is there is not uploaded again.
+   */
   publish(manifest: DraftManifest, hashes?: ReadonlyMap<string, string>): Promise<Manifest>;
   discard(): Promise<void>;
+}
+
+export interface ByteRange {
+  readonly start?: number;
+  readonly end?: number;
+}
+
+export interface MoveOptions {
+  /** null: it points nowhere. */
+  readonly expected?: string | null;
+}
+
+export type Change =
+  | { readonly kind: 'set'; readonly at: Date; readonly alias: string; readonly version: string | null }
+  | { readonly kind: 'rollback'; readonly at: Date; readonly alias: string; readonly version: string | null }
+  | { readonly kind: 'remove' | 'restore'; readonly at: Date; readonly version: string }
+  | { readonly kind: 'collect'; readonly at: Date; readonly versions: readonly string[] };
+
+export interface CollectOptions {
+  /** Says what would be freed and changes nothing. */
+  readonly dryRun?: boolean;
+  /** How long a removed version can be restored; default: seven days. */
+  readonly graceMs?: number;
+}
+
+export interface Collected {
+  /** NAME@v001 of removed versions that are now gone for good. */
+  readonly versions: readonly string[];
+  readonly blobs: number;
+  readonly bytes: number;
 }

@@ -2,90 +2,28 @@
  * A bucket in a folder: blobs by sha256, manifests by name and version, and, made from them on demand, folders of hard links
  * that a runtime can open. Every name appears at once with its whole content. Knows nothing of what the files mean.
  */
-import { chmod, link, mkdir, readdir, readFile, rename, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { chmod, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { AppError } from '../contracts/errors.ts';
-import { Manifest, VersionName } from '../contracts/manifest.ts';
-import type { Bucket, DraftManifest, Staging } from './bucket.ts';
-import { errorCode, linkOrCopy, listFiles, sha256Of, syncToDisk, tellDiskFull, writeDurably } from './durable-files.ts';
-import {
-  blobKey,
-  checkModelName,
-  compareVersions,
-  isSafePath,
-  manifestKey,
-  nextVersion,
-  parseReference,
-} from './keys.ts';
+import { Manifest } from '../contracts/manifest.ts';
+import type { Bucket, Collected, CollectOptions, DraftManifest, Staging } from './bucket.ts';
+import { openCatalogue } from './catalogue.ts';
+import { linkOrCopy, listFiles, sha256Of, syncToDisk, tellDiskFull, writeDurably } from './durable-files.ts';
+import { blobKey, blobsOf, checkModelName, isSafePath, labelOf } from './keys.ts';
 import { materializer } from './materialize.ts';
-import { type PrivateFolder, stagingArea } from './staging-area.ts';
+import { readFileOf } from './read-file.ts';
+import { folderRecords } from './records.ts';
+import { listBlobs, type PrivateFolder, stagingArea } from './staging-area.ts';
 
-/** Nothing is written until something is staged or materialized. */
+/** How long a removed version can be restored when nobody says otherwise. */
+export const GRACE_MS = 7 * 24 * 3_600_000;
+
+/** Nothing is written until something is staged, changed or materialized. */
 export function openFolderBucket(path: string): Bucket {
   const root = resolve(path);
-  const staging = stagingArea(root, referencedBlobs);
-
-  async function models(): Promise<string[]> {
-    const names = await readdirOrNone(join(root, 'manifests'));
-    const counts = await Promise.all(names.map(async (name) => (await versions(name)).length));
-    return names.filter((_, index) => (counts[index] ?? 0) > 0).sort();
-  }
-
-  async function versions(name: string): Promise<string[]> {
-    const entries = await readdirOrNone(join(root, 'manifests', checkModelName(name)));
-    return entries
-      .filter((entry) => entry.endsWith('.json'))
-      .map((entry) => entry.slice(0, -'.json'.length))
-      .filter((version) => VersionName.safeParse(version).success)
-      .sort(compareVersions);
-  }
-
-  async function read(name: string, version: string): Promise<Manifest> {
-    const file = join(root, manifestKey(name, version));
-    const problem = (what: string) =>
-      new AppError(
-        'internal',
-        `The manifest ${file} cannot be used (${what}): it is damaged or from another version of Slipway. Convert the model again.`,
-      );
-    let json: unknown;
-    try {
-      json = JSON.parse(await readFile(file, 'utf8'));
-    } catch (error) {
-      throw errorCode(error) === undefined ? problem('it is not JSON') : error;
-    }
-    const manifest = Manifest.safeParse(json);
-    if (!manifest.success) {
-      const issue = manifest.error.issues[0];
-      throw problem(`${issue?.path.join('.')}: ${issue?.message}`);
-    }
-    if (manifest.data.name !== name || manifest.data.version !== version) throw problem('it names another version');
-    const unsafe = manifest.data.files.find((entry) => !isSafePath(entry.path));
-    if (unsafe) throw problem(`the path ${JSON.stringify(unsafe.path)} leaves the version`);
-    return manifest.data;
-  }
-
-  async function resolveReference(reference: string): Promise<Manifest> {
-    const { name, version } = parseReference(reference);
-    const existing = await versions(name);
-    const found = version === undefined ? existing.at(-1) : existing.find((candidate) => candidate === version);
-    if (found !== undefined) return read(name, found);
-    if (existing.length > 0) {
-      throw new AppError('not_found', `${name} has no version ${version} in ${root}; it has ${existing.join(', ')}.`);
-    }
-    const known = await models();
-    const there = known.length > 0 ? `It has: ${known.join(', ')}.` : 'It is empty: ./slipway convert makes a model.';
-    throw new AppError('not_found', `There is no model "${name}" in the bucket ${root}. ${there}`);
-  }
-
-  async function referencedBlobs(): Promise<Set<string>> {
-    const referenced = new Set<string>();
-    for (const name of await models()) {
-      for (const version of await versions(name)) {
-        for (const file of (await read(name, version)).files) referenced.add(file.sha256);
-      }
-    }
-    return referenced;
-  }
+  const staging = stagingArea(root, async () => blobsOf(await catalogue.allManifests()));
+  const catalogue = openCatalogue(folderRecords(root, staging), root);
 
   async function stage(name: string): Promise<Staging> {
     checkModelName(name);
@@ -129,28 +67,12 @@ export function openFolderBucket(path: string): Bucket {
     const complete = (version: string) =>
       Manifest.parse({ ...draft, version, created_at: new Date().toISOString(), files });
     // From here on a cleaner can tell which blobs are ours should we die.
-    const plan = complete(nextVersion(await versions(name)));
-    await writeDurably(join(place.path, 'manifest.json'), JSON.stringify(plan));
+    await writeDurably(join(place.path, 'manifest.json'), JSON.stringify({ files }));
     for (const file of files) await ensureBlob(join(folder, file.path), file.sha256, 'verify');
-
-    await mkdir(join(root, 'manifests', name), { recursive: true });
-    for (;;) {
-      const manifest = complete(nextVersion(await versions(name)));
-      const written = join(place.path, `${manifest.version}.json`);
-      await writeDurably(written, `${JSON.stringify(manifest, null, 2)}\n`);
-      const target = join(root, manifestKey(name, manifest.version));
-      try {
-        // The one act of publishing: link() gives the whole file its name, or fails because another took that version.
-        await link(written, target);
-      } catch (error) {
-        if (errorCode(error) === 'EEXIST') continue;
-        throw error;
-      }
-      await syncToDisk(dirname(target));
-      // A cleaner that looked just before the manifest stood may have moved a blob of another, dead publisher away.
-      for (const file of files) await ensureBlob(join(folder, file.path), file.sha256, 'trust');
-      return manifest;
-    }
+    const manifest = await catalogue.publish(name, complete);
+    // A cleaner that looked just before the manifest stood may have moved a blob of ours away.
+    for (const file of files) await ensureBlob(join(folder, file.path), file.sha256, 'trust');
+    return manifest;
   }
 
   /** Afterwards the blob is there. One that was there before is hashed with `verify`, and replaced when it is damaged. */
@@ -165,13 +87,36 @@ export function openFolderBucket(path: string): Bucket {
     await syncToDisk(dirname(blob));
   }
 
+  async function collect({ dryRun = false, graceMs = GRACE_MS }: CollectOptions = {}): Promise<Collected> {
+    const expired = (await catalogue.allRemoved()).filter(({ at }) => at.getTime() + graceMs <= Date.now());
+    const gone = dryRun ? expired : await catalogue.forget(expired);
+    for (const { name, version } of dryRun ? [] : gone) {
+      await rm(join(root, 'materialized', name, version), { recursive: true, force: true });
+    }
+    // Plans before manifests: whoever publishes in between is then in one of the two.
+    const planned = await staging.planned();
+    const isGone = new Set(gone.map(labelOf));
+    const reachable = blobsOf((await catalogue.allManifests()).filter((manifest) => !isGone.has(labelOf(manifest))));
+    const unreachable = (await listBlobs(root)).filter(({ sha256 }) => !reachable.has(sha256) && !planned.has(sha256));
+    const freed = dryRun ? unreachable : await staging.sweep(unreachable);
+    return {
+      versions: gone.map(labelOf),
+      blobs: freed.length,
+      bytes: freed.reduce((sum, { bytes }) => sum + bytes, 0),
+    };
+  }
+
   return {
+    ...catalogue,
     location: root,
     stage,
-    models,
-    versions,
-    resolve: resolveReference,
     materialize: materializer(root, staging),
+    release: async () => {},
+    read: (manifest, file, range) =>
+      readFileOf(manifest, file, range, async ({ sha256 }, { start, end }) =>
+        createReadStream(join(root, blobKey(sha256)), { start, end: end - 1, highWaterMark: 1 << 18 }),
+      ),
+    collect,
   };
 }
 
@@ -181,13 +126,4 @@ function requireFiles(draft: DraftManifest, present: ReadonlySet<string>): void 
   const named = [serving.path, standard.path, draft.weights, draft.text.tokenizer, draft.text.chat_template];
   const missing = named.find((path) => path !== null && !present.has(path));
   if (missing !== undefined) throw new Error(`the manifest names ${missing}, which is not among the staged files`);
-}
-
-async function readdirOrNone(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return [];
-    throw error;
-  }
 }

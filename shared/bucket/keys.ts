@@ -2,7 +2,7 @@
  * Where things are inside a bucket and what may be a key: pure functions from names to relative paths. Knows no storage.
  */
 import { AppError } from '../contracts/errors.ts';
-import { ModelName, VersionName } from '../contracts/manifest.ts';
+import { AliasName, type Manifest, ModelName, VersionName } from '../contracts/manifest.ts';
 
 /** Blobs are spread over 256 folders, as large stores list slowly. */
 export function blobKey(sha256: string): string {
@@ -11,6 +11,26 @@ export function blobKey(sha256: string): string {
 
 export function manifestKey(name: string, version: string): string {
   return `manifests/${name}/${version}.json`;
+}
+
+/** The sha256 of every blob that manifests name. */
+export function blobsOf(manifests: readonly Manifest[]): Set<string> {
+  return new Set(manifests.flatMap(({ files }) => files.map(({ sha256 }) => sha256)));
+}
+
+export function labelOf({ name, version }: { readonly name: string; readonly version: string }): string {
+  return `${name}@${version}`;
+}
+
+export const MANIFESTS = 'manifests/';
+
+/** The entries of a model's journal; their names are numbers that sort as text. */
+export function journalFolder(name: string): string {
+  return `journals/${name}/`;
+}
+
+export function journalKey(name: string, number: number): string {
+  return `${journalFolder(name)}${String(number).padStart(8, '0')}.json`;
 }
 
 /** Throws AppError invalid_field: a name becomes a folder's name, so that nothing but a name may pass. */
@@ -23,22 +43,40 @@ export function checkModelName(name: string): string {
   );
 }
 
-export interface Reference {
-  readonly name: string;
-  /** Undefined: the latest. */
-  readonly version: string | undefined;
+export type Reference =
+  | { readonly kind: 'default'; readonly name: string }
+  | { readonly kind: 'version'; readonly name: string; readonly version: string }
+  | { readonly kind: 'alias'; readonly name: string; readonly alias: string };
+
+/** NAME, NAME@ALIAS or NAME@v001. */
+export function parseReference(reference: string): Reference {
+  const [text = '', target, ...rest] = reference.split('@');
+  if (rest.length === 0 && target === undefined) return { kind: 'default', name: checkModelName(text) };
+  if (rest.length === 0 && VersionName.safeParse(target).success) {
+    return { kind: 'version', name: checkModelName(text), version: target ?? '' };
+  }
+  if (rest.length === 0 && AliasName.safeParse(target).success) {
+    return { kind: 'alias', name: checkModelName(text), alias: target ?? '' };
+  }
+  throw new AppError(
+    'invalid_field',
+    `"${printable(reference)}" names no model. Write NAME, NAME@ALIAS (latest, champion ...) or NAME@v001.`,
+  );
 }
 
-/** NAME, NAME@latest or NAME@v001. */
-export function parseReference(reference: string): Reference {
-  const [name = '', version = 'latest', ...rest] = reference.split('@');
-  if (rest.length > 0 || (version !== 'latest' && !VersionName.safeParse(version).success)) {
-    throw new AppError(
-      'invalid_field',
-      `"${printable(reference)}" names no model. Write NAME, NAME@latest or NAME@v001.`,
-    );
+/** Aliases that follow from others and cannot be set. */
+export const COMPUTED_ALIASES = ['latest', 'previous'] as const;
+
+/** Throws AppError invalid_field unless it is an alias that can be stored. */
+export function checkStoredAlias(alias: string): string {
+  const parsed = AliasName.safeParse(alias);
+  if (!parsed.success) {
+    throw new AppError('invalid_field', `"${printable(alias)}" is no alias: ${parsed.error.issues[0]?.message}.`);
   }
-  return { name: checkModelName(name), version: version === 'latest' ? undefined : version };
+  if (COMPUTED_ALIASES.some((computed) => computed === alias)) {
+    throw new AppError('invalid_field', `${alias} is computed and cannot be set. Set champion, or a name of your own.`);
+  }
+  return parsed.data;
 }
 
 /** v001 ... v999, v1000: by number, never by letters. */

@@ -7,10 +7,10 @@ import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { AppError } from '../contracts/errors.ts';
 import type { Manifest } from '../contracts/manifest.ts';
 import { errorCode, linkOrCopy, sha256Of, tellDiskFull, writeDurably } from './durable-files.ts';
 import { blobKey } from './keys.ts';
+import { damaged } from './read-file.ts';
 import { type StagingArea, stagingArea } from './staging-area.ts';
 
 /** What the files looked like right after their hashes were found right. */
@@ -90,13 +90,6 @@ async function stillVerified(folder: string, manifest: Manifest): Promise<boolea
     // Not made yet, cut short or changed by hand: made anew from the blobs, which says what is wrong if they are.
     return false;
   }
-}
-
-function damaged(manifest: Manifest, path: string, what: string): AppError {
-  return new AppError(
-    'internal',
-    `${manifest.name}@${manifest.version} is damaged: ${path}: ${what}. Convert the model again, or restore the bucket.`,
-  );
 }
 
 function cacheFolder(root: string): string {

@@ -17,6 +17,15 @@ export interface PrivateFolder {
 
 export interface StagingArea {
   open(): Promise<PrivateFolder>;
+  /** The blobs of all that are being published at this moment. */
+  planned(): Promise<Set<string>>;
+  /** Removes blobs that no manifest names when it comes to each; gives those removed. */
+  sweep(blobs: readonly Blob[]): Promise<Blob[]>;
+}
+
+export interface Blob {
+  readonly sha256: string;
+  readonly bytes: number;
 }
 
 /**
@@ -42,7 +51,7 @@ export function stagingArea(root: string, referencedBlobs: () => Promise<Readonl
       path,
       remove: async (outcome) => {
         clearInterval(heartbeat);
-        if (outcome === 'abandoned') await removeOrphans(path);
+        if (outcome === 'abandoned') await removeOrphans(path, await plannedBlobs(path));
         await rm(path, { recursive: true, force: true });
       },
     };
@@ -54,7 +63,7 @@ export function stagingArea(root: string, referencedBlobs: () => Promise<Readonl
       // Another process may be cleaning the same folder: what is gone is no error.
       const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Date.now() }));
       if (!isDead(name, mtimeMs, Date.now())) continue;
-      await removeOrphans(path);
+      await removeOrphans(path, await plannedBlobs(path));
       await rm(path, { recursive: true, force: true });
     }
   }
@@ -64,9 +73,8 @@ export function stagingArea(root: string, referencedBlobs: () => Promise<Readonl
    * knows. They are first moved aside, then looked for in the manifests once more and put back if one names them by now:
    * a publisher of the same blob makes sure of its blobs after its manifest stands, so one of the two always sees the other.
    */
-  async function removeOrphans(path: string): Promise<void> {
+  async function removeOrphans(path: string, planned: readonly string[]): Promise<string[]> {
     const orphans = join(path, 'orphans');
-    const planned = await plannedBlobs(path);
     const before = planned.length === 0 ? new Set() : await referencedBlobs().catch(() => new Set(planned));
     for (const sha256 of planned) {
       if (before.has(sha256)) continue;
@@ -74,12 +82,51 @@ export function stagingArea(root: string, referencedBlobs: () => Promise<Readonl
     }
     const aside = await readdir(orphans).catch(() => []);
     const after = aside.length === 0 ? new Set() : await referencedBlobs().catch(() => new Set(aside));
+    const removed: string[] = [];
     for (const sha256 of aside) {
       if (after.has(sha256)) await rename(join(orphans, sha256), join(root, blobKey(sha256)));
+      else removed.push(sha256);
     }
+    return removed;
   }
 
-  return { open };
+  return {
+    open,
+    async planned() {
+      const names = await readdir(area).catch(() => []);
+      const plans = await Promise.all(names.map((name) => plannedBlobs(join(area, name))));
+      return new Set(plans.flat());
+    },
+    async sweep(blobs) {
+      const place = await open();
+      try {
+        const removed = new Set(
+          await removeOrphans(
+            place.path,
+            blobs.map(({ sha256 }) => sha256),
+          ),
+        );
+        return blobs.filter(({ sha256 }) => removed.has(sha256));
+      } finally {
+        // Only now do the blobs leave the disk; who dies before leaves them to the next staging.
+        await place.remove('published');
+      }
+    },
+  };
+}
+
+export async function listBlobs(root: string): Promise<Blob[]> {
+  const folder = join(root, 'blobs/sha256');
+  const prefixes = await readdir(folder).catch(() => []);
+  const blobs: Blob[] = [];
+  for (const prefix of prefixes) {
+    for (const name of await readdir(join(folder, prefix))) {
+      // What a copy that was cut off left behind has a longer name.
+      const found = await stat(join(folder, prefix, name)).catch(() => undefined);
+      if (found?.isFile() && /^[0-9a-f]{64}$/.test(name)) blobs.push({ sha256: name, bytes: found.size });
+    }
+  }
+  return blobs;
 }
 
 /** Blobs that the publisher of this folder had made, or was about to make. */

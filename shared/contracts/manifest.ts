@@ -16,6 +16,13 @@ export const ModelName = z
     'a model name has 1 to 64 letters, digits, dots, dashes and underscores, and begins and ends with a letter or digit',
   );
 export const VersionName = z.string().regex(/^v\d{3,}$/);
+/** A movable name of a version. Never something that could be taken for a version. */
+export const AliasName = z
+  .string()
+  .regex(
+    /^(?!v\d+$)[a-z][a-z0-9-]{0,31}$/,
+    'an alias has 1 to 32 lower-case letters, digits and dashes, begins with a letter, and does not look like a version',
+  );
 
 /** The result against the source in fp32, both run over the same text, teacher-forced. */
 export const ParityReport = z.object({
@@ -32,15 +39,20 @@ export const ParityReport = z.object({
 });
 export type ParityReport = z.infer<typeof ParityReport>;
 
+/** Positions of a model that has no last one: what a host serves is bounded by its own limits alone. */
+export const UNBOUNDED_CONTEXT = 2 ** 31 - 1;
+
 /** Everything a layout needs to run a graph; names and shapes are fixed per layout. */
 export const GraphSpec = z.object({
-  layout: z.enum(['shared-cache', 'standard']),
+  layout: z.enum(['shared-cache', 'standard', 'recurrent']),
   /** Path inside the version. */
   path: z.string(),
   layers: z.number().int(),
+  /** What a layer keeps of each position: as many keys and values of this size. `recurrent`: one hidden and one cell state in all. */
   kv_heads: z.number().int(),
   head_dim: z.number().int(),
   vocab_size: z.number().int(),
+  /** `recurrent`: UNBOUNDED_CONTEXT. */
   context_length: z.number().int(),
   /** Path of an int8 cache's steps: float32 [layers][key, value][kv_heads * head_dim], one after the other. Null: the cache is float32. */
   cache_scales: z.string().nullable(),
@@ -49,11 +61,32 @@ export const GraphSpec = z.object({
 });
 export type GraphSpec = z.infer<typeof GraphSpec>;
 
+const LineageFile = z.object({ name: z.string(), bytes: z.number().int().nonnegative(), sha256 });
+
+/** Where a version comes from, so that it can be made again. What a publisher does not know is left out. */
+export const Lineage = z.object({
+  /** What it was trained on. */
+  data: z.array(LineageFile).optional(),
+  /** The settings of the run that made it, as they were. */
+  config: z.record(z.string(), z.unknown()).optional(),
+  git_commit: z.string().optional(),
+  /** Library -> version. */
+  libraries: z.record(z.string(), z.string()).optional(),
+  /** What was seeded -> seed. */
+  seeds: z.record(z.string(), z.number().int()).optional(),
+  /** The version it was trained or converted from: NAME@v001. */
+  parent: z.string().optional(),
+});
+export type Lineage = z.infer<typeof Lineage>;
+
 export const Manifest = z.object({
   schema: z.literal(1),
   name: ModelName,
   version: VersionName,
   created_at: z.iso.datetime(),
+  /** For people. */
+  description: z.string().max(10_000).optional(),
+  lineage: Lineage.optional(),
   source: z.object({
     kind: z.string(),
     label: z.string(),
@@ -64,10 +97,11 @@ export const Manifest = z.object({
     parameters: z.number().int(),
     hidden_size: z.number().int(),
     layers: z.number().int(),
-    heads: z.number().int(),
-    kv_heads: z.number().int(),
-    head_dim: z.number().int(),
-    intermediate_size: z.number().int(),
+    /** Absent, with the three that follow, in a model without attention. */
+    heads: z.number().int().optional(),
+    kv_heads: z.number().int().optional(),
+    head_dim: z.number().int().optional(),
+    intermediate_size: z.number().int().optional(),
     vocab_size: z.number().int(),
     context_length: z.number().int(),
     tied_embedding: z.boolean(),

@@ -1,6 +1,6 @@
 /**
  * A publisher in a process of its own, for tests that kill it: FOLDER NAME CONTENT COUNT EXTRA_FILES [hang].
- * Prints `staged` before each publication and the version after it; `hang` never publishes.
+ * Each publication says something else of itself, so that each is a version. Prints `staged` before each publication and the version after it; `hang` never publishes.
  */
 import { openFolderBucket } from '../folder.ts';
 import { draftManifest, writeDraftFiles } from './draft.ts';
@@ -12,6 +12,6 @@ for (let round = 0; round < Number(count); round++) {
   await writeDraftFiles(staging, content, Number(extraFiles));
   process.stdout.write('staged\n');
   if (hang === 'hang') await new Promise((resolve) => setTimeout(resolve, 600_000));
-  const { version } = await staging.publish(draftManifest(name));
+  const { version } = await staging.publish({ ...draftManifest(name), description: `${process.pid}, ${round}` });
   process.stdout.write(`${version}\n`);
 }
