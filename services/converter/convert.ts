@@ -9,10 +9,9 @@ import { checkModelName } from '@slipway/shared/bucket/keys.ts';
 import { openBucket } from '@slipway/shared/bucket/open-bucket.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { Manifest, ParityReport, Precision } from '@slipway/shared/contracts/manifest.ts';
-import { type DecoderSpec, parameterCount } from './architectures/decoder-spec.ts';
-import { describeDecoder } from './architectures/find-architecture.ts';
-import { type BuiltVersion, buildVersion, limitContext, writeTextFiles } from './build-version.ts';
+import { type BuiltVersion, writeTextFiles } from './build-version.ts';
 import type { Checkpoint } from './checkpoint.ts';
+import { type Convertible, describeConvertible } from './convertible.ts';
 import {
   bundledText,
   calibrationText,
@@ -23,7 +22,7 @@ import {
   report,
   sameText,
 } from './parity/parity-gate.ts';
-import { BOUNDS, choosePrecision } from './precision.ts';
+import { BOUNDS } from './precision.ts';
 import { openCheckpoint } from './readers/open-checkpoint.ts';
 
 export interface ConvertOptions {
@@ -70,22 +69,19 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
     return staging;
   };
   try {
-    const spec = limitContext(describeDecoder(checkpoint));
-    const { precision, reason } =
-      options.precision === 'auto'
-        ? choosePrecision(parameterCount(spec))
-        : { precision: options.precision, reason: '' };
+    const model = describeConvertible(checkpoint);
+    const { precision, reason } = model.choosePrecision(options.precision);
     const staging = await stage();
-    const calibration = passageTokens(await calibrationText(), checkpoint.text, spec.contextLength);
-    const built = await buildVersion(spec, precision, staging.folder, {
+    const calibration = passageTokens(await calibrationText(), checkpoint.text, model.contextLength);
+    const built = await model.build(precision, staging.folder, {
       calibration,
       onProgress: (part) => progress('converting', part),
     });
-    await writeTextFiles(staging.folder, checkpoint.text, servedConfig(checkpoint, spec), precision);
+    await writeTextFiles(staging.folder, checkpoint.text, servedConfig(checkpoint, model), precision);
     const seconds = (performance.now() - started) / 1000 - built.calibrationSeconds;
 
     progress('proving', 0);
-    const parity = await prove(checkpoint, spec, precision, staging, built, text, stage, (part) =>
+    const parity = await prove(checkpoint, model, precision, staging, built, text, stage, (part) =>
       progress('proving', part),
     );
     requireNumbers(parity, precision);
@@ -98,7 +94,7 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
         schema: 1,
         name: options.name,
         source: { kind: checkpoint.kind, label: checkpoint.label, files: [...checkpoint.files] },
-        architecture: architectureOf(spec),
+        architecture: model.architecture,
         precision,
         quantization: built.description,
         bits_per_weight: built.bitsPerWeight,
@@ -131,7 +127,7 @@ const OTHER_GRAPH_TOKENS = 32;
 /** Result against float32 twin, twin against the independent forward pass, text files against the source's. */
 async function prove(
   checkpoint: Checkpoint,
-  spec: DecoderSpec,
+  model: Convertible,
   precision: Precision,
   staging: Staging,
   built: BuiltVersion,
@@ -147,18 +143,18 @@ async function prove(
   }
   const result = { folder: staging.folder, graph: built.graphs.serving };
   const standard = { folder: staging.folder, graph: built.graphs.standard };
-  const passages = passageTokens(text, checkpoint.text, spec.contextLength);
+  const passages = passageTokens(text, checkpoint.text, model.contextLength);
   const first = passages[0];
   if (!first) throw new AppError('invalid_source', `the text ${text.name} has no two tokens to compare on`);
   const twin = precision === 'fp32' ? null : await stage();
   const exact = twin
     ? {
         folder: twin.folder,
-        graph: (await buildVersion(spec, 'fp32', twin.folder, { onProgress: (part) => onProgress(0.2 * part) })).graphs
+        graph: (await model.build('fp32', twin.folder, { onProgress: (part) => onProgress(0.2 * part) })).graphs
           .serving,
       }
     : result;
-  const reference = await compareWithReference(checkpoint, exact, first, parameterCount(spec));
+  const reference = await compareWithReference(checkpoint, exact, first, model.parameters);
   onProgress(0.3);
   if (!report(reference, text.name, 'fp32').within_bounds) {
     throw new AppError(
@@ -201,26 +197,10 @@ async function requireSame(
 }
 
 /** What the published config.json says of the context must be what its graphs can do. */
-function servedConfig({ config }: Checkpoint, spec: DecoderSpec): Record<string, unknown> {
+function servedConfig({ config }: Checkpoint, model: Convertible): Record<string, unknown> {
   return 'max_position_embeddings' in config
-    ? { ...config, max_position_embeddings: spec.contextLength }
+    ? { ...config, max_position_embeddings: model.contextLength }
     : { ...config };
-}
-
-function architectureOf(spec: DecoderSpec): Manifest['architecture'] {
-  return {
-    family: spec.family,
-    parameters: parameterCount(spec),
-    hidden_size: spec.hiddenSize,
-    layers: spec.layers.length,
-    heads: spec.heads,
-    kv_heads: spec.kvHeads,
-    head_dim: spec.headDim,
-    intermediate_size: spec.intermediateSize,
-    vocab_size: spec.vocabSize,
-    context_length: spec.contextLength,
-    tied_embedding: spec.head === null,
-  };
 }
 
 async function readText(file: string): Promise<ParityText> {

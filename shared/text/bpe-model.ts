@@ -5,15 +5,15 @@
 import { AppError } from '../contracts/errors.ts';
 import { BYTE_LETTERS } from './byte-letters.ts';
 import { MAX_MERGES, PairMerger } from './pair-merger.ts';
+import { Vocabulary } from './vocabulary.ts';
 
-const MAX_VOCABULARY = 4_000_000;
 /** Words that are kept with their ids: text repeats itself. */
 const CACHED_WORDS = 16_384;
 const CACHED_LENGTH = 48;
 
 export interface BpeModelJson {
   readonly vocab: unknown;
-  readonly merges: unknown;
+  readonly merges?: unknown;
   readonly unk_token?: string | null | undefined;
   readonly fuse_unk?: boolean | null | undefined;
   readonly byte_fallback?: boolean | null | undefined;
@@ -21,10 +21,9 @@ export interface BpeModelJson {
 }
 
 export class BpeModel {
-  /** As it was parsed: building a Map of 50,000 entries would take a third of the loading time. */
-  readonly #vocabulary: Readonly<Record<string, unknown>>;
+  readonly #vocabulary: Vocabulary;
   /** By id; undefined where the vocabulary has a gap. */
-  readonly pieces: (string | undefined)[] = [];
+  readonly pieces: (string | undefined)[];
   readonly #merger: PairMerger;
   readonly #byteLevel: boolean;
   readonly #ignoreMerges: boolean;
@@ -42,8 +41,8 @@ export class BpeModel {
     this.#byteLevel = byteLevel;
     this.#ignoreMerges = json.ignore_merges === true;
     this.#fuseUnknown = json.fuse_unk === true;
-    this.#vocabulary = asObject(json.vocab);
-    this.#loadPieces();
+    this.#vocabulary = new Vocabulary(json.vocab);
+    this.pieces = this.#vocabulary.pieces;
     this.#unknown = typeof json.unk_token === 'string' ? (this.idOf(json.unk_token) ?? -1) : -1;
     const fallback = json.byte_fallback === true;
     this.#byteIds = Int32Array.from(BYTE_LETTERS, (letter, byte) => {
@@ -55,19 +54,7 @@ export class BpeModel {
   }
 
   idOf(piece: string): number | undefined {
-    // What the object inherits (`constructor`) is no number.
-    const id = this.#vocabulary[piece];
-    return typeof id === 'number' ? id : undefined;
-  }
-
-  #loadPieces(): void {
-    for (const piece in this.#vocabulary) {
-      const id = this.#vocabulary[piece];
-      if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id > MAX_VOCABULARY) {
-        throw invalid(`model.vocab gives ${JSON.stringify(piece)} the id ${JSON.stringify(id)}`);
-      }
-      this.pieces[id] = piece;
-    }
+    return this.#vocabulary.idOf(piece);
   }
 
   #loadMerges(merges: unknown): PairMerger {
@@ -162,12 +149,6 @@ export class BpeModel {
     this.#symbols[length] = known;
     return length + 1;
   }
-}
-
-function asObject(vocab: unknown): Readonly<Record<string, unknown>> {
-  if (typeof vocab !== 'object' || vocab === null || Array.isArray(vocab)) throw invalid('model.vocab is no object');
-  // Any object can be looked into by name; what comes out stays unknown.
-  return vocab as Readonly<Record<string, unknown>>;
 }
 
 /** "left right" or ["left", "right"]. */

@@ -1,6 +1,6 @@
 /**
- * A Hugging Face tokenizer.json as a Tokenizer: the five parts of the file put together. BPE only (byte-level and SentencePiece),
- * which is what decoder models use; anything else is refused by name. Knows no model and no file.
+ * A Hugging Face tokenizer.json as a Tokenizer: the five parts of the file put together. BPE (byte-level and SentencePiece), which is
+ * what decoder models use, and WordLevel for characters; anything else is refused by name. Knows no model and no file.
  */
 import { z } from 'zod';
 import { AppError } from '../contracts/errors.ts';
@@ -12,6 +12,7 @@ import { normalizer } from './normalizer.ts';
 import { pieceDecoder } from './piece-decoder.ts';
 import { isByteLevel, preTokenizer } from './pre-tokenizer.ts';
 import { specialTokens } from './special-tokens.ts';
+import { WordLevelModel } from './word-level-model.ts';
 
 const TokenizerJson = z.object({
   added_tokens: z.array(AddedToken).nullish(),
@@ -23,7 +24,7 @@ const TokenizerJson = z.object({
     type: z.string().optional(),
     // Checked where they are loaded: a schema over 50,000 entries takes longer than loading them.
     vocab: z.unknown(),
-    merges: z.unknown(),
+    merges: z.unknown().optional(),
     unk_token: z.string().nullish(),
     fuse_unk: z.boolean().nullish(),
     byte_fallback: z.boolean().nullish(),
@@ -40,11 +41,7 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown):
   const parsed = TokenizerJson.safeParse(tokenizerJson);
   if (!parsed.success) throw new AppError('invalid_source', `tokenizer.json: ${describeIssues(parsed.error)}`);
   const json = parsed.data;
-  if ((json.model.type ?? 'BPE') !== 'BPE') {
-    throw new AppError('unsupported_source', `tokenizer.json: a model of type ${json.model.type}; BPE is read`);
-  }
-  const byteLevel = isByteLevel(json.pre_tokenizer);
-  const model = new BpeModel(json.model, byteLevel);
+  const model = openModel(json);
   const added = new Map<number, AddedToken>();
   for (const token of json.added_tokens ?? []) {
     added.set(token.id, token);
@@ -88,10 +85,28 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown):
   };
 }
 
+function openModel({ model, pre_tokenizer }: z.infer<typeof TokenizerJson>): BpeModel | WordLevelModel {
+  switch (model.type ?? 'BPE') {
+    case 'BPE':
+      return new BpeModel(model, isByteLevel(pre_tokenizer));
+    case 'WordLevel':
+      return new WordLevelModel(model);
+    default:
+      throw new AppError(
+        'unsupported_source',
+        `tokenizer.json: a model of type ${model.type}; BPE and WordLevel are read`,
+      );
+  }
+}
+
 type EncodeText = (text: string, parseSpecial: boolean, into: number[]) => void;
 
 /** Tokens found as they are written, then normalized text, then words, then ids. */
-function textEncoder(json: z.infer<typeof TokenizerJson>, model: BpeModel, added: readonly AddedToken[]): EncodeText {
+function textEncoder(
+  json: z.infer<typeof TokenizerJson>,
+  model: BpeModel | WordLevelModel,
+  added: readonly AddedToken[],
+): EncodeText {
   const normalize = normalizer(json.normalizer);
   const words = preTokenizer(json.pre_tokenizer);
   const plain = added.filter((token) => !token.special);

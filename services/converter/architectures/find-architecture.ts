@@ -3,14 +3,20 @@
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { Checkpoint } from '../checkpoint.ts';
+import { charLstm } from './char-lstm.ts';
 import type { DecoderSpec } from './decoder-spec.ts';
 import { gpt2 } from './gpt2.ts';
 import { llama } from './llama.ts';
+import type { RecurrentSpec } from './recurrent-spec.ts';
 
-const ARCHITECTURES: Readonly<Record<string, (checkpoint: Checkpoint) => DecoderSpec>> = { gpt2, llama };
+const ARCHITECTURES: Readonly<Record<string, (checkpoint: Checkpoint) => DecoderSpec | RecurrentSpec>> = {
+  'char-lstm': charLstm,
+  gpt2,
+  llama,
+};
 
 /** AppError unsupported_source names the type and the file to add. */
-export function describeDecoder(checkpoint: Checkpoint): DecoderSpec {
+export function describeModel(checkpoint: Checkpoint): DecoderSpec | RecurrentSpec {
   const type = String(checkpoint.config.model_type);
   const describe = Object.hasOwn(ARCHITECTURES, type) ? ARCHITECTURES[type] : undefined;
   if (!describe) {
@@ -30,6 +36,13 @@ export function describeDecoder(checkpoint: Checkpoint): DecoderSpec {
     );
   }
   return spec;
+}
+
+/** As `describeModel`, where only a transformer decoder will do. */
+export function describeDecoder(checkpoint: Checkpoint): DecoderSpec {
+  const spec = describeModel(checkpoint);
+  if (!('cells' in spec)) return spec;
+  throw new AppError('unsupported_source', `${checkpoint.label}: a ${spec.family} is no transformer decoder`);
 }
 
 /** Computed tables, masks, and a tied head's copy: a model is the same without them. */

@@ -167,7 +167,7 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     slot.truncate(start);
     try {
       const row = await layout.prefill(slotIndex, chunk, start, isLast ? 'last' : 'none');
-      slot.addPrompt(chunk, sequence.prompt.length > 1);
+      slot.addPrompt(chunk, sequence.prompt.length > 1 && !layout.onlyForward);
       if (isLast) sample(sequence, row);
     } finally {
       // Also when it was stopped: running streams have waited for it all the same.

@@ -2,7 +2,7 @@
  * What the engine needs of whatever runs a graph: slots that are filled, continued, copied. Knows no sequence and no runtime.
  */
 
-export type LayoutKind = 'shared-cache' | 'standard' | 'synthetic';
+export type LayoutKind = 'shared-cache' | 'standard' | 'recurrent' | 'synthetic';
 
 /**
  * How a graph carries its cache. A slot is one sequence's place; slots 0..n-1 are decoded together.
@@ -33,6 +33,11 @@ export interface Layout {
    * after the other: so that guessed tokens can be checked in one run. Undefined when the layout cannot promise that.
    */
   readonly verify?: (tokens: readonly number[], start: number) => Promise<Float32Array>;
+  /**
+   * A slot holds only what its whole sequence leaves behind: no other sequence can start from its first positions. A run can go on from
+   * where the slot stands, from where its last run began (what was computed for nobody is then forgotten), or from position 0.
+   */
+  readonly onlyForward?: true;
   /** Copies the first `length` positions of one slot to another (shared prefixes; moving a slot when another leaves). */
   copySlot(from: number, to: number, length: number): void;
   /** Stops the run in progress as soon as the runtime allows. */

@@ -25,8 +25,13 @@ export async function openLayout(spec: LayoutSpec): Promise<Layout> {
     case 'synthetic':
       return (await import('./synthetic-layout.ts')).openSyntheticLayout(spec);
     case 'graph':
-      return spec.graph.layout === 'shared-cache'
-        ? (await import('./shared-cache-layout.ts')).openSharedCacheLayout(spec)
-        : (await import('./standard-layout.ts')).openStandardLayout(spec);
+      switch (spec.graph.layout) {
+        case 'shared-cache':
+          return (await import('./shared-cache-layout.ts')).openSharedCacheLayout(spec);
+        case 'standard':
+          return (await import('./standard-layout.ts')).openStandardLayout(spec);
+        case 'recurrent':
+          return (await import('./recurrent-layout.ts')).openRecurrentLayout(spec);
+      }
   }
 }

@@ -4,6 +4,7 @@
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { Checkpoint } from '../../checkpoint.ts';
+import { charLstmLogits } from './char-lstm.ts';
 import { gpt2Logits } from './gpt2.ts';
 import { type Matrix, rowsAsFloat32 } from './linear-algebra.ts';
 import { llamaLogits } from './llama.ts';
@@ -15,6 +16,7 @@ const FORWARD: ReadonlyMap<unknown, Forward> = new Map([
   ['llama', llamaLogits],
   ['mistral', llamaLogits],
   ['gpt2', gpt2Logits],
+  ['char-lstm', charLstmLogits],
 ]);
 
 /**
