@@ -20,7 +20,7 @@ const LONGEST_CONTEXT = 16_384;
 
 /** The same model for at most LONGEST_CONTEXT positions. */
 export function limitContext(spec: DecoderSpec): DecoderSpec {
-  return spec.rope ? { ...spec, contextLength: Math.min(spec.contextLength, LONGEST_CONTEXT) } : spec;
+  return spec.ropes.length > 0 ? { ...spec, contextLength: Math.min(spec.contextLength, LONGEST_CONTEXT) } : spec;
 }
 
 export interface BuildOptions {
@@ -84,7 +84,7 @@ export async function buildVersion(
   const peakRssMib = process.resourceUsage().maxRSS / 1024;
   let serving = graph('shared-cache', graphs.serving);
   if (scheme.quantizesCache) {
-    const scales = await calibrateCache({ folder, graph: serving }, calibration, spec.rope !== null);
+    const scales = await calibrateCache({ folder, graph: serving }, calibration, spec.ropes.length > 0);
     await write(graphs.serving, servingGraph(stored, scales));
     if (scheme.multipliesIntegers) {
       const uint8 = 'onnx/serving_uint8.onnx';

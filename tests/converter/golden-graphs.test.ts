@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Precision } from '@slipway/shared/contracts/manifest.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { gpt2 } from '../../services/converter/architectures/gpt2.ts';
-import { llama } from '../../services/converter/architectures/llama.ts';
+import { describeDecoder } from '../../services/converter/architectures/find-architecture.ts';
 import { type BuiltVersion, buildVersion } from '../../services/converter/build-version.ts';
 import { openCheckpoint } from '../../services/converter/readers/open-checkpoint.ts';
 import {
@@ -117,6 +116,9 @@ describe.each([...GOLDEN_FOLDERS, ...GOLDEN_GGUFS])('%s', (name) => {
 
 async function build(golden: Golden, precision: Precision, folder: string): Promise<BuiltVersion> {
   const checkpoint = await openCheckpoint(golden.source);
-  const spec = await (checkpoint.config.model_type === 'gpt2' ? gpt2 : llama)(checkpoint);
-  return buildVersion(spec, precision, folder, { calibration: [golden.tokenIds] }).finally(() => checkpoint.close());
+  const spec = describeDecoder(checkpoint);
+  const contextLength = golden.served ?? spec.contextLength;
+  return buildVersion({ ...spec, contextLength }, precision, folder, { calibration: [golden.tokenIds] }).finally(() =>
+    checkpoint.close(),
+  );
 }

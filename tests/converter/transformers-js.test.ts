@@ -5,8 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { gpt2 } from '../../services/converter/architectures/gpt2.ts';
-import { llama } from '../../services/converter/architectures/llama.ts';
+import { describeDecoder } from '../../services/converter/architectures/find-architecture.ts';
 import { buildVersion, writeTextFiles } from '../../services/converter/build-version.ts';
 import { openCheckpoint } from '../../services/converter/readers/open-checkpoint.ts';
 import { readGolden } from '../../services/converter/testing/golden.ts';
@@ -61,7 +60,7 @@ describe.skipIf(installed === undefined)(`the standard graph in transformers.js$
     const golden = await readGolden(name);
     const folder = await mkdtemp(path.join(models, 'version-'));
     const checkpoint = await openCheckpoint(golden.source);
-    const spec = await (checkpoint.config.model_type === 'gpt2' ? gpt2 : llama)(checkpoint);
+    const spec = describeDecoder(checkpoint);
     await buildVersion(spec, 'fp32', folder);
     await writeTextFiles(folder, checkpoint.text, checkpoint.config, 'fp32');
     await checkpoint.close();

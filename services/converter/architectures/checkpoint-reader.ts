@@ -17,6 +17,11 @@ export class CheckpointReader {
     this.#prefix = prefix;
   }
 
+  /** What errors call the checkpoint. */
+  get label(): string {
+    return this.#checkpoint.label;
+  }
+
   has(name: string): boolean {
     return this.#checkpoint.tensors.has(this.#prefix + name);
   }

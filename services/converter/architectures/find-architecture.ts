@@ -7,12 +7,18 @@ import { charLstm } from './char-lstm.ts';
 import type { DecoderSpec } from './decoder-spec.ts';
 import { gpt2 } from './gpt2.ts';
 import { llama } from './llama.ts';
+import { mistral } from './mistral.ts';
+import { qwen2 } from './qwen2.ts';
+import { qwen3 } from './qwen3.ts';
 import type { RecurrentSpec } from './recurrent-spec.ts';
 
 const ARCHITECTURES: Readonly<Record<string, (checkpoint: Checkpoint) => DecoderSpec | RecurrentSpec>> = {
   'char-lstm': charLstm,
   gpt2,
   llama,
+  mistral,
+  qwen2,
+  qwen3,
 };
 
 /** AppError unsupported_source names the type and the file to add. */
@@ -22,13 +28,13 @@ export function describeModel(checkpoint: Checkpoint): DecoderSpec | RecurrentSp
   if (!describe) {
     throw new AppError(
       'unsupported_source',
-      `${checkpoint.label}: the architecture "${type}" is not known; there are ${Object.keys(ARCHITECTURES).join(' and ')}. To add it, write services/converter/architectures/${type.replaceAll(/[^\w-]/g, '_')}.ts and name it in find-architecture.ts.`,
+      `${checkpoint.label}: the architecture "${type}" is not known; there are ${Object.keys(ARCHITECTURES).join(', ')}. To add it, write services/converter/architectures/${type.replaceAll(/[^\w-]/g, '_')}.ts and name it in find-architecture.ts.`,
     );
   }
   const used = new Set<string>();
   const tensors = new Map(checkpoint.tensors);
   const spec = describe({ ...checkpoint, tensors: Object.assign(tensors, { get: recordingGet(checkpoint, used) }) });
-  const unused = [...checkpoint.tensors.keys()].find((name) => !used.has(name) && !EXPECTED_LEFTOVERS.test(name));
+  const unused = [...checkpoint.tensors.keys()].find((name) => !used.has(name) && !isLeftover(name));
   if (unused !== undefined) {
     throw new AppError(
       'unsupported_source',
@@ -46,11 +52,17 @@ export function describeDecoder(checkpoint: Checkpoint): DecoderSpec {
 }
 
 /** Computed tables, masks, and a tied head's copy: a model is the same without them. */
-const EXPECTED_LEFTOVERS = /rotary_emb\.inv_freq$|\.attn\.(masked_)?bias$|^lm_head\.weight$|^rope_freqs\.weight$/;
+const EXPECTED_LEFTOVERS =
+  /rotary_emb\.inv_freq$|\.attn\.(masked_)?bias$|^lm_head\.weight$|^rope_freqs\.weight$|^rope_factors_(long|short)\.weight$/;
 
 function recordingGet({ tensors }: Checkpoint, used: Set<string>) {
   return (name: string) => {
     used.add(name);
     return tensors.get(name);
   };
+}
+
+/** Whether a tensor that no layer asked for may be left out. A head that is not tied is asked for. */
+export function isLeftover(name: string): boolean {
+  return EXPECTED_LEFTOVERS.test(name);
 }

@@ -3,11 +3,11 @@
  * Owns the family's names; knows no ONNX and no precision.
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
-import { describeIssues } from '@slipway/shared/lib/describe-issues.ts';
 import { z } from 'zod';
 import type { Checkpoint } from '../checkpoint.ts';
 import { CheckpointReader } from './checkpoint-reader.ts';
 import type { DecoderSpec, Linear, Norm } from './decoder-spec.ts';
+import { parseConfig } from './parse-config.ts';
 
 const size = z.number().int().positive();
 
@@ -29,14 +29,7 @@ const Gpt2Config = z.looseObject({
 
 /** Throws AppError when the configuration or a tensor is not what a GPT-2 has. */
 export function gpt2(checkpoint: Checkpoint): DecoderSpec {
-  const parsed = Gpt2Config.safeParse(checkpoint.config);
-  if (!parsed.success) {
-    throw new AppError(
-      'unsupported_source',
-      `${checkpoint.label}: config.json is not that of a supported gpt2 model: ${describeIssues(parsed.error)}`,
-    );
-  }
-  const config = parsed.data;
+  const config = parseConfig(checkpoint, 'gpt2', Gpt2Config);
   const { n_embd: hidden, n_head: heads, n_positions: contextLength, vocab_size: vocab } = config;
   const intermediate = config.n_inner ?? 4 * hidden;
   if (hidden % heads !== 0) {
@@ -58,15 +51,17 @@ export function gpt2(checkpoint: Checkpoint): DecoderSpec {
     heads,
     kvHeads: heads,
     headDim: hidden / heads,
+    rotaryDim: hidden / heads,
     intermediateSize: intermediate,
     vocabSize: vocab,
     contextLength,
     norm: { kind: 'layer', epsilon: config.layer_norm_epsilon },
     activation: 'gelu-tanh',
-    rope: null,
+    ropes: [],
     attentionScale: 1 / Math.sqrt(hidden / heads),
     positions: reader.matrix('wpe.weight', contextLength, hidden),
     embedding: reader.matrix('wte.weight', vocab, hidden),
+    embeddingScale: 1,
     embeddingOutput: null,
     headInput: null,
     head: config.tie_word_embeddings ? null : new CheckpointReader(checkpoint).linear('lm_head', vocab, hidden),
@@ -75,12 +70,17 @@ export function gpt2(checkpoint: Checkpoint): DecoderSpec {
       const layer = `h.${index}`;
       return {
         attentionNorm: norm(`${layer}.ln_1`),
+        headNorms: null,
+        rope: null,
+        window: null,
         qkv: conv1d(reader, `${layer}.attn.c_attn`, 3 * hidden, hidden),
         output: conv1d(reader, `${layer}.attn.c_proj`, hidden, hidden),
+        attentionOutputNorm: null,
         mlpNorm: norm(`${layer}.ln_2`),
         up: conv1d(reader, `${layer}.mlp.c_fc`, intermediate, hidden),
         down: conv1d(reader, `${layer}.mlp.c_proj`, hidden, intermediate),
         downHadamard: null,
+        mlpOutputNorm: null,
       };
     }),
   };

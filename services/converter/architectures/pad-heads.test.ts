@@ -21,17 +21,27 @@ function specOf(headDim: number, rotary: boolean): DecoderSpec {
     heads: 2,
     kvHeads: 1,
     headDim,
+    rotaryDim: headDim,
     intermediateSize: 4,
     vocabSize: 4,
     contextLength: 3,
     norm: { kind: 'rms', epsilon: 1e-5 },
     activation: 'gelu-tanh',
-    rope: rotary
-      ? async () => ({ cos: numbered((3 * headDim) / 2), sin: numbered((3 * headDim) / 2).map((value) => -value) })
-      : null,
+    ropes: rotary
+      ? [
+          {
+            tables: async () => ({
+              cos: numbered((3 * headDim) / 2),
+              sin: numbered((3 * headDim) / 2).map((value) => -value),
+            }),
+            describe: () => '',
+          },
+        ]
+      : [],
     attentionScale: 0.5,
     positions: null,
     embedding: linear.weight,
+    embeddingScale: 1,
     embeddingOutput: null,
     headInput: null,
     head: null,
@@ -40,6 +50,11 @@ function specOf(headDim: number, rotary: boolean): DecoderSpec {
       {
         attentionNorm: plain,
         qkv: { weight: matrix(qkvRows, 4, numbered(qkvRows * 4)), bias: async () => numbered(qkvRows) },
+        headNorms: null,
+        rope: rotary ? 0 : null,
+        window: null,
+        attentionOutputNorm: null,
+        mlpOutputNorm: null,
         output: { weight: matrix(4, 2 * headDim, numbered(8 * headDim)), bias: null },
         mlpNorm: plain,
         up: linear,
@@ -100,7 +115,7 @@ describe('padHeads', () => {
   });
 
   it('does not turn the pairs it adds', async () => {
-    const { cos, sin } = (await padHeads(specOf(8, true)).rope?.(64)) ?? {};
+    const { cos, sin } = (await padHeads(specOf(8, true)).ropes[0]?.tables(3)) ?? {};
     expect([...(cos ?? [])]).toEqual([1, 2, 3, 4, 1, 1, 1, 1, 5, 6, 7, 8, 1, 1, 1, 1, 9, 10, 11, 12, 1, 1, 1, 1]);
     expect([...(sin ?? [])].map(Math.abs)).toEqual([
       1, 2, 3, 4, 0, 0, 0, 0, 5, 6, 7, 8, 0, 0, 0, 0, 9, 10, 11, 12, 0, 0, 0, 0,

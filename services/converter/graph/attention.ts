@@ -5,55 +5,73 @@
 import type { DecoderSpec } from '../architectures/decoder-spec.ts';
 import type { Frame, QuantizedCache } from './frame.ts';
 import { type GraphBuilder, MS } from './graph-builder.ts';
-import type { StoredDecoder, StoredLayer } from './store-decoder.ts';
+import type { StoredHeadNorm, StoredLayer, StoredRope } from './store-decoder.ts';
 
 /** Gives [rows, heads * headDim] for the normalized rows `input`; `qkvShape` is that of the projections by sequence. */
-export function attention(
-  frame: Frame,
-  stored: StoredDecoder,
-  layer: StoredLayer,
-  input: string,
-  qkvShape: string,
-  index: number,
-): string {
+export function attention(frame: Frame, layer: StoredLayer, input: string, qkvShape: string, index: number): string {
   const { graph, spec } = frame;
   const name = `layers.${index}`;
   const qkv = graph.node('Reshape', [layer.qkv(graph, input, `${name}.qkv`), qkvShape], `${name}.qkv_sequences`);
+  const projections = layer.headNorms ? normalizedHeads(frame, qkv, layer.headNorms, name) : [qkv, '', ''];
   const [attended = ''] = frame.quantizedCache
-    ? quantizedAttention(frame, frame.quantizedCache, stored, qkv, index)
+    ? quantizedAttention(frame, frame.quantizedCache, layer, projections, index)
     : graph.nodes(
         'GroupQueryAttention',
         [
-          qkv,
-          '',
-          '',
+          ...projections,
           ...cacheNames('past_key_values', index),
           frame.lastIndex,
           frame.total,
-          ...rotaryTables(graph, stored),
+          ...rotaryTables(graph, layer.rope),
         ],
         [`${name}.attended`, ...cacheNames('present', index)],
-        attentionAttributes(spec, stored.rope !== null),
+        attentionAttributes(spec, layer, layer.rope !== null),
         MS,
       );
   return graph.node('Reshape', [attended, graph.int64([-1, spec.heads * spec.headDim])], `${name}.attended_all`);
+}
+
+/** Queries, keys and values apart, the heads of the first two normalized each by itself. */
+function normalizedHeads(
+  { graph, spec }: Frame,
+  qkv: string,
+  norms: { readonly query: StoredHeadNorm; readonly key: StoredHeadNorm },
+  name: string,
+): string[] {
+  const [query = '', key = '', value = ''] = splitProjections(graph, spec, qkv, name);
+  const normalized = (input: string, { gain, epsilon }: StoredHeadNorm) => {
+    // In a shape, 0 keeps the dimension that is there.
+    const heads = graph.node('Reshape', [input, graph.int64([0, 0, -1, spec.headDim])], `${input}.heads`);
+    const attributes = { axis: -1, epsilon: { float: epsilon } };
+    const inputs = [heads, graph.weight(gain)];
+    const rows = graph.node('SimplifiedLayerNormalization', inputs, `${input}.normalized`, attributes);
+    return graph.node('Reshape', [rows, graph.int64([0, 0, -1])], `${input}.rows`);
+  };
+  return [normalized(query, norms.query), normalized(key, norms.key), value];
+}
+
+function splitProjections(graph: GraphBuilder, spec: DecoderSpec, qkv: string, name: string): string[] {
+  const [queryWidth, cacheWidth] = [spec.heads * spec.headDim, spec.kvHeads * spec.headDim];
+  const sizes = graph.int64([queryWidth, cacheWidth, cacheWidth]);
+  return graph.nodes('Split', [qkv, sizes], [`${name}.query`, `${name}.key`, `${name}.value`], { axis: 2 });
 }
 
 function cacheNames(kind: string, index: number): [string, string] {
   return [`${kind}.${index}.key`, `${kind}.${index}.value`];
 }
 
-function rotaryTables(graph: GraphBuilder, { rope }: StoredDecoder): string[] {
+function rotaryTables(graph: GraphBuilder, rope: StoredRope | null): string[] {
   return rope ? [graph.weight(rope.cos), graph.weight(rope.sin)] : [];
 }
 
-function attentionAttributes(spec: DecoderSpec, rotary: boolean) {
+function attentionAttributes(spec: DecoderSpec, { window }: StoredLayer, rotary: boolean) {
   return {
     num_heads: spec.heads,
     kv_num_heads: spec.kvHeads,
     do_rotary: rotary ? 1 : 0,
     rotary_interleaved: 0,
     scale: { float: spec.attentionScale },
+    ...(window === null ? {} : { local_window_size: window }),
   };
 }
 
@@ -66,13 +84,13 @@ function attentionAttributes(spec: DecoderSpec, rotary: boolean) {
 function quantizedAttention(
   frame: Frame,
   cache: QuantizedCache,
-  stored: StoredDecoder,
-  qkv: string,
+  layer: StoredLayer,
+  projections: readonly string[],
   index: number,
 ): string[] {
   const { graph, spec } = frame;
   const name = `layers.${index}`;
-  const [queryWidth, cacheWidth] = [spec.heads * spec.headDim, spec.kvHeads * spec.headDim];
+  const queryWidth = spec.heads * spec.headDim;
   const past = cacheNames('past_key_values', index);
   const scratch = cacheNames('scratch', index);
   const scales = cache.scales[index];
@@ -97,16 +115,19 @@ function quantizedAttention(
 
   const prefill = () => {
     const own = `${name}.prefill`;
-    const sizes = graph.int64([queryWidth, cacheWidth, cacheWidth]);
-    const [query = '', key = '', value = ''] = graph.nodes(
-      'Split',
-      [qkv, sizes],
-      [`${own}.query`, `${own}.key`, `${own}.value`],
-      { axis: 2 },
-    );
+    const [packed = '', ...rest] = projections;
+    const [query = '', key = '', value = ''] = layer.headNorms
+      ? [packed, ...rest]
+      : splitProjections(graph, spec, packed, own);
     const turned = (input: string, result: string) =>
-      stored.rope
-        ? graph.node('RotaryEmbedding', [input, cache.firstPosition, ...rotaryTables(graph, stored)], result, {}, MS)
+      layer.rope
+        ? graph.node(
+            'RotaryEmbedding',
+            [input, cache.firstPosition, ...rotaryTables(graph, layer.rope)],
+            result,
+            {},
+            MS,
+          )
         : input;
     // (QuantizeLinear with a step per channel takes ten times as long as these four.)
     const rounded = (input: string, scale: string, result: string) => {
@@ -124,17 +145,17 @@ function quantizedAttention(
       'GroupQueryAttention',
       [...inputs, ...scratch, ...lengths],
       outputs,
-      attentionAttributes(spec, false),
+      attentionAttributes(spec, layer, false),
       MS,
     );
     return [result, ...pass(past, own), ...filled];
   };
   const decode = () => {
     const own = `${name}.decode`;
-    const tables = stored.rope ? rotaryTables(graph, stored) : ['', ''];
-    const inputs = [qkv, '', '', ...past, ...lengths, ...tables, '', '', '', keyScale, valueScale];
+    const tables = layer.rope ? rotaryTables(graph, layer.rope) : ['', ''];
+    const inputs = [...projections, ...past, ...lengths, ...tables, '', '', '', keyScale, valueScale];
     const attributes = {
-      ...attentionAttributes(spec, stored.rope !== null),
+      ...attentionAttributes(spec, layer, layer.rope !== null),
       k_quant_type: 'PER_CHANNEL',
       v_quant_type: 'PER_CHANNEL',
       kv_cache_bit_width: 8,

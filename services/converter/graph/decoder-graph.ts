@@ -112,6 +112,8 @@ function decoder(stored: StoredDecoder, frame: Frame): string {
   const { graph, spec, logitRows } = frame;
   const ids = graph.node('Reshape', [frame.ids, graph.int64([-1])], 'row_ids');
   let state = stored.lookup(graph, ids, 'embedded');
+  if (spec.embeddingScale !== 1)
+    state = graph.node('Mul', [state, graph.float(spec.embeddingScale)], 'embedded_scaled');
   if (stored.positions)
     state = graph.node('Add', [state, stored.positions(graph, frame.positions(), 'position')], 'positioned');
   if (stored.embeddingOutput) state = stored.embeddingOutput(graph, state, 'embedding_output');
@@ -122,24 +124,26 @@ function decoder(stored: StoredDecoder, frame: Frame): string {
     { axis: 0 },
   );
 
-  let normalized = firstNorm(frame, stored.layers[0]?.attentionNorm ?? stored.finalNorm, state);
+  let normalized = normalize(frame, stored.layers[0]?.attentionNorm ?? stored.finalNorm, state, 'first_norm');
   for (const [index, layer] of stored.layers.entries()) {
     const name = `layers.${index}`;
-    let attended = attention(frame, stored, layer, normalized, qkvShape, index);
+    let attended = attention(frame, layer, normalized, qkvShape, index);
     if (index === stored.layers.length - 1 && logitRows !== null) {
       // Behind the last attention only the rows whose logits are wanted are still needed.
-      attended = graph.node('Gather', [attended, logitRows], `${name}.attended_rows`);
-      state = graph.node('Gather', [state, logitRows], `${name}.state_rows`);
+      const wanted = (rows: string, result: string) =>
+        graph.node('Gather', [rows, logitRows], `${name}.${result}_rows`);
+      [attended, state] = [wanted(attended, 'attended'), wanted(state, 'state')];
+      if (layer.mlpNorm === null) normalized = wanted(normalized, 'normalized');
     }
-    [normalized, state] = addAndNorm(
-      frame,
-      state,
-      layer.output(graph, attended, `${name}.output`),
-      layer.mlpNorm,
-      `${name}.mlp_norm`,
-    );
+    let added = layer.output(graph, attended, `${name}.output`);
+    if (layer.attentionOutputNorm)
+      added = normalize(frame, layer.attentionOutputNorm, added, `${name}.attention_output_norm`);
+    if (layer.mlpNorm) [normalized, state] = addAndNorm(frame, state, added, layer.mlpNorm, `${name}.mlp_norm`);
+    let result = mlp(frame, layer, normalized, name);
+    if (layer.mlpOutputNorm) result = normalize(frame, layer.mlpOutputNorm, result, `${name}.mlp_output_norm`);
+    if (!layer.mlpNorm) result = graph.node('Add', [added, result], `${name}.both`);
     const next = stored.layers[index + 1]?.attentionNorm ?? stored.finalNorm;
-    [normalized, state] = addAndNorm(frame, state, mlp(frame, layer, normalized, name), next, `${name}.next_norm`);
+    [normalized, state] = addAndNorm(frame, state, result, next, `${name}.next_norm`);
   }
   const headInput = stored.headInput ? stored.headInput(graph, normalized, 'head_input') : normalized;
   return stored.head(graph, headInput, 'head');
@@ -148,16 +152,19 @@ function decoder(stored: StoredDecoder, frame: Frame): string {
 function mlp({ graph, spec }: Frame, layer: StoredLayer, input: string, name: string): string {
   const up = layer.up(graph, input, `${name}.up`);
   let hidden: string;
-  if (spec.activation === 'silu-gated') {
+  if (spec.activation === 'gelu-tanh') {
+    hidden = graph.node('FastGelu', [up], `${name}.gelu`, {}, MS);
+  } else {
     const [gate = '', value = ''] = graph.nodes('Split', [up], [`${name}.gate`, `${name}.value`], {
       axis: -1,
       num_outputs: 2,
     });
     // QuickGelu with alpha 1 is x * sigmoid(x).
-    const active = graph.node('QuickGelu', [gate], `${name}.silu`, { alpha: { float: 1 } }, MS);
+    const active =
+      spec.activation === 'silu-gated'
+        ? graph.node('QuickGelu', [gate], `${name}.silu`, { alpha: { float: 1 } }, MS)
+        : graph.node('FastGelu', [gate], `${name}.gelu`, {}, MS);
     hidden = graph.node('Mul', [active, value], `${name}.gated`);
-  } else {
-    hidden = graph.node('FastGelu', [up], `${name}.gelu`, {}, MS);
   }
   if (layer.downHadamard) {
     const [block = 1] = layer.downHadamard.shape;
@@ -168,15 +175,10 @@ function mlp({ graph, spec }: Frame, layer: StoredLayer, input: string, name: st
   return layer.down(graph, hidden, `${name}.down`);
 }
 
-function firstNorm({ graph, spec }: Frame, norm: StoredNorm, input: string): string {
-  const attributes = { axis: -1, epsilon: { float: spec.norm.epsilon } };
+function normalize({ graph, spec }: Frame, norm: StoredNorm, input: string, name: string): string {
+  const op = spec.norm.kind === 'rms' ? 'SimplifiedLayerNormalization' : 'LayerNormalization';
   const inputs = [input, graph.weight(norm.gain), ...(norm.bias ? [graph.weight(norm.bias)] : [])];
-  return graph.node(
-    spec.norm.kind === 'rms' ? 'SimplifiedLayerNormalization' : 'LayerNormalization',
-    inputs,
-    'first_norm',
-    attributes,
-  );
+  return graph.node(op, inputs, name, { axis: -1, epsilon: { float: spec.norm.epsilon } });
 }
 
 /** Adds to the residual stream and normalizes the sum: [normalized, sum]. */

@@ -2,7 +2,7 @@
  * Writes a decoder's weights once, layer by layer, and keeps how each is applied: what both graphs are then built from.
  * Memory is bounded by the largest single matrix. Knows no file layout beyond the weights file, and no precision.
  */
-import type { DecoderSpec, Linear, Norm } from '../architectures/decoder-spec.ts';
+import type { DecoderSpec, HeadNorm, Linear, Norm, Rope } from '../architectures/decoder-spec.ts';
 import { floatScheme, storeExact } from '../quantize/float.ts';
 import type { ApplyEmbedding, ApplyLinear, Scheme } from '../quantize/scheme.ts';
 import type { WeightsFile } from '../writers/weights-file.ts';
@@ -13,11 +13,27 @@ export interface StoredNorm {
   readonly bias: ExternalTensor | null;
 }
 
+export interface StoredHeadNorm {
+  readonly gain: ExternalTensor;
+  readonly epsilon: number;
+}
+
+export interface StoredRope {
+  readonly cos: ExternalTensor;
+  readonly sin: ExternalTensor;
+}
+
+/** As LayerSpec says of each. */
 export interface StoredLayer {
   readonly attentionNorm: StoredNorm;
   readonly qkv: ApplyLinear;
+  readonly headNorms: { readonly query: StoredHeadNorm; readonly key: StoredHeadNorm } | null;
+  readonly rope: StoredRope | null;
+  readonly window: number | null;
   readonly output: ApplyLinear;
-  readonly mlpNorm: StoredNorm;
+  readonly attentionOutputNorm: StoredNorm | null;
+  readonly mlpNorm: StoredNorm | null;
+  readonly mlpOutputNorm: StoredNorm | null;
   readonly up: ApplyLinear;
   /** float32 [block, block] applied to each block of `down`'s input. */
   readonly downHadamard: ExternalTensor | null;
@@ -30,7 +46,6 @@ export interface StoredDecoder {
   readonly lookup: ApplyEmbedding;
   readonly positions: ApplyEmbedding | null;
   readonly embeddingOutput: ApplyLinear | null;
-  readonly rope: { readonly cos: ExternalTensor; readonly sin: ExternalTensor } | null;
   readonly layers: readonly StoredLayer[];
   readonly finalNorm: StoredNorm;
   readonly headInput: ApplyLinear | null;
@@ -53,11 +68,16 @@ export async function storeDecoder(
     computed.set(name, stored);
     return stored;
   };
+  const someNorm = async (name: string, own: Norm | null) => own && norm(name, own);
   const norm = async (name: string, { gain, bias }: Norm): Promise<StoredNorm> => ({
     gain: gain
       ? await file.add(`${name}.gain`, 'float32', [spec.hiddenSize], await gain())
       : await table('ones', [spec.hiddenSize], () => new Float32Array(spec.hiddenSize).fill(1)),
     bias: bias && (await file.add(`${name}.bias`, 'float32', [spec.hiddenSize], await bias())),
+  });
+  const headNorm = async (name: string, { gain, epsilon }: HeadNorm): Promise<StoredHeadNorm> => ({
+    gain: await file.add(`${name}.gain`, 'float32', [spec.headDim], await gain()),
+    epsilon,
   });
   const exact = (name: string, linear: Linear | null) => linear && storeExact(name, linear, file);
 
@@ -65,7 +85,8 @@ export async function storeDecoder(
   const positions =
     spec.positions && (await floatScheme(scheme.tables).embedding('positions', spec.positions, file)).lookup;
   const embeddingOutput = await exact('embedding_output', spec.embeddingOutput);
-  const rope = spec.rope && (await storeRope(spec, await spec.rope(spec.contextLength), table));
+  const ropes: StoredRope[] = [];
+  for (const [index, rope] of spec.ropes.entries()) ropes.push(await storeRope(spec, rope, index, table));
   const layers: StoredLayer[] = [];
   // After a norm without gain every row has a mean square of 1; a bias or gain would change that.
   const kind = ({ gain, bias }: Norm) => (gain || bias ? 'free' : 'unit');
@@ -75,12 +96,20 @@ export async function storeDecoder(
     layers.push({
       attentionNorm: await norm(`${name}.attention_norm`, layer.attentionNorm),
       qkv: await scheme.linear(`${name}.qkv`, layer.qkv, kind(layer.attentionNorm), file),
+      headNorms: layer.headNorms && {
+        query: await headNorm(`${name}.query_norm`, layer.headNorms.query),
+        key: await headNorm(`${name}.key_norm`, layer.headNorms.key),
+      },
+      rope: layer.rope === null ? null : (ropes[layer.rope] ?? null),
+      window: layer.window,
       output: await scheme.linear(`${name}.output`, layer.output, 'free', file),
-      mlpNorm: await norm(`${name}.mlp_norm`, layer.mlpNorm),
-      up: await scheme.linear(`${name}.up`, layer.up, kind(layer.mlpNorm), file),
+      attentionOutputNorm: await someNorm(`${name}.attention_output_norm`, layer.attentionOutputNorm),
+      mlpNorm: await someNorm(`${name}.mlp_norm`, layer.mlpNorm),
+      up: await scheme.linear(`${name}.up`, layer.up, kind(layer.mlpNorm ?? layer.attentionNorm), file),
       downHadamard:
         block === null ? null : await table(`hadamard_${block}`, [block, block], () => hadamardMatrix(block)),
       down: await scheme.linear(`${name}.down`, layer.down, 'free', file),
+      mlpOutputNorm: await someNorm(`${name}.mlp_output_norm`, layer.mlpOutputNorm),
     });
     onLayer(index + 1);
   }
@@ -93,7 +122,6 @@ export async function storeDecoder(
     lookup: embedding.lookup,
     positions,
     embeddingOutput,
-    rope,
     layers,
     finalNorm,
     headInput,
@@ -103,12 +131,15 @@ export async function storeDecoder(
 }
 
 async function storeRope(
-  spec: DecoderSpec,
-  { cos, sin }: { cos: Float32Array; sin: Float32Array },
+  { contextLength, rotaryDim }: DecoderSpec,
+  rope: Rope,
+  index: number,
   table: (name: string, shape: readonly number[], values: () => Float32Array) => Promise<ExternalTensor>,
-) {
-  const shape = [spec.contextLength, spec.headDim / 2];
-  return { cos: await table('rope_cos', shape, () => cos), sin: await table('rope_sin', shape, () => sin) };
+): Promise<StoredRope> {
+  const shape = [contextLength, rotaryDim / 2];
+  const { cos, sin } = await rope.tables(contextLength);
+  const name = index === 0 ? 'rope' : `rope_${index}`;
+  return { cos: await table(`${name}_cos`, shape, () => cos), sin: await table(`${name}_sin`, shape, () => sin) };
 }
 
 /** Sylvester's construction: entry (i, j) is (-1)^(number of ones in i & j) / sqrt(size). */

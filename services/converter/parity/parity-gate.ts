@@ -65,7 +65,7 @@ export async function compareWithReference(
 ): Promise<Divergence> {
   const affordable = Math.min(REFERENCE_MOST, Math.max(REFERENCE_LEAST, Math.floor(REFERENCE_WORK / parameters)));
   const head = tokens.slice(0, affordable);
-  const source = await referenceLogits(checkpoint, head);
+  const source = await referenceLogits(checkpoint, head, exact.graph.context_length);
   const comparison = new LogitComparison();
   await withLayout(exact, head.length, async (layout) => {
     let position = 0;

@@ -45,11 +45,12 @@ export function rotateDecoder(spec: DecoderSpec): DecoderSpec {
   const turnDown: Edit = (weights, rows, columns) => hadamard(weights, rows, columns, 1, downBlock);
 
   const layer = (source: LayerSpec): LayerSpec => ({
+    ...source,
     attentionNorm: plain,
     qkv: outOfStream(source.qkv, source.attentionNorm, turnValues),
     output: intoStream(source.output, turnHeads),
-    mlpNorm: plain,
-    up: outOfStream(source.up, source.mlpNorm),
+    mlpNorm: source.mlpNorm && plain,
+    up: outOfStream(source.up, source.mlpNorm ?? source.attentionNorm),
     down: intoStream(source.down, turnDown),
     downHadamard: downBlock,
   });

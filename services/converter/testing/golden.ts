@@ -19,6 +19,11 @@ export const GOLDEN_FOLDERS = [
   'llama-head-dim-8',
   'gpt2',
   'gpt2-bare-odd-heads',
+  'qwen2-yarn',
+  'qwen2-window',
+  'qwen3',
+  'qwen3-bias-tied',
+  'mistral-window',
 ] as const;
 
 export const GOLDEN_GGUFS = ['gguf-llama-f16', 'gguf-llama-q8_0', 'gguf-gpt2-q8_0'] as const;
@@ -27,6 +32,8 @@ export type GoldenName = (typeof GOLDEN_FOLDERS)[number] | (typeof GOLDEN_GGUFS)
 
 export interface Golden {
   readonly about: string;
+  /** Positions of a version that computes what these logits are; null: those of its configuration. */
+  readonly served: number | null;
   /** Path of the Hugging Face folder or GGUF file. */
   readonly source: string;
   readonly tokenIds: readonly number[];
@@ -40,6 +47,7 @@ export interface Golden {
 
 const goldenSchema = z.object({
   about: z.string(),
+  served_context: z.number().optional(),
   source: z.string(),
   token_ids: z.array(z.number()),
   vocab: z.number(),
@@ -55,6 +63,7 @@ export async function readGolden(name: GoldenName): Promise<Golden> {
   const values = new Float32Array(new Uint8Array(bytes).buffer);
   return {
     about: golden.about,
+    served: golden.served_context ?? null,
     source: fileURLToPath(new URL(golden.source, folder)),
     tokenIds: golden.token_ids,
     logits: golden.token_ids.map((_, row) => values.slice(row * golden.vocab, (row + 1) * golden.vocab)),

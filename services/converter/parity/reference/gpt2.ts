@@ -7,12 +7,13 @@ import type { Checkpoint } from '../../checkpoint.ts';
 import {
   addInPlace,
   causalAttention,
+  columns,
   conv1d,
   gather,
+  gelu,
   layerNorm,
   linear,
   type Matrix,
-  matrix,
 } from './linear-algebra.ts';
 import { weightsOf } from './weights.ts';
 
@@ -86,21 +87,9 @@ export async function gpt2Logits(checkpoint: Checkpoint, tokens: readonly number
   return linear(last, await weights.read(head, [vocab, hidden]));
 }
 
-function columns(x: Matrix, from: number, width: number): Matrix {
-  const result = matrix(x.rows, width);
-  for (let row = 0; row < x.rows; row++) {
-    const start = row * x.width + from;
-    result.data.set(x.data.subarray(start, start + width), row * width);
-  }
-  return result;
-}
-
 function activateInPlace(x: Matrix, name: 'gelu_new' | 'gelu_pytorch_tanh' | 'relu'): void {
   for (let i = 0; i < x.data.length; i++) {
     const value = x.data[i] ?? 0;
-    x.data[i] =
-      name === 'relu'
-        ? Math.max(0, value)
-        : 0.5 * value * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (value + 0.044715 * value ** 3)));
+    x.data[i] = name === 'relu' ? Math.max(0, value) : gelu(value);
   }
 }

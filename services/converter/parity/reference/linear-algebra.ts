@@ -30,6 +30,29 @@ export function addInPlace(target: Matrix, other: Matrix): void {
   for (let i = 0; i < target.data.length; i++) target.data[i] = (target.data[i] ?? 0) + (other.data[i] ?? 0);
 }
 
+export function scaleInPlace(target: Matrix, factor: number): void {
+  for (let i = 0; i < target.data.length; i++) target.data[i] = (target.data[i] ?? 0) * factor;
+}
+
+/** Columns from..from+width-1 of every row. */
+export function columns(x: Matrix, from: number, width: number): Matrix {
+  const result = matrix(x.rows, width);
+  for (let row = 0; row < x.rows; row++) {
+    const start = row * x.width + from;
+    result.data.set(x.data.subarray(start, start + width), row * width);
+  }
+  return result;
+}
+
+export function silu(value: number): number {
+  return value / (1 + Math.exp(-value));
+}
+
+/** GELU by its tanh approximation (Hendrycks and Gimpel, 2016): `gelu_new` and `gelu_pytorch_tanh` alike. */
+export function gelu(value: number): number {
+  return 0.5 * value * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (value + 0.044715 * value ** 3)));
+}
+
 /** x W^T + b with W [out, in] as PyTorch's Linear holds it. */
 export function linear(x: Matrix, weight: Float32Array, bias?: Float32Array): Matrix {
   const width = x.width;

@@ -1,27 +1,30 @@
 /**
- * The llama family, forward, straight from a checkpoint: what a converted graph is compared with. Shares nothing with the graph
- * builder, so that a mistake there cannot hide here. Source: transformers' modeling_llama and modeling_rope_utils.
+ * Llama and its relatives with RMS norms and a gated MLP, forward, straight from a checkpoint: what a converted graph is compared with.
+ * Shares nothing with the graph builder, so that a mistake there cannot hide here. Sources: transformers' modeling_llama, _mistral,
+ * _qwen2, _qwen3, _phi3 and _gemma3.
  */
-import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { z } from 'zod';
 import type { Checkpoint } from '../../checkpoint.ts';
-import { addInPlace, causalAttention, gather, linear, type Matrix, matrix, rmsNorm } from './linear-algebra.ts';
+import {
+  addInPlace,
+  causalAttention,
+  columns,
+  gather,
+  gelu,
+  linear,
+  type Matrix,
+  matrix,
+  rmsNorm,
+  scaleInPlace,
+  silu,
+} from './linear-algebra.ts';
+import { type RopeSettings, ropeSchema, rotateInPlace, type Turning, turningOf } from './rotary.ts';
 import { weightsOf } from './weights.ts';
 
 const size = z.number().int().positive();
 
-const ropeSchema = z.object({
-  rope_theta: z.number().positive().optional(),
-  rope_type: z.string().optional(),
-  /** The older name of rope_type. */
-  type: z.string().optional(),
-  factor: z.number().positive().optional(),
-  low_freq_factor: z.number().positive().optional(),
-  high_freq_factor: z.number().positive().optional(),
-  original_max_position_embeddings: size.optional(),
-});
-
 const configSchema = z.object({
+  model_type: z.enum(['llama', 'mistral', 'qwen2', 'qwen3', 'phi3', 'gemma3_text']),
   vocab_size: size,
   hidden_size: size,
   intermediate_size: size,
@@ -29,131 +32,161 @@ const configSchema = z.object({
   num_attention_heads: size,
   num_key_value_heads: size.nullish(),
   head_dim: size.nullish(),
-  hidden_act: z.literal('silu').default('silu'),
+  max_position_embeddings: size.default(2048),
+  original_max_position_embeddings: size.nullish(),
   rms_norm_eps: z.number().positive().default(1e-6),
-  tie_word_embeddings: z.boolean().default(false),
-  attention_bias: z.boolean().default(false),
-  mlp_bias: z.boolean().default(false),
+  tie_word_embeddings: z.boolean().nullish(),
   sliding_window: size.nullish(),
+  use_sliding_window: z.boolean().default(false),
+  max_window_layers: z.number().int().default(28),
+  layer_types: z.array(z.string()).nullish(),
+  sliding_window_pattern: size.default(6),
+  query_pre_attn_scalar: z.number().positive().default(256),
+  partial_rotary_factor: z.number().nullish(),
   rope_theta: z.number().positive().nullish(),
+  rope_local_base_freq: z.number().positive().default(10_000),
   rope_scaling: ropeSchema.nullish(),
-  rope_parameters: ropeSchema.nullish(),
+  rope_parameters: z
+    .union([z.object({ full_attention: ropeSchema, sliding_attention: ropeSchema }), ropeSchema])
+    .nullish(),
 });
 
 type Config = z.infer<typeof configSchema>;
 
-/** How a GGUF file carries Llama 3's rope scaling: a divisor for each frequency. */
-const GGUF_ROPE_FACTORS = 'rope_freqs.weight';
-
-/** Logits at every position: [tokens, vocab]. */
-export async function llamaLogits(checkpoint: Checkpoint, tokens: readonly number[]): Promise<Matrix> {
+/** Logits at every position: [tokens, vocab]. `served`: positions of the version that is judged; null: all the model has. */
+export async function llamaLogits(
+  checkpoint: Checkpoint,
+  tokens: readonly number[],
+  served: number | null,
+): Promise<Matrix> {
   const config = configSchema.parse(checkpoint.config);
   const weights = weightsOf(checkpoint);
   const { hidden_size: hidden, num_attention_heads: heads, intermediate_size: inner, rms_norm_eps: epsilon } = config;
+  const gemma = config.model_type === 'gemma3_text';
   const kvHeads = config.num_key_value_heads ?? heads;
-  const headDim = config.head_dim ?? hidden / heads;
-  let frequencies = rotaryFrequencies(config, headDim);
-  if (weights.has(GGUF_ROPE_FACTORS)) {
-    const factors = await weights.read(GGUF_ROPE_FACTORS, [headDim / 2]);
-    frequencies = frequencies.map((frequency, i) => frequency / (factors[i] ?? 1));
-  }
+  const headDim = config.head_dim ?? { gemma3_text: 256, qwen3: 128 }[String(config.model_type)] ?? hidden / heads;
+  const lengths = { longest: config.max_position_embeddings, served: served ?? config.max_position_embeddings };
+  const turning = async (local: boolean): Promise<Turning> => {
+    const { theta, share, ...rope } = ropeSettings(config, local);
+    return turningOf(rope, theta, Math.floor(headDim * share), lengths, weights);
+  };
+  const turnings = { local: await turning(true), global: await turning(false) };
 
   const project = async (x: Matrix, name: string, out: number): Promise<Matrix> => {
     const weight = await weights.read(`${name}.weight`, [out, x.width]);
     return linear(x, weight, weights.has(`${name}.bias`) ? await weights.read(`${name}.bias`, [out]) : undefined);
   };
-  const norm = async (x: Matrix, name: string): Promise<Matrix> =>
-    rmsNorm(x, await weights.read(`${name}.weight`, [hidden]), epsilon);
+  const gain = async (name: string, width: number): Promise<Float32Array> => {
+    const stored = await weights.read(`${name}.weight`, [width]);
+    return gemma ? stored.map((value) => value + 1) : stored;
+  };
+  const norm = async (x: Matrix, name: string): Promise<Matrix> => rmsNorm(x, await gain(name, hidden), epsilon);
+  /** Each head is a row of its own. */
+  const headNorm = async (x: Matrix, name: string): Promise<Matrix> => {
+    const rows: Matrix = { rows: (x.rows * x.width) / headDim, width: headDim, data: x.data };
+    return { ...x, data: rmsNorm(rows, await gain(name, headDim), epsilon).data };
+  };
+  /** Several projections of one input: stored each by itself, or (phi3) below each other as one. */
+  const projectAll = async (x: Matrix, at: string, fused: string, parts: readonly [string, number][]) => {
+    if (config.model_type !== 'phi3') return Promise.all(parts.map(([name, out]) => project(x, `${at}.${name}`, out)));
+    const all = await project(
+      x,
+      `${at}.${fused}`,
+      parts.reduce((sum, [, out]) => sum + out, 0),
+    );
+    let from = 0;
+    return parts.map(([, out]) => {
+      from += out;
+      return columns(all, from - out, out);
+    });
+  };
+  const empty = matrix(0, 0);
   const embedding = 'model.embed_tokens.weight';
 
   const x = gather(await weights.read(embedding, [config.vocab_size, hidden]), hidden, tokens);
+  if (gemma) scaleInPlace(x, Math.fround(Math.sqrt(hidden)));
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
     const at = `model.layers.${layer}`;
-    const attentionInput = await norm(x, `${at}.input_layernorm`);
-    const query = await project(attentionInput, `${at}.self_attn.q_proj`, heads * headDim);
-    const key = await project(attentionInput, `${at}.self_attn.k_proj`, kvHeads * headDim);
-    const value = await project(attentionInput, `${at}.self_attn.v_proj`, kvHeads * headDim);
-    rotateInPlace(query, headDim, frequencies);
-    rotateInPlace(key, headDim, frequencies);
+    const local = isLocal(config, layer);
+    let [query = empty, key = empty, value = empty] = await projectAll(
+      await norm(x, `${at}.input_layernorm`),
+      `${at}.self_attn`,
+      'qkv_proj',
+      [
+        ['q_proj', heads * headDim],
+        ['k_proj', kvHeads * headDim],
+        ['v_proj', kvHeads * headDim],
+      ],
+    );
+    if (gemma || config.model_type === 'qwen3') {
+      query = await headNorm(query, `${at}.self_attn.q_norm`);
+      key = await headNorm(key, `${at}.self_attn.k_norm`);
+    }
+    for (const turned of [query, key]) rotateInPlace(turned, headDim, local ? turnings.local : turnings.global);
     const mixed = causalAttention(query, key, value, {
       heads,
       kvHeads,
       headDim,
-      scale: 1 / Math.sqrt(headDim),
-      window: config.sliding_window ?? Infinity,
+      scale: 1 / Math.sqrt(gemma ? config.query_pre_attn_scalar : headDim),
+      window: local ? (config.sliding_window ?? 4096) : Infinity,
     });
-    addInPlace(x, await project(mixed, `${at}.self_attn.o_proj`, hidden));
+    const attended = await project(mixed, `${at}.self_attn.o_proj`, hidden);
+    addInPlace(x, gemma ? await norm(attended, `${at}.post_attention_layernorm`) : attended);
 
-    const mlpInput = await norm(x, `${at}.post_attention_layernorm`);
-    const gate = await project(mlpInput, `${at}.mlp.gate_proj`, inner);
-    const up = await project(mlpInput, `${at}.mlp.up_proj`, inner);
-    addInPlace(x, await project(gated(gate, up), `${at}.mlp.down_proj`, hidden));
+    const mlpInput = await norm(x, `${at}.${gemma ? 'pre_feedforward' : 'post_attention'}_layernorm`);
+    const [gate = empty, up = empty] = await projectAll(mlpInput, `${at}.mlp`, 'gate_up_proj', [
+      ['gate_proj', inner],
+      ['up_proj', inner],
+    ]);
+    const between = matrix(up.rows, up.width);
+    up.data.forEach((own, i) => {
+      between.data[i] = (gemma ? gelu : silu)(gate.data[i] ?? 0) * own;
+    });
+    const result = await project(between, `${at}.mlp.down_proj`, hidden);
+    addInPlace(x, gemma ? await norm(result, `${at}.post_feedforward_layernorm`) : result);
   }
   const last = await norm(x, 'model.norm');
-  const head = config.tie_word_embeddings || !weights.has('lm_head.weight') ? embedding : 'lm_head.weight';
+  const tied = config.tie_word_embeddings ?? gemma;
+  const head = tied || !weights.has('lm_head.weight') ? embedding : 'lm_head.weight';
   return linear(last, await weights.read(head, [config.vocab_size, hidden]));
 }
 
-/** silu(gate) * up. */
-function gated(gate: Matrix, up: Matrix): Matrix {
-  const result = matrix(gate.rows, gate.width);
-  for (let i = 0; i < gate.data.length; i++) {
-    const value = gate.data[i] ?? 0;
-    result.data[i] = (value / (1 + Math.exp(-value))) * (up.data[i] ?? 0);
-  }
-  return result;
-}
-
-/** Turns the pairs (i, i + headDim/2) of every head by position * frequency[i]; Hugging Face's half-split order. */
-function rotateInPlace(x: Matrix, headDim: number, frequencies: readonly number[]): void {
-  const half = headDim / 2;
-  for (let position = 0; position < x.rows; position++) {
-    for (let start = position * x.width; start < (position + 1) * x.width; start += headDim) {
-      for (let i = 0; i < half; i++) {
-        const angle = position * (frequencies[i] ?? 0);
-        const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
-        const [a, b] = [x.data[start + i] ?? 0, x.data[start + half + i] ?? 0];
-        x.data[start + i] = a * cos - b * sin;
-        x.data[start + half + i] = b * cos + a * sin;
-      }
-    }
+/** Whether a layer sees only the last `sliding_window` positions. */
+function isLocal(config: Config, layer: number): boolean {
+  const named = config.layer_types?.[layer];
+  switch (config.model_type) {
+    case 'llama':
+      return false;
+    case 'mistral':
+      return config.sliding_window !== null;
+    case 'phi3':
+      return typeof config.sliding_window === 'number';
+    case 'qwen2':
+    case 'qwen3':
+      return config.use_sliding_window && (named ? named === 'sliding_attention' : layer >= config.max_window_layers);
+    case 'gemma3_text':
+      return named ? named === 'sliding_attention' : (layer + 1) % config.sliding_window_pattern !== 0;
   }
 }
 
-/** Radians per position for each of the headDim/2 pairs. */
-function rotaryFrequencies(config: Config, headDim: number): number[] {
-  const rope = config.rope_parameters ?? config.rope_scaling ?? {};
-  const theta = rope.rope_theta ?? config.rope_theta ?? 10_000;
-  const plain = Array.from({ length: headDim / 2 }, (_, i) => theta ** ((-2 * i) / headDim));
-  const type = rope.rope_type ?? rope.type ?? 'default';
-  switch (type) {
-    case 'default':
-      return plain;
-    case 'linear':
-      return plain.map((frequency) => frequency / demanded(rope.factor, 'factor'));
-    case 'llama3': {
-      const factor = demanded(rope.factor, 'factor');
-      const low = demanded(rope.low_freq_factor, 'low_freq_factor');
-      const high = demanded(rope.high_freq_factor, 'high_freq_factor');
-      const original = demanded(rope.original_max_position_embeddings, 'original_max_position_embeddings');
-      return plain.map((frequency) => {
-        // Turns made within the original context: many are left alone, few are slowed, in between is blended.
-        const turns = (original * frequency) / (2 * Math.PI);
-        const keep = Math.min(1, Math.max(0, (turns - low) / (high - low)));
-        return (keep + (1 - keep) / factor) * frequency;
-      });
-    }
-    default:
-      throw new AppError(
-        'unsupported_source',
-        `config.json: rope type "${type}" is not supported; known are default, linear and llama3.`,
-      );
+/** Where a configuration of any age says how heads turn. Gemma's local layers turn otherwise than its global ones. */
+function ropeSettings(config: Config, local: boolean): RopeSettings & { theta: number; share: number } {
+  const { rope_parameters: given } = config;
+  if (config.model_type === 'gemma3_text') {
+    const theta = local ? config.rope_local_base_freq : (config.rope_theta ?? 1_000_000);
+    const nested = given && 'full_attention' in given ? given : null;
+    const own = nested?.[local ? 'sliding_attention' : 'full_attention'] ?? (local ? null : config.rope_scaling) ?? {};
+    return { ...own, theta: own.rope_theta ?? theta, share: 1 };
   }
-}
-
-function demanded(value: number | undefined, name: string): number {
-  if (value === undefined) {
-    throw new AppError('invalid_source', `config.json: the rope scaling has no ${name}; add it or remove the scaling.`);
-  }
-  return value;
+  const rope = (given && !('full_attention' in given) ? given : null) ?? config.rope_scaling ?? {};
+  // Phi-3's first files called longrope by other names.
+  const renamed =
+    config.model_type === 'phi3' && [rope.type, rope.rope_type].includes('yarn') ? { rope_type: 'longrope' } : {};
+  return {
+    ...rope,
+    ...renamed,
+    original_max_position_embeddings: config.original_max_position_embeddings ?? rope.original_max_position_embeddings,
+    theta: rope.rope_theta ?? config.rope_theta ?? 10_000,
+    share: rope.partial_rotary_factor ?? config.partial_rotary_factor ?? 1,
+  };
 }

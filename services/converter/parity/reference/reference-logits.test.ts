@@ -28,7 +28,7 @@ describe('referenceLogits', () => {
   it.each([...GOLDEN_FOLDERS, ...GOLDEN_GGUFS])('computes what PyTorch computed: %s', async (name) => {
     const golden = await readGolden(name);
     const all = [...golden.tokenIds, ...golden.greedy];
-    const logits = await withCheckpoint(golden.source, (checkpoint) => referenceLogits(checkpoint, all));
+    const logits = await withCheckpoint(golden.source, (checkpoint) => referenceLogits(checkpoint, all, golden.served));
     expect(largestError(logits.slice(0, golden.tokenIds.length), golden.logits)).toBeLessThan(1e-4);
     // Fed its own continuation, every position must choose the next token of it.
     expect(greedyTokens(logits.slice(golden.tokenIds.length - 1, -1))).toEqual(golden.greedy);
@@ -40,6 +40,10 @@ describe('referenceLogits', () => {
     ['llama-plain', 'rope_theta', 10_500],
     ['llama-bias', 'rms_norm_eps', 1e-5],
     ['gpt2-bare-odd-heads', 'layer_norm_epsilon', 1e-5],
+    ['qwen2-yarn', 'rope_scaling', null],
+    ['qwen2-window', 'use_sliding_window', false],
+    ['qwen3-bias-tied', 'layer_types', ['full_attention', 'sliding_attention']],
+    ['mistral-window', 'sliding_window', 8],
   ] as const)('is moved far beyond rounding by a wrong setting: %s %s', async (name, key, value) => {
     const golden = await readGolden(name);
     const logits = await withCheckpoint(golden.source, (checkpoint) =>
@@ -62,8 +66,8 @@ describe('referenceLogits', () => {
         /\[64, 32\].*\[96, 32\]/,
       );
       await expect(referenceLogits(withConfig({ model_type: 'mamba' }), [1])).rejects.toThrow(/"mamba"/);
-      const yarn = { rope_type: 'yarn', factor: 2 };
-      await expect(referenceLogits(withConfig({ rope_scaling: yarn }), [1])).rejects.toThrow(/"yarn"/);
+      const unknown = { rope_type: 'other', factor: 2 };
+      await expect(referenceLogits(withConfig({ rope_scaling: unknown }), [1])).rejects.toThrow(/"other"/);
       await expect(referenceLogits(checkpoint, [288])).rejects.toThrow(RangeError);
     });
   });

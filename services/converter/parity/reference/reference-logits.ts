@@ -9,21 +9,28 @@ import { gpt2Logits } from './gpt2.ts';
 import { type Matrix, rowsAsFloat32 } from './linear-algebra.ts';
 import { llamaLogits } from './llama.ts';
 
-type Forward = (checkpoint: Checkpoint, tokens: readonly number[]) => Promise<Matrix>;
+type Forward = (checkpoint: Checkpoint, tokens: readonly number[], served: number | null) => Promise<Matrix>;
 
 /** `model_type` of config.json -> its forward pass. */
 const FORWARD: ReadonlyMap<unknown, Forward> = new Map([
   ['llama', llamaLogits],
   ['mistral', llamaLogits],
+  ['qwen2', llamaLogits],
+  ['qwen3', llamaLogits],
   ['gpt2', gpt2Logits],
   ['char-lstm', charLstmLogits],
 ]);
 
 /**
- * Logits at every position of `tokens`, each [vocab]. Reads one tensor at a time.
+ * Logits at every position of `tokens`, each [vocab], of a version that serves so many positions (null: all that the model has; few
+ * scalings of rotary positions depend on it). Reads one tensor at a time.
  * Throws `unsupported_source` for a model type without a reference, `invalid_source` for missing or misshapen tensors.
  */
-export async function referenceLogits(checkpoint: Checkpoint, tokens: readonly number[]): Promise<Float32Array[]> {
+export async function referenceLogits(
+  checkpoint: Checkpoint,
+  tokens: readonly number[],
+  served: number | null = null,
+): Promise<Float32Array[]> {
   const type = checkpoint.config.model_type;
   const forward = FORWARD.get(type);
   if (forward === undefined) {
@@ -32,5 +39,5 @@ export async function referenceLogits(checkpoint: Checkpoint, tokens: readonly n
       `${checkpoint.label}: no reference forward pass for model type "${String(type)}"; add one beside services/converter/parity/reference/llama.ts.`,
     );
   }
-  return rowsAsFloat32(await forward(checkpoint, tokens));
+  return rowsAsFloat32(await forward(checkpoint, tokens, served));
 }

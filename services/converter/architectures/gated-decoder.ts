@@ -1,0 +1,120 @@
+/**
+ * The shape most families share: RMS norms, grouped heads, rotary positions, a gated MLP. A family says in what it differs.
+ * Knows the names these weights have in Hugging Face's files; knows no ONNX and no precision.
+ */
+import { z } from 'zod';
+import type { Checkpoint } from '../checkpoint.ts';
+import { CheckpointReader, stackRows } from './checkpoint-reader.ts';
+import type { DecoderSpec, HeadNorm, LayerSpec, Norm, Rope } from './decoder-spec.ts';
+import { requireHeads } from './parse-config.ts';
+import { ropeConfig, rotaryDimOf } from './rope-config.ts';
+
+const size = z.number().int().positive();
+
+/** Fields of config.json that these families have in common. */
+export const gatedConfig = {
+  ...ropeConfig,
+  hidden_size: size,
+  num_hidden_layers: size,
+  num_attention_heads: size,
+  num_key_value_heads: size.nullish(),
+  head_dim: size.nullish(),
+  intermediate_size: size,
+  vocab_size: size,
+  rms_norm_eps: z.number().positive().default(1e-6),
+  tie_word_embeddings: z.boolean().default(false),
+};
+export type GatedConfig = z.infer<z.ZodObject<typeof gatedConfig>>;
+
+/** In what a family differs from llama. */
+export interface GatedFamily {
+  readonly family: string;
+  /** Given a reader and how many numbers of a head are turned. */
+  readonly ropes: (reader: CheckpointReader, rotaryDim: number) => readonly Rope[];
+  /** Which rope a layer uses, and how far it sees; llama: the first, everything. */
+  readonly layer?: (index: number) => Pick<LayerSpec, 'rope' | 'window'>;
+  /** One matrix for queries, keys and values, and one for gate and up. */
+  readonly fused?: boolean;
+  /** Query and key heads are normalized, each by itself. */
+  readonly headNorms?: boolean;
+  /** What attention and the MLP give is normalized before it is added; the MLP's first norm has another name then. */
+  readonly outputNorms?: boolean;
+  /** Norms are stored less one. */
+  readonly gainsLessOne?: boolean;
+  readonly activation?: 'silu-gated' | 'gelu-tanh-gated';
+  readonly embeddingScale?: number;
+  /** Llama: the inverse root of a head's size. */
+  readonly attentionScale?: number;
+}
+
+/** Throws AppError when a tensor is not what the configuration asks for. */
+export function gatedDecoder(checkpoint: Checkpoint, config: GatedConfig, family: GatedFamily): DecoderSpec {
+  const { hidden_size: hidden, num_attention_heads: heads, intermediate_size: intermediate } = config;
+  const kvHeads = config.num_key_value_heads ?? heads;
+  const headDim = config.head_dim ?? hidden / heads;
+  const rotaryDim = rotaryDimOf(config, headDim);
+  requireHeads(checkpoint, { hidden, heads, kvHeads, headDim, rotaryDim });
+  const reader = new CheckpointReader(checkpoint);
+  const gain = (name: string, length: number) => {
+    const read = reader.vector(`${name}.weight`, length);
+    return family.gainsLessOne ? async () => (await read()).map((value) => value + 1) : read;
+  };
+  const norm = (name: string): Norm => ({ gain: gain(name, hidden), bias: null });
+  const headNorm = (name: string): HeadNorm => ({ gain: gain(name, headDim), epsilon: config.rms_norm_eps });
+  // Some files say they are tied and carry a head all the same, others leave it out without saying so.
+  const tied = config.tie_word_embeddings || !reader.has('lm_head.weight');
+  const layerSpec = (index: number): LayerSpec => {
+    const at = `model.layers.${index}`;
+    const attention = (name: string, rows: number, columns: number) =>
+      reader.linear(`${at}.self_attn.${name}`, rows, columns);
+    const mlp = (name: string, rows: number, columns: number) => reader.linear(`${at}.mlp.${name}`, rows, columns);
+    return {
+      rope: 0,
+      window: null,
+      ...family.layer?.(index),
+      attentionNorm: norm(`${at}.input_layernorm`),
+      qkv: family.fused
+        ? attention('qkv_proj', (heads + 2 * kvHeads) * headDim, hidden)
+        : stackRows([
+            attention('q_proj', heads * headDim, hidden),
+            attention('k_proj', kvHeads * headDim, hidden),
+            attention('v_proj', kvHeads * headDim, hidden),
+          ]),
+      headNorms: family.headNorms
+        ? { query: headNorm(`${at}.self_attn.q_norm`), key: headNorm(`${at}.self_attn.k_norm`) }
+        : null,
+      output: attention('o_proj', hidden, heads * headDim),
+      attentionOutputNorm: family.outputNorms ? norm(`${at}.post_attention_layernorm`) : null,
+      mlpNorm: norm(`${at}.${family.outputNorms ? 'pre_feedforward' : 'post_attention'}_layernorm`),
+      up: family.fused
+        ? mlp('gate_up_proj', 2 * intermediate, hidden)
+        : stackRows([mlp('gate_proj', intermediate, hidden), mlp('up_proj', intermediate, hidden)]),
+      down: mlp('down_proj', hidden, intermediate),
+      downHadamard: null,
+      mlpOutputNorm: family.outputNorms ? norm(`${at}.post_feedforward_layernorm`) : null,
+    };
+  };
+  return {
+    family: family.family,
+    hiddenSize: hidden,
+    heads,
+    kvHeads,
+    headDim,
+    rotaryDim,
+    intermediateSize: intermediate,
+    vocabSize: config.vocab_size,
+    contextLength: config.max_position_embeddings,
+    norm: { kind: 'rms', epsilon: config.rms_norm_eps },
+    activation: family.activation ?? 'silu-gated',
+    ropes: family.ropes(reader, rotaryDim),
+    attentionScale: family.attentionScale ?? 1 / Math.sqrt(headDim),
+    positions: null,
+    embedding: reader.matrix('model.embed_tokens.weight', config.vocab_size, hidden),
+    embeddingScale: family.embeddingScale ?? 1,
+    embeddingOutput: null,
+    head: tied ? null : reader.linear('lm_head', config.vocab_size, hidden),
+    headInput: null,
+    finalNorm: norm('model.norm'),
+    layers: Array.from({ length: config.num_hidden_layers }, (_, index) => layerSpec(index)),
+  };
+}

@@ -1,0 +1,115 @@
+import { describe, expect, it } from 'vitest';
+import type { Checkpoint, SourceTensor } from '../checkpoint.ts';
+import { CheckpointReader } from './checkpoint-reader.ts';
+import { ropeOf } from './rope-config.ts';
+
+function readerOf(tensors: readonly SourceTensor[] = []): CheckpointReader {
+  const checkpoint: Checkpoint = {
+    kind: 'gguf',
+    label: 'tiny',
+    files: [],
+    config: {},
+    tensors: new Map(tensors.map((tensor) => [tensor.name, tensor])),
+    text: {
+      tokenizerJson: {},
+      tokenizerConfig: {},
+      chatTemplate: null,
+      bosTokenId: null,
+      eosTokenIds: [],
+      addBos: false,
+    },
+    close: async () => {},
+  };
+  return new CheckpointReader(checkpoint);
+}
+
+const DIM = 8;
+const BASE = { max_position_embeddings: 256 };
+
+/** The angles of position 1 (a turn less is the same), and the magnitude. */
+async function anglesOf(config: object, positions = 256, reader = readerOf()) {
+  const { cos, sin } = await ropeOf(reader, { ...BASE, ...config }, DIM).tables(positions);
+  const at = (pair: number) => [cos[DIM / 2 + pair] ?? Number.NaN, sin[DIM / 2 + pair] ?? Number.NaN] as const;
+  return Array.from({ length: DIM / 2 }, (_, pair) => {
+    const [x, y] = at(pair);
+    return { angle: Math.atan2(y, x), magnitude: Math.hypot(x, y) };
+  });
+}
+
+const longrope = {
+  rope_type: 'longrope',
+  short_factor: [1, 1, 1, 1],
+  long_factor: [1, 2, 4, 8],
+  original_max_position_embeddings: 64,
+};
+
+describe('ropeOf', () => {
+  it('reads the words of old and new files alike', async () => {
+    const plain = await anglesOf({});
+    expect(plain.map(({ angle }) => angle)).toEqual([1, 0.1, 0.01, 0.001].map((value) => expect.closeTo(value, 6)));
+    const linear = await anglesOf({ rope_scaling: { type: 'linear', factor: 4 } });
+    expect(linear[0]?.angle).toBeCloseTo(0.25, 6);
+    expect(await anglesOf({ rope_parameters: { rope_type: 'linear', factor: 4 } })).toEqual(linear);
+    expect(await anglesOf({ rope_scaling: { rope_type: 'default' } })).toEqual(plain);
+    expect(await anglesOf({ rope_theta: 10_000, rope_parameters: null })).toEqual(plain);
+    expect((await anglesOf({ rope_theta: 16 }))[1]?.angle).toBeCloseTo(0.5, 6);
+    expect(await anglesOf({ rope_parameters: { rope_theta: 16 } })).toEqual(await anglesOf({ rope_theta: 16 }));
+  });
+
+  it('leaves dynamic scaling out: it begins where a version ends', async () => {
+    expect(await anglesOf({ rope_scaling: { type: 'dynamic', factor: 4 } })).toEqual(await anglesOf({}));
+  });
+
+  it('chooses longrope by the positions that are served, and says which', async () => {
+    const config = { rope_scaling: longrope };
+    const magnitude = Math.sqrt(1 + Math.log(4) / Math.log(64));
+    const [short, long] = [await anglesOf(config, 64), await anglesOf(config, 65)];
+    expect(short.map(({ angle }) => angle)).toEqual([1, 0.1, 0.01, 0.001].map((value) => expect.closeTo(value, 6)));
+    expect(long[3]?.angle).toBeCloseTo(0.001 / 8, 7);
+    for (const { magnitude: own } of [...short, ...long]) expect(own).toBeCloseTo(magnitude, 5);
+    const rope = ropeOf(readerOf(), { ...BASE, ...config }, DIM);
+    expect(rope.describe(64)).toMatch(/its short factors \(64 positions served, 64 original\)/);
+    expect(rope.describe(200)).toMatch(/its long factors/);
+    // The name of Phi-3's first files.
+    expect(await anglesOf({ rope_scaling: { ...longrope, rope_type: undefined, type: 'su' } }, 65)).toEqual(long);
+    // What lies beside the scaling wins.
+    expect(await anglesOf({ rope_scaling: longrope, original_max_position_embeddings: 128 }, 65)).not.toEqual(long);
+  });
+
+  it('takes longrope factors from the tensors of a GGUF file', async () => {
+    const tensor = (name: string, values: number[]): SourceTensor => ({
+      name,
+      shape: [values.length],
+      dtype: 'F32',
+      read: async () => Float32Array.from(values),
+    });
+    const reader = readerOf([
+      tensor('rope_factors_short.weight', longrope.short_factor),
+      tensor('rope_factors_long.weight', longrope.long_factor),
+    ]);
+    const bare = { ...longrope, short_factor: undefined, long_factor: undefined };
+    for (const positions of [64, 65]) {
+      expect(await anglesOf({ rope_scaling: bare }, positions, reader)).toEqual(
+        await anglesOf({ rope_scaling: longrope }, positions),
+      );
+    }
+  });
+
+  it.each([
+    [{ type: 'ntk-by-hand', factor: 2 }, /"ntk-by-hand".*there are default, linear, dynamic, llama3, yarn, longrope/],
+    [{ type: 'linear' }, /"linear".*factor: Invalid input/],
+    [{ rope_type: 'llama3', factor: 8 }, /low_freq_factor/],
+    [{ rope_type: 'toString' }, /there are default/],
+  ])('refuses %j by name', (scaling, message) => {
+    expect(() => ropeOf(readerOf(), { ...BASE, rope_scaling: scaling }, DIM)).toThrow(
+      expect.objectContaining({ code: 'unsupported_source', message: expect.stringMatching(message) }),
+    );
+  });
+
+  it('refuses factors that are not as many as pairs', () => {
+    const scaling = { ...longrope, long_factor: [1, 2] };
+    expect(() => ropeOf(readerOf(), { ...BASE, rope_scaling: scaling }, DIM)).toThrow(/2 long factors where 4 pairs/);
+    const none = { ...longrope, short_factor: undefined };
+    expect(() => ropeOf(readerOf(), { ...BASE, rope_scaling: none }, DIM)).toThrow(/no short factors/);
+  });
+});
