@@ -382,6 +382,17 @@ export function bucketConformance(kind: string, openEmpty: () => Promise<Bucket>
       expect((await publish(bucket, 'tiny', 'next')).version).toBe('v003');
     });
 
+    it('takes no folder away that is in use', async () => {
+      const bucket = await openEmpty();
+      const used = await publish(bucket, 'tiny', 'used');
+      await publish(bucket, 'tiny', 'next');
+      const folder = await bucket.materialize(used);
+      await bucket.remove('tiny', 'v001');
+      await bucket.collect({ graceMs: 0 });
+      expect(await readFile(join(folder, 'serving.onnx'), 'utf8')).toContain('used');
+      await bucket.release(used);
+    });
+
     it('collects nothing that a version shares with one that is gone', async () => {
       const bucket = await openEmpty();
       await publish(bucket, 'tiny', 'shared');

@@ -12,6 +12,7 @@ import { bucketConformance } from './conformance.ts';
 import { openFolderBucket } from './folder.ts';
 import { blobKey } from './keys.ts';
 import { draftManifest, writeDraftFiles } from './testing/draft.ts';
+import { openUses } from './uses.ts';
 
 const scratch = await mkdtemp(join(tmpdir(), 'slipway-bucket-'));
 const mounts: string[] = [];
@@ -41,8 +42,12 @@ function filesBelow(folder: string): string[] {
   );
 }
 
-function startPublisher(...args: string[]) {
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'testing/publisher.ts'), ...args], {
+const startPublisher = (...args: string[]) => startProcess('publisher.ts', args);
+/** Prints the folder it uses. */
+const startUser = (...args: string[]) => startProcess('user.ts', args);
+
+function startProcess(script: string, args: readonly string[]) {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'testing', script), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   children.add(child);
@@ -168,6 +173,52 @@ describe('staging folders of owners elsewhere', () => {
     await utimes(elsewhere, anHourAgo, anHourAgo);
     await (await bucket.stage('tiny')).discard();
     expect(existsSync(elsewhere)).toBe(false);
+  });
+});
+
+describe('a version whose folder is in use', () => {
+  it('is not collected until that process has ended', async () => {
+    const folder = newFolder();
+    const bucket = openFolderBucket(folder);
+    const used = await publish(bucket, 'used');
+    await publish(bucket, 'next');
+    const user = startUser(folder, 'tiny@v001');
+    await until(() => user.lines().length === 1);
+    await bucket.remove('tiny', 'v001');
+    const nothing = { versions: [], blobs: 0, bytes: 0 };
+    expect(await bucket.collect({ graceMs: 0 })).toEqual(nothing);
+    await user.kill();
+    const freed = await bucket.collect({ graceMs: 0 });
+    expect(freed).toMatchObject({ versions: ['tiny@v001'], blobs: 3 });
+    expect(existsSync(user.lines()[0] ?? '')).toBe(false);
+    await expect(bucket.materialize(used)).rejects.toMatchObject({ code: 'internal' });
+  });
+
+  it('is not collected until it is released', async () => {
+    const bucket = openFolderBucket(newFolder());
+    const used = await publish(bucket, 'used');
+    await publish(bucket, 'next');
+    await bucket.materialize(used);
+    await bucket.remove('tiny', 'v001');
+    expect((await bucket.collect({ graceMs: 0 })).versions).toEqual([]);
+    await bucket.release(used);
+    expect((await bucket.collect({ graceMs: 0 })).versions).toEqual(['tiny@v001']);
+  });
+
+  it('waits for a collection that has begun', async () => {
+    const folder = newFolder();
+    const bucket = openFolderBucket(folder);
+    const manifest = await publish(bucket, 'used');
+    const uses = openUses(join(folder, 'materialized', '.uses'));
+    let freed = false;
+    const freeing = uses.whileFreeing(async () => {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      freed = true;
+    });
+    await until(() => filesBelow(join(folder, 'materialized', '.uses')).length > 0);
+    await bucket.materialize(manifest);
+    expect(freed).toBe(true);
+    await freeing;
   });
 });
 

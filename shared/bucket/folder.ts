@@ -3,18 +3,19 @@
  * that a runtime can open. Every name appears at once with its whole content. Knows nothing of what the files mean.
  */
 import { createReadStream } from 'node:fs';
-import { chmod, rename, rm, stat } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { AppError } from '../contracts/errors.ts';
 import { Manifest } from '../contracts/manifest.ts';
 import type { Bucket, Collected, CollectOptions, DraftManifest, Staging } from './bucket.ts';
 import { openCatalogue } from './catalogue.ts';
-import { linkOrCopy, listFiles, sha256Of, syncToDisk, tellDiskFull, writeDurably } from './durable-files.ts';
-import { blobKey, blobsOf, checkModelName, isSafePath, labelOf } from './keys.ts';
-import { materializer } from './materialize.ts';
+import { linkOrCopy, sha256Of, syncToDisk, tellDiskFull, writeDurably } from './durable-files.ts';
+import { blobKey, blobsOf, checkModelName, labelOf } from './keys.ts';
+import { isReadOnly, materializer } from './materialize.ts';
 import { readFileOf } from './read-file.ts';
 import { folderRecords } from './records.ts';
+import { describeStaged } from './staged-files.ts';
 import { listBlobs, type PrivateFolder, stagingArea } from './staging-area.ts';
+import { openUses } from './uses.ts';
 
 /** How long a removed version can be restored when nobody says otherwise. */
 export const GRACE_MS = 7 * 24 * 3_600_000;
@@ -24,6 +25,9 @@ export function openFolderBucket(path: string): Bucket {
   const root = resolve(path);
   const staging = stagingArea(root, async () => blobsOf(await catalogue.allManifests()));
   const catalogue = openCatalogue(folderRecords(root, staging), root);
+  // No model's name begins with a dot.
+  const uses = openUses(join(root, 'materialized', '.uses'));
+  const materialize = materializer(root, staging);
 
   async function stage(name: string): Promise<Staging> {
     checkModelName(name);
@@ -52,18 +56,8 @@ export function openFolderBucket(path: string): Bucket {
     draft: DraftManifest,
     hashes: ReadonlyMap<string, string>,
   ): Promise<Manifest> {
-    if (draft.name !== name) throw new Error(`staged for ${name}, but the manifest says ${draft.name}`);
     const folder = join(place.path, 'files');
-    const files: Manifest['files'] = [];
-    for (const path of await listFiles(folder)) {
-      if (!isSafePath(path)) throw new AppError('invalid_source', `A version cannot hold a file named ${path}.`);
-      const file = join(folder, path);
-      await chmod(file, 0o444);
-      await syncToDisk(file);
-      files.push({ path, bytes: (await stat(file)).size, sha256: hashes.get(path) ?? (await sha256Of(file)) });
-    }
-    requireFiles(draft, new Set(files.map((file) => file.path)));
-
+    const files = await describeStaged(folder, name, draft, hashes);
     const complete = (version: string) =>
       Manifest.parse({ ...draft, version, created_at: new Date().toISOString(), files });
     // From here on a cleaner can tell which blobs are ours should we die.
@@ -87,31 +81,46 @@ export function openFolderBucket(path: string): Bucket {
     await syncToDisk(dirname(blob));
   }
 
-  async function collect({ dryRun = false, graceMs = GRACE_MS }: CollectOptions = {}): Promise<Collected> {
-    const expired = (await catalogue.allRemoved()).filter(({ at }) => at.getTime() + graceMs <= Date.now());
-    const gone = dryRun ? expired : await catalogue.forget(expired);
-    for (const { name, version } of dryRun ? [] : gone) {
-      await rm(join(root, 'materialized', name, version), { recursive: true, force: true });
-    }
-    // Plans before manifests: whoever publishes in between is then in one of the two.
-    const planned = await staging.planned();
-    const isGone = new Set(gone.map(labelOf));
-    const reachable = blobsOf((await catalogue.allManifests()).filter((manifest) => !isGone.has(labelOf(manifest))));
-    const unreachable = (await listBlobs(root)).filter(({ sha256 }) => !reachable.has(sha256) && !planned.has(sha256));
-    const freed = dryRun ? unreachable : await staging.sweep(unreachable);
-    return {
-      versions: gone.map(labelOf),
-      blobs: freed.length,
-      bytes: freed.reduce((sum, { bytes }) => sum + bytes, 0),
-    };
+  function collect({ dryRun = false, graceMs = GRACE_MS }: CollectOptions = {}): Promise<Collected> {
+    return uses.whileFreeing(async (inUse) => {
+      const expired = (await catalogue.allRemoved()).filter(
+        (removed) => removed.at.getTime() + graceMs <= Date.now() && !inUse.has(labelOf(removed)),
+      );
+      const gone = dryRun ? expired : await catalogue.forget(expired);
+      for (const { name, version } of dryRun ? [] : gone) {
+        await rm(join(root, 'materialized', name, version), { recursive: true, force: true });
+      }
+      // Plans before manifests: whoever publishes in between is then in one of the two.
+      const planned = await staging.planned();
+      const isGone = new Set(gone.map(labelOf));
+      const reachable = blobsOf((await catalogue.allManifests()).filter((manifest) => !isGone.has(labelOf(manifest))));
+      const unreachable = (await listBlobs(root)).filter(
+        ({ sha256 }) => !reachable.has(sha256) && !planned.has(sha256),
+      );
+      const freed = dryRun ? unreachable : await staging.sweep(unreachable);
+      return {
+        versions: gone.map(labelOf),
+        blobs: freed.length,
+        bytes: freed.reduce((sum, { bytes }) => sum + bytes, 0),
+      };
+    });
   }
 
   return {
     ...catalogue,
     location: root,
     stage,
-    materialize: materializer(root, staging),
-    release: async () => {},
+    async materialize(manifest) {
+      // Nothing can be freed from a bucket that cannot be written.
+      await uses.begin(labelOf(manifest)).catch(unlessReadOnly);
+      try {
+        return await materialize(manifest);
+      } catch (error) {
+        await uses.end(labelOf(manifest));
+        throw error;
+      }
+    },
+    release: (manifest) => uses.end(labelOf(manifest)),
     read: (manifest, file, range) =>
       readFileOf(manifest, file, range, async ({ sha256 }, { start, end }) =>
         createReadStream(join(root, blobKey(sha256)), { start, end: end - 1, highWaterMark: 1 << 18 }),
@@ -120,10 +129,6 @@ export function openFolderBucket(path: string): Bucket {
   };
 }
 
-/** A manifest that names a file nobody wrote is a bug of the publisher. */
-function requireFiles(draft: DraftManifest, present: ReadonlySet<string>): void {
-  const { serving, standard } = draft.graphs;
-  const named = [serving.path, standard.path, draft.weights, draft.text.tokenizer, draft.text.chat_template];
-  const missing = named.find((path) => path !== null && !present.has(path));
-  if (missing !== undefined) throw new Error(`the manifest names ${missing}, which is not among the staged files`);
+function unlessReadOnly(error: unknown): void {
+  if (!isReadOnly(error)) throw error;
 }

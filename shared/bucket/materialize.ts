@@ -16,28 +16,43 @@ import { type StagingArea, stagingArea } from './staging-area.ts';
 /** What the files looked like right after their hashes were found right. */
 const Verified = z.array(z.object({ path: z.string(), bytes: z.number(), mtimeMs: z.number(), sha256: z.string() }));
 
+/** For a folder bucket, whose blobs lie on this machine. */
 export function materializer(root: string, staging: StagingArea): (manifest: Manifest) => Promise<string> {
   return async (manifest) => {
     const inside = join(root, 'materialized', manifest.name, manifest.version);
     if (await stillVerified(inside, manifest)) return join(inside, 'files');
     try {
-      return await tellDiskFull(root, () => build(root, inside, staging, manifest));
+      return await tellDiskFull(root, () => linkVersion(root, inside, staging, manifest));
     } catch (error) {
       // A bucket in a read-only image: its folders are made in the user's cache instead.
-      if (!['EROFS', 'EACCES', 'EPERM'].includes(errorCode(error) ?? '')) throw error;
+      if (!isReadOnly(error)) throw error;
     }
-    const cache = cacheFolder(root);
+    const cache = join(cacheFolder(), createHash('sha256').update(root).digest('hex').slice(0, 16));
     const outside = join(cache, 'materialized', manifest.name, manifest.version);
     if (await stillVerified(outside, manifest)) return join(outside, 'files');
     const nothingReferenced = async () => new Set<string>();
-    return tellDiskFull(cache, () => build(root, outside, stagingArea(cache, nothingReferenced), manifest));
+    return tellDiskFull(cache, () => linkVersion(root, outside, stagingArea(cache, nothingReferenced), manifest));
   };
 }
 
-async function build(root: string, target: string, staging: StagingArea, manifest: Manifest): Promise<string> {
+export function isReadOnly(error: unknown): boolean {
+  return ['EROFS', 'EACCES', 'EPERM'].includes(errorCode(error) ?? '');
+}
+
+/**
+ * Makes `target` from the blobs below `root`; gives the folder of its files. `verified`: the sha256 of blobs that were found right a
+ * moment ago and need no other look.
+ */
+export async function linkVersion(
+  root: string,
+  target: string,
+  staging: StagingArea,
+  manifest: Manifest,
+  verified: ReadonlySet<string> = new Set(),
+): Promise<string> {
   const place = await staging.open();
   try {
-    const verified: z.infer<typeof Verified> = [];
+    const made: z.infer<typeof Verified> = [];
     for (const { path, bytes, sha256 } of manifest.files) {
       const file = join(place.path, 'files', path);
       try {
@@ -46,12 +61,12 @@ async function build(root: string, target: string, staging: StagingArea, manifes
         if (errorCode(error) === 'ENOENT') throw damaged(manifest, path, 'its blob is missing');
         throw error;
       }
-      const found = await sha256Of(file);
+      const found = verified.has(sha256) ? sha256 : await sha256Of(file);
       if (found !== sha256) throw damaged(manifest, path, `its sha256 is ${found} instead of ${sha256}`);
-      verified.push({ path, bytes, sha256, mtimeMs: (await stat(file)).mtimeMs });
+      made.push({ path, bytes, sha256, mtimeMs: (await stat(file)).mtimeMs });
     }
     await rm(join(place.path, 'orphans'), { recursive: true });
-    await writeDurably(join(place.path, 'verified.json'), JSON.stringify(verified));
+    await writeDurably(join(place.path, 'verified.json'), JSON.stringify(made));
     await takeName(place.path, target, manifest);
     return join(target, 'files');
   } finally {
@@ -76,7 +91,8 @@ async function takeName(built: string, target: string, manifest: Manifest): Prom
   }
 }
 
-async function stillVerified(folder: string, manifest: Manifest): Promise<boolean> {
+/** It was made from this manifest, and its files have the sizes and times they had then. */
+export async function stillVerified(folder: string, manifest: Manifest): Promise<boolean> {
   try {
     const verified = Verified.parse(JSON.parse(await readFile(join(folder, 'verified.json'), 'utf8')));
     const byPath = new Map(verified.map((file) => [file.path, file]));
@@ -92,7 +108,7 @@ async function stillVerified(folder: string, manifest: Manifest): Promise<boolea
   }
 }
 
-function cacheFolder(root: string): string {
-  const base = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
-  return join(base, 'slipway', createHash('sha256').update(root).digest('hex').slice(0, 16));
+/** Where this user's processes keep what can be made again: SLIPWAY_CACHE_DIR, or a folder among the user's caches. */
+export function cacheFolder(environment: Readonly<Record<string, string | undefined>> = process.env): string {
+  return environment.SLIPWAY_CACHE_DIR || join(environment.XDG_CACHE_HOME || join(homedir(), '.cache'), 'slipway');
 }
