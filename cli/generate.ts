@@ -30,7 +30,7 @@ export function register(program: Command): void {
     .command('generate')
     .description('continue a prompt in the terminal, without a server')
     .argument('<prompt>', 'the text to continue; - reads it from standard input')
-    .option('--model <name>', 'NAME, NAME@latest or NAME@v001; default: the first in the bucket')
+    .option('--model <name>', 'NAME, NAME@champion or NAME@v001; default: the first in the bucket')
     .option('--bucket <url>', 'where the versions are (BUCKET_URL; default: ./bucket, else the bundled model)')
     .option('--url <url>', 'ask this running service (its key: API_KEY)')
     .option('--max-new-tokens <number>', 'at most this many tokens (default: 64)', number)
@@ -93,6 +93,7 @@ async function askOwnService(options: GenerateOptions, body: object, signal: Abo
       occupancySemaphore: 1,
       slots: 1,
       timeoutSeconds: 3600,
+      pollSeconds: 0,
     },
     environment: { ...process.env, API_KEY: undefined },
   });

@@ -16,6 +16,7 @@ interface ServeOptions {
   readonly threads?: string;
   readonly contextLength?: string;
   readonly semaphore?: string;
+  readonly pollSeconds?: string;
   readonly logLevel?: string;
 }
 
@@ -23,7 +24,7 @@ export function register(program: Command): void {
   program
     .command('serve')
     .description('serve a version from the bucket over HTTP')
-    .argument('[model]', 'NAME, NAME@latest or NAME@v001; default: the first in the bucket')
+    .argument('[model]', 'NAME, NAME@champion or NAME@v001; default: the first in the bucket')
     .option('--model <name>', 'the same as the argument')
     .option('--bucket <url>', 'where the versions are (BUCKET_URL; default: ./bucket, else the bundled model)')
     .option('--port <number>', 'port to listen on (PORT; default: 8080)')
@@ -35,11 +36,16 @@ export function register(program: Command): void {
     .option('--slots <number>', 'sequences decoded at once (SLOTS; default: as many as requests run at once)')
     .option('--threads <number>', 'threads of the engine (THREADS; default: what the processor limit allows)')
     .option('--context-length <number>', 'positions per slot (CONTEXT_LENGTH; default: longest prompt and answer)')
+    .option('--poll-seconds <number>', 'between looks at where the name points; 0: never (POLL_SECONDS; default: 10)')
     .option('--config <file>', 'settings in YAML (CONFIG; default: ./config.yml when there is one)')
     .option('--log-level <level>', 'trace, debug, info, warn, error or silent (LOG_LEVEL; default: info)')
     .addHelpText(
       'after',
-      '\nFlags win over the environment, the environment over the file. .env.example lists every variable.',
+      `
+NAME is what its alias champion points at, or the newest version while there is none. When it comes to point at another version, that
+is loaded beside the one that serves and takes its place without a failed request: see slipway models promote and rollback.
+
+Flags win over the environment, the environment over the file. .env.example lists every variable.`,
     )
     .action(async (model: string | undefined, options: ServeOptions) => {
       const { config: path, bucket, semaphore, ...flags } = options;

@@ -19,12 +19,14 @@ const SETTINGS = {
   drainSeconds: integer(0, 600, 60, { env: 'DRAIN_SECONDS', file: 'SERVER.DRAIN_SECONDS' }),
   logLevel: choice(LOG_LEVELS, 'info', { env: 'LOG_LEVEL', file: 'SERVER.LOG_LEVEL' }),
 
-  /** NAME, NAME@latest or NAME@v001 in the bucket. Null: the bucket's first model. */
+  /** NAME, NAME@champion or NAME@v001 in the bucket. Null: the bucket's first model. */
   model: text(null, { env: 'MODEL', file: 'HUGGINGFACE_MODEL.NAME' }),
   /** What NAME was trained from. Serving does not need it: a version carries its own architecture and tokenizer. */
   baseModel: text(null, { file: 'HUGGINGFACE_MODEL.BASE' }),
   /** Null: ./bucket when it holds models, else the models bundled with the repository. */
   bucketUrl: text(null, { env: 'BUCKET_URL', file: 'BUCKET.URL' }),
+  /** Seconds between looks at where the model's name points; 0: never. */
+  pollSeconds: integer(0, 86_400, 10, { env: 'POLL_SECONDS', file: 'BUCKET.POLL_SECONDS' }),
 
   maxNewTokens: integer(1, 131_072, 512, { env: 'MAX_NEW_TOKENS', file: 'GENERATION.MAX_NEW_TOKENS' }),
   defaultMaxNewTokens: integer(1, 131_072, 64, {

@@ -76,7 +76,7 @@ function describeExit(code: number | null, signal: string | null, lines: readonl
  * to give large blocks back: left to itself it stops doing so at the first one freed, and loading a model frees many.
  */
 function childEnvironment(): NodeJS.ProcessEnv {
-  const { API_KEY: _key, HF_TOKEN: _token, ...environment } = process.env;
+  const { API_KEY: _key, HF_TOKEN: _token, HF_TOKEN_READ: _readToken, ...environment } = process.env;
   const { directory } = enableCompileCache();
   return {
     MALLOC_MMAP_THRESHOLD_: '131072',

@@ -2,7 +2,7 @@
  * The one door to the engine: everything outside reaches it through here.
  */
 export type { Layout } from '../runtime/layout.ts';
-export { type LayoutSpec, openLayout } from '../runtime/open-layout.ts';
+export { type GraphLayoutSpec, type LayoutSpec, openLayout } from '../runtime/open-layout.ts';
 export { type GraphSource, measureCache } from '../runtime/shared-cache-layout.ts';
 export { readProcessorLimits, threadsFor } from '../runtime/threads.ts';
 export { type EngineProcess, type StartOptions, startEngine } from './client.ts';

@@ -22,4 +22,8 @@ export interface LoadedModel {
   whyNotReady(): string | undefined;
   /** Names all that decides the bytes of an answer. */
   readonly fingerprint: string;
+  /** The aliases that were seen to point at it: `latest`, `champion`. */
+  aliases(): readonly string[];
+  /** One more request will use it: until the function given is called it is not ended, even when another version has taken its place. */
+  hold(): () => void;
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { openFolderBucket } from '@slipway/shared/bucket/folder.ts';
 import { draftManifest, writeDraftFiles } from '@slipway/shared/bucket/testing/draft.ts';
 import { describe, expect, it } from 'vitest';
-import { bucketsFor, findVersion, isServedAs } from './find-version.ts';
+import { bucketsFor, findVersion, followedReference, isServedAs } from './find-version.ts';
 
 async function bucketWith(...names: string[]) {
   const bucket = openFolderBucket(mkdtempSync(join(tmpdir(), 'slipway-find-')));
@@ -58,9 +58,23 @@ describe('isServedAs', () => {
     ['one@latest', true],
     ['one@v002', true],
     ['owner/one@v002', true],
+    ['one@champion', true],
+    ['one@challenger', false],
     ['one@v001', false],
     ['other', false],
   ])('%s: %s', (wanted, served) => {
-    expect(isServedAs(wanted, { name: 'one', version: 'v002' })).toBe(served);
+    expect(isServedAs(wanted, { name: 'one', version: 'v002', aliases: ['champion', 'latest'] })).toBe(served);
+  });
+});
+
+describe('followedReference', () => {
+  it.each([
+    [null, 'one'],
+    ['one', 'one'],
+    ['owner/one', 'one'],
+    ['one@champion', 'one@champion'],
+    ['one@v001', undefined],
+  ])('of %s is %s', (model, reference) => {
+    expect(followedReference(model, { name: 'one' })).toBe(reference);
   });
 });

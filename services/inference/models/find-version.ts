@@ -55,10 +55,25 @@ function withoutOwner(model: string): string {
   return model.slice(model.lastIndexOf('/') + 1);
 }
 
-/** All that names what is served, as settings may: NAME, NAME@latest and NAME@v001, with or without an owner. */
-export function isServedAs(wanted: string, { name, version }: { name: string; version: string | undefined }): boolean {
+/** The name to follow, of what was asked for: NAME, NAME@champion, or nothing. Undefined when it is one version for good. */
+export function followedReference(model: string | null, found: { readonly name: string }): string | undefined {
+  if (model === null) return found.name;
+  const reference = withoutOwner(model);
+  return /@v\d+$/.test(reference) ? undefined : reference;
+}
+
+export interface Served {
+  readonly name: string;
+  readonly version: string | undefined;
+  /** Those that point at it. */
+  readonly aliases: readonly string[];
+}
+
+/** All that names what is served: NAME, NAME@v001 and NAME@champion when that points at it, with or without an owner. */
+export function isServedAs(wanted: string, { name, version, aliases }: Served): boolean {
   const reference = withoutOwner(wanted);
-  return [name, `${name}@latest`, ...(version === undefined ? [] : [`${name}@${version}`])].includes(reference);
+  const tags = version === undefined ? aliases : [version, ...aliases];
+  return reference === name || tags.some((tag) => reference === `${name}@${tag}`);
 }
 
 function locations(buckets: readonly Bucket[]): string {

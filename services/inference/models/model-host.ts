@@ -1,13 +1,19 @@
 /**
- * Holds the one model that this service serves, from the first look into the bucket until it is closed, and knows at every moment
- * whether it answers.
+ * Holds the model that this service serves, from the first look into the bucket until it is closed, puts another version in its place
+ * when its name comes to point there, and knows at every moment what answers.
  */
+import type { Bucket } from '@slipway/shared/bucket/bucket.ts';
 import type { ServiceConfig } from '@slipway/shared/contracts/config.ts';
+import type { Manifest } from '@slipway/shared/contracts/manifest.ts';
 import type { Logger } from '@slipway/shared/lib/log.ts';
-import { type EngineState, type SupervisedEngine, superviseEngine } from '../engine/index.ts';
+import { type EngineState, type LayoutSpec, type SupervisedEngine, superviseEngine } from '../engine/index.ts';
 import type { LoadedModel } from '../generation/loaded-model.ts';
-import { loadModel } from './load-model.ts';
+import { bucketsFor, findVersion, followedReference } from './find-version.ts';
+import { type Follower, followVersion, type Prepared } from './follow-version.ts';
+import { footprintIn, type OpenModel, openVersion, type TellStage } from './load-model.ts';
+import { availableMemory, estimateMemory, type MemoryReadings, peakMemoryOf, readMemory } from './memory.ts';
 import type { ModelHost, ModelState } from './model-state.ts';
+import { proveEngine } from './prove-engine.ts';
 
 export interface LoadingModelHost extends ModelHost {
   /** Rejects with the AppError that kept it from loading. */
@@ -16,31 +22,49 @@ export interface LoadingModelHost extends ModelHost {
   readonly opening: Promise<void>;
 }
 
+/** What a replaced version's requests get beyond their own deadline, to be answered. */
+const GRACE_SECONDS = 5;
+
 /** Begins to load at once. */
-export function hostModel(config: ServiceConfig, log: Logger): LoadingModelHost {
+export function hostModel(
+  config: ServiceConfig,
+  log: Logger,
+  memory: () => MemoryReadings = readMemory,
+): LoadingModelHost {
   const closing = new AbortController();
   const opening = Promise.withResolvers<void>();
   let loading: ModelState = { kind: 'loading', stage: 'starting', progress: 0 };
-  let model: (LoadedModel & { readonly engine: SupervisedEngine }) | undefined;
+  let model: OpenModel | undefined;
+  let follower: Follower | undefined;
+  /** Alias -> version, as last seen. */
+  let aliases: ReadonlyMap<string, string> = new Map();
+
+  function open(bucket: Bucket, manifest: Manifest, tell: TellStage): Promise<OpenModel> {
+    const openEngine = (spec: LayoutSpec): Promise<SupervisedEngine> => {
+      const engine = superviseEngine(spec, {
+        signal: closing.signal,
+        onState: (state) => logState(log, manifest.version, state),
+        onLine: (line) => log.warn({ version: manifest.version, line }, 'the engine printed'),
+      });
+      opening.resolve();
+      return engine;
+    };
+    const own = () => [...aliases].filter(([, version]) => version === manifest.version).map(([alias]) => alias);
+    return openVersion({ bucket, manifest }, config, { openEngine, tell, aliases: own });
+  }
 
   async function load(): Promise<LoadedModel> {
+    const tell: TellStage = (stage, progress) => {
+      loading = { kind: 'loading', stage, progress };
+      log.info({ progress }, stage);
+    };
     try {
-      model = await loadModel(
-        config,
-        (spec) => {
-          const engine = superviseEngine(spec, {
-            signal: closing.signal,
-            onState: (state) => logState(log, state),
-            onLine: (line) => log.warn({ line }, 'the engine printed'),
-          });
-          opening.resolve();
-          return engine;
-        },
-        (stage, progress) => {
-          loading = { kind: 'loading', stage, progress };
-          log.info({ progress }, stage);
-        },
-      );
+      tell('looking for the model', 0);
+      const { bucket, manifest } = await findVersion(bucketsFor(config.bucketUrl), config.model);
+      aliases = await bucket.aliases(manifest.name);
+      model = await open(bucket, manifest, tell);
+      const reference = followedReference(config.model, manifest);
+      if (reference !== undefined && config.pollSeconds > 0) follower = follow(bucket, reference);
       return model;
     } catch (error) {
       loading = { kind: 'failed', reason: error instanceof Error ? error.message : String(error) };
@@ -50,15 +74,65 @@ export function hostModel(config: ServiceConfig, log: Logger): LoadingModelHost 
     }
   }
 
+  function follow(bucket: Bucket, reference: string): Follower {
+    return followVersion({
+      bucket,
+      reference,
+      everySeconds: config.pollSeconds,
+      log,
+      signal: closing.signal,
+      served: () => model?.manifest.version ?? '',
+      whyNoRoom: (manifest) => whyNoRoom(manifest, config, model, memory()),
+      prepare: (manifest) => prepare(bucket, manifest),
+      onAliases: (seen) => {
+        aliases = seen;
+      },
+    });
+  }
+
+  async function prepare(bucket: Bucket, manifest: Manifest): Promise<Prepared> {
+    let next: OpenModel;
+    try {
+      next = await open(bucket, manifest, (stage) => log.info(stage));
+    } catch (error) {
+      await bucket.release(manifest);
+      throw error;
+    }
+    const discard = async () => {
+      await next.engine.close();
+      await bucket.release(manifest);
+    };
+    try {
+      await proveEngine(next.engine, next.bosTokenId ?? 0);
+    } catch (error) {
+      await discard();
+      throw error;
+    }
+    return {
+      discard,
+      async switchTo() {
+        const before = model;
+        model = next;
+        if (before === undefined) return;
+        const isEmpty = await before.holders.emptied(config.timeoutSeconds + GRACE_SECONDS, closing.signal);
+        if (!isEmpty) log.error(`${before.holders.count} requests on ${before.manifest.version} were cut off`);
+        await before.engine.close();
+        await bucket.release(before.manifest);
+      },
+    };
+  }
+
   const loaded = load();
   return {
     loaded,
     opening: opening.promise,
     state: () => (model === undefined ? loading : stateOf(model)),
+    following: () => follower?.following() ?? null,
     async close() {
       closing.abort();
       // It either gives a model to close or has cleaned up after itself.
       await loaded.catch(() => {});
+      await follower?.ended;
       await model?.engine.close();
     },
   };
@@ -72,7 +146,25 @@ export function stateOf(model: LoadedModel & { readonly engine: SupervisedEngine
   return { kind: 'loading', stage: model.whyNotReady() ?? 'the engine has started again', progress: 0.5 };
 }
 
-function logState(log: Logger, state: EngineState): void {
-  if (state.kind === 'restarting') log.error({ reason: state.reason }, 'the engine is started again');
-  else log.info({ ...state }, `the engine is ${state.kind}`);
+/** In words; undefined when the version fits beside the one that runs, or when nothing can be known of memory here. */
+function whyNoRoom(
+  manifest: Manifest,
+  config: ServiceConfig,
+  running: OpenModel | undefined,
+  readings: MemoryReadings,
+): string | undefined {
+  const available = availableMemory(readings);
+  if (available === null) return undefined;
+  const state = running?.engine.state();
+  const peakBytes = state?.kind === 'ready' ? peakMemoryOf(state.pid) : null;
+  const measured = running && peakBytes !== null ? { footprint: running.footprint, peakBytes } : undefined;
+  const needed = estimateMemory(footprintIn(manifest, config), measured);
+  if (needed <= available) return undefined;
+  const mebibytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`;
+  return `it needs about ${mebibytes(needed)} of memory beside the one that runs, and ${mebibytes(available)} are free`;
+}
+
+function logState(log: Logger, version: string, state: EngineState): void {
+  if (state.kind === 'restarting') log.error({ version, reason: state.reason }, 'the engine is started again');
+  else log.info({ version, ...state }, `the engine is ${state.kind}`);
 }

@@ -55,7 +55,7 @@ export async function startTestService(options: TestServiceOptions): Promise<Tes
   const config = { ...(await loadServiceConfig({ path: null })), port: 0, host: '127.0.0.1', ...options.config };
   const service = await startService({
     config,
-    host: { state: () => options.state ?? stateOf(model), close: () => engine.close() },
+    host: { state: () => options.state ?? stateOf(model), following: () => null, close: () => engine.close() },
     log: createLogger({ service: 'test', level: 'silent', destination: silence }),
   });
   const send = (body: NonNullable<RequestInit['body']>) =>
@@ -86,6 +86,8 @@ function modelOf(engine: SupervisedEngine) {
     whenReady: (signal: AbortSignal) => engineReady(engine, signal),
     whyNotReady: () => whyNotReady(engine),
     fingerprint: 'fp_test',
+    aliases: () => [],
+    hold: () => () => {},
   };
 }
 

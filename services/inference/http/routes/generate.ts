@@ -26,9 +26,12 @@ const CLIENT_CLOSED_REQUEST = 499;
 export function generateRoute(parts: ServiceParts): Route {
   const parse = generateRequestParser(parts.config);
   return async (context) => {
-    const leave = parts.inFlight.enter();
+    const leaving = [parts.inFlight.enter()];
+    const leave = () => {
+      for (const one of leaving) one();
+    };
     try {
-      const begun = await begin(context, parts, parse);
+      const begun = await begin(context, parts, parse, (release) => leaving.unshift(release));
       // A stream goes on when this function has returned.
       if (begun.events !== undefined) return await stream(context, parts, begun, begun.events, leave);
       const answer = await begun.generation.run(parts.occupancy);
@@ -55,9 +58,13 @@ async function begin(
   context: Context<RequestEnvironment>,
   parts: ServiceParts,
   parse: (body: unknown) => GenerateRequest,
+  onHold: (release: () => void) => void,
 ): Promise<Begun> {
-  const model = readyModel(parts.host);
+  readyModel(parts.host);
   const request = parse(await readBody(context, parts));
+  // While the body came another version may have taken its place; from here on it is this one's.
+  const model = readyModel(parts.host);
+  onHold(model.hold());
   requireServed(request.model, model);
   const started = Promise.withResolvers<void>();
   const id = newId('gen');
@@ -89,9 +96,9 @@ async function readBody(context: Context<RequestEnvironment>, parts: ServicePart
   }
 }
 
-function requireServed(wanted: string | undefined, { name, manifest }: LoadedModel): void {
+function requireServed(wanted: string | undefined, { name, manifest, aliases }: LoadedModel): void {
   const version = manifest?.version;
-  if (wanted === undefined || isServedAs(wanted, { name, version })) return;
+  if (wanted === undefined || isServedAs(wanted, { name, version, aliases: aliases() })) return;
   const names = version === undefined ? name : `${name} or ${name}@${version}`;
   throw new AppError('not_found', `model ${JSON.stringify(wanted)} is not served here; ${names} is`);
 }

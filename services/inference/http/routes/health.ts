@@ -25,8 +25,10 @@ export function healthRoute(parts: ServiceParts): Route {
 export function readinessRoute(parts: ServiceParts): Route {
   return (context) => {
     const state = parts.host.state();
-    if (state.kind === 'ready' && !parts.inFlight.draining)
-      return context.json({ ready: true, model: state.model.name });
+    if (state.kind === 'ready' && !parts.inFlight.draining) {
+      const detail = parts.host.following()?.detail ?? null;
+      return context.json({ ready: true, model: state.model.name, ...(detail === null ? {} : { detail }) });
+    }
     context.header('Retry-After', '1');
     return context.json({ ready: false, ...reasonOf(parts) }, 503);
   };

@@ -3,16 +3,19 @@
  */
 import type { Manifest } from '@slipway/shared/contracts/manifest.ts';
 import { promptLimit } from '../../generation/admission.ts';
+import type { Following } from '../../models/model-state.ts';
 import { type Route, readyModel, type ServiceParts } from '../service-parts.ts';
 
 export function modelInfoRoute(parts: ServiceParts): Route {
   return (context) => {
-    const { name, manifest, engine, fingerprint } = readyModel(parts.host);
+    const { name, manifest, engine, fingerprint, aliases } = readyModel(parts.host);
     const { maxPromptTokens } = parts.config;
     const { contextLength } = engine.info;
     return context.json({
       name,
       ...(manifest === null ? {} : provenance(manifest)),
+      aliases: aliases(),
+      following: followed(parts.host.following()),
       engine: engine.info,
       limits: {
         max_new_tokens: parts.config.maxNewTokens,
@@ -25,6 +28,12 @@ export function modelInfoRoute(parts: ServiceParts): Route {
       system_fingerprint: fingerprint,
     });
   };
+}
+
+function followed(following: Following | null) {
+  if (following === null) return null;
+  const { reference, everySeconds, wanted, detail } = following;
+  return { reference, every_seconds: everySeconds, wanted, detail };
 }
 
 function provenance(manifest: Manifest) {

@@ -1,0 +1,42 @@
+/**
+ * A bucket with several versions of one small real model, whose answers tell them apart: the bundled model, its weights a little changed.
+ */
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { BUNDLED_BUCKET } from '@slipway/inference/serve';
+import type { Bucket } from '@slipway/shared/bucket/bucket.ts';
+import { openFolderBucket } from '@slipway/shared/bucket/folder.ts';
+import { onTestFinished } from 'vitest';
+
+export const NAME = 'story';
+
+/** An empty bucket, removed when the test ends. */
+export function emptyBucket(): Bucket {
+  const folder = mkdtempSync(join(tmpdir(), 'slipway-versions-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return openFolderBucket(folder);
+}
+
+/** `scale`: by what the weights of the first layers are multiplied. `spoil`: the serving graph is no graph. Gives the version. */
+export async function publishVariant(bucket: Bucket, scale: number, spoil = false): Promise<string> {
+  const bundled = openFolderBucket(BUNDLED_BUCKET);
+  const [name = ''] = await bundled.models();
+  const manifest = await bundled.resolve(name);
+  const { version: _version, created_at: _createdAt, files: _files, ...draft } = manifest;
+  const staging = await bucket.stage(NAME);
+  cpSync(await bundled.materialize(manifest), staging.folder, { recursive: true, dereference: true });
+  const path = join(staging.folder, manifest.weights);
+  const bytes = await readFile(path);
+  const weights = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+  for (let index = 0; index < 100_000; index++) weights[index] = (weights[index] ?? 0) * scale;
+  // Copies of read-only files: replaced, not written into.
+  const replace = async (file: string, content: Uint8Array | string) => {
+    rmSync(file);
+    await writeFile(file, content);
+  };
+  await replace(path, bytes);
+  if (spoil) await replace(join(staging.folder, manifest.graphs.serving.path), 'no graph');
+  return (await staging.publish({ ...draft, name: NAME })).version;
+}
