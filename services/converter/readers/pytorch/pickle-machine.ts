@@ -2,7 +2,7 @@
  * Runs the part of pickle that torch.save writes and makes plain data of it. Every opcode that builds an object of a class is
  * refused; REDUCE reaches the functions of torch-globals.ts and nothing else. Opens nothing, and costs what scanning costs.
  */
-import { PickleReader } from './pickle-opcodes.ts';
+import { type Opcode, PickleReader } from './pickle-opcodes.ts';
 import {
   PickleDict,
   PickleGlobal,
@@ -40,7 +40,7 @@ class Machine {
   readonly #reader: PickleReader;
   readonly #stack: PickleValue[] = [];
   readonly #marks: number[] = [];
-  readonly #memo = new Map<number, PickleValue>();
+  readonly #memo: PickleValue[] = [];
 
   constructor(reader: PickleReader) {
     this.#reader = reader;
@@ -48,13 +48,13 @@ class Machine {
 
   run(): PickleValue {
     for (;;) {
-      const { name, argument } = this.#reader.next();
-      if (name === 'STOP') return this.#pop();
-      this.#step(name, () => this.#reader.number(argument));
+      const opcode = this.#reader.next();
+      if (opcode.name === 'STOP') return this.#pop();
+      this.#step(opcode);
     }
   }
 
-  #step(name: string, number: () => number): void {
+  #step({ name, argument }: Opcode): void {
     const stack = this.#stack;
     switch (name) {
       case 'PROTO':
@@ -80,7 +80,7 @@ class Machine {
       case 'BININT1':
       case 'BININT2':
       case 'BINFLOAT':
-        stack.push(number());
+        stack.push(this.#reader.number(argument));
         return;
       case 'LONG1':
       case 'LONG4':
@@ -130,14 +130,14 @@ class Machine {
         return;
       case 'BINPUT':
       case 'LONG_BINPUT':
-        this.#memorize(number());
+        this.#memo[this.#reader.index(argument)] = this.#top();
         return;
       case 'MEMOIZE':
-        this.#memorize(this.#memo.size);
+        this.#memo.push(this.#top());
         return;
       case 'BINGET':
       case 'LONG_BINGET':
-        stack.push(this.#remember(number()));
+        stack.push(this.#remember(this.#reader.index(argument)));
         return;
       case 'GLOBAL':
         stack.push(this.#global(this.#reader.lines()));
@@ -206,12 +206,8 @@ class Machine {
     }
   }
 
-  #memorize(index: number): void {
-    this.#memo.set(index, this.#top());
-  }
-
   #remember(index: number): PickleValue {
-    const value = this.#memo.get(index);
+    const value = this.#memo[index];
     if (value === undefined) throw this.#reader.fault(`the memo has nothing at ${index}`);
     return value;
   }

@@ -132,11 +132,6 @@ export class PickleReader {
     return this.#position;
   }
 
-  /** Instructions read so far: no honest pickle's memo has a higher index. */
-  get count(): number {
-    return this.#count;
-  }
-
   fault(what: string): AppError {
     return new AppError('invalid_source', `${this.#where}: the pickle is broken at byte ${this.#start}: ${what}`);
   }
@@ -169,6 +164,13 @@ export class PickleReader {
   /** The argument as it stands in the file. */
   bytes(): Buffer {
     return this.#bytes.subarray(this.#from, this.#to);
+  }
+
+  /** An index into the memo, which is kept as an array. AppError when it is beyond any that could have been filled. */
+  index(argument: Argument): number {
+    const index = this.number(argument);
+    if (index > this.#bytes.length) throw this.fault(`the memo has no place ${index}`);
+    return index;
   }
 
   /** u8, u16, i32, u32, f64 or a line of decimal digits. */

@@ -34,7 +34,7 @@ export function scanGlobals(bytes: Buffer, start: number, where: string): Scan {
 function follow(reader: PickleReader, globals: Set<string>): void {
   const stack: (string | undefined)[] = [];
   const marks: number[] = [];
-  const memo = new Map<number, string | undefined>();
+  const memo: (string | undefined)[] = [];
   for (;;) {
     const opcode = reader.next();
     const { name, argument, pops } = opcode;
@@ -57,9 +57,9 @@ function follow(reader: PickleReader, globals: Set<string>): void {
     else if (TEXT.has(name)) pushed = reader.bytes().toString('utf8');
     else if (name === 'STRING' || name === 'UNICODE') pushed = reader.lines()[0]?.replace(/^(['"])(.*)\1$/, '$2');
     else if (name === 'DUP') pushed = top;
-    else if (GETS.has(name)) pushed = memo.get(reader.number(argument));
-    else if (PUTS.has(name)) memo.set(reader.number(argument), top);
-    else if (name === 'MEMOIZE') memo.set(memo.size, top);
+    else if (GETS.has(name)) pushed = memo[reader.index(argument)];
+    else if (PUTS.has(name)) memo[reader.index(argument)] = top;
+    else if (name === 'MEMOIZE') memo.push(top);
     if (opcode.pushes === 1) stack.push(pushed);
     if (name === 'STOP') return;
   }

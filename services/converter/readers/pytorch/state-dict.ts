@@ -29,6 +29,7 @@ export function findStateDict(value: PickleValue, label: string, choose?: string
   const fail = (fault: string) => new AppError('invalid_source', `${label}: ${fault}`);
   if (value instanceof TorchTensor) throw fail('it holds a single tensor without a name; a state dict is needed');
   if (!(value instanceof PickleDict)) throw fail('it holds no dict at its top; a state dict is needed');
+  const withTensors = dictsWithTensors(value);
   const beside: string[] = [];
   let path = choose ?? '';
   let dict: PickleDict | undefined = choose ? descend(value, choose) : value;
@@ -41,7 +42,7 @@ export function findStateDict(value: PickleValue, label: string, choose?: string
     for (const [key, entry] of entries) {
       if (!(entry instanceof PickleDict)) continue;
       if (TRAINING.test(key)) beside.push(join(path, key));
-      else if (holdsTensors(entry)) inside.push(key);
+      else if (withTensors.has(entry)) inside.push(key);
     }
     const [only] = inside;
     if (only === undefined) break;
@@ -68,17 +69,23 @@ function lastEntries(dict: PickleDict): Map<string, PickleValue> {
   return entries;
 }
 
-/** Anywhere below. Without recursion and once per dict: a pickle can nest them a million deep, and in circles. */
-function holdsTensors(dict: PickleDict): boolean {
-  const seen = new Set([dict]);
-  for (const each of seen) {
-    for (const [key, value] of each.entries) {
+/** The dicts with a tensor anywhere below. Without recursion and each once: a pickle can nest a million, and in circles. */
+function dictsWithTensors(top: PickleDict): Set<PickleDict> {
+  const holders = new Map<PickleDict, PickleDict[]>([[top, []]]);
+  const found = new Set<PickleDict>();
+  for (const [dict] of holders) {
+    for (const [key, value] of dict.entries) {
       if (typeof key !== 'string') continue;
-      if (value instanceof TorchTensor) return true;
-      if (value instanceof PickleDict && !TRAINING.test(key)) seen.add(value);
+      if (value instanceof TorchTensor) found.add(dict);
+      if (!(value instanceof PickleDict) || TRAINING.test(key)) continue;
+      const known = holders.get(value);
+      if (known) known.push(dict);
+      else holders.set(value, [dict]);
     }
   }
-  return false;
+  // What is added while a set is gone through is gone through too.
+  for (const dict of found) for (const holder of holders.get(dict) ?? []) found.add(holder);
+  return found;
 }
 
 function descend(dict: PickleDict, path: string): PickleDict | undefined {
