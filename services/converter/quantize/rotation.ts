@@ -20,24 +20,46 @@ function seeded(seed: number): () => number {
   };
 }
 
-/** In place, along the middle axis of [outer, blocks * block, inner]; orthonormal, its own inverse. */
+/** In place, along the middle axis of [outer, blocks * block, inner]; orthonormal, its own inverse. Two levels in one pass over the data. */
 export function hadamard(data: Float32Array, outer: number, size: number, inner: number, block: number): void {
-  const norm = 1 / Math.sqrt(block);
-  for (let o = 0; o < outer; o++) {
-    for (let start = 0; start < size; start += block) {
-      const base = (o * size + start) * inner;
-      for (let half = 1; half < block; half *= 2) {
-        const stride = half * inner;
-        for (let group = 0; group < block * inner; group += 2 * stride) {
-          for (let i = base + group; i < base + group + stride; i++) {
-            const a = data[i] as number;
-            const b = data[i + stride] as number;
-            data[i] = a + b;
-            data[i + stride] = a - b;
-          }
-        }
-      }
-      for (let i = base; i < base + block * inner; i++) (data[i] as number) *= norm;
+  for (let base = 0; base < outer * size * inner; base += block * inner) {
+    const end = base + block * inner;
+    let norm = 1 / Math.sqrt(block);
+    let stride = inner;
+    if (Math.log2(block) % 2 === 1) {
+      butterflies(data, base, end, stride, norm);
+      stride *= 2;
+      norm = 1;
+    }
+    for (; stride < block * inner; stride *= 4) {
+      doubleButterflies(data, base, end, stride, norm);
+      norm = 1;
+    }
+  }
+}
+
+function butterflies(data: Float32Array, base: number, end: number, stride: number, norm: number): void {
+  for (let group = base; group < end; group += 2 * stride) {
+    for (let i = group; i < group + stride; i++) {
+      const a = (data[i] as number) * norm;
+      const b = (data[i + stride] as number) * norm;
+      data[i] = a + b;
+      data[i + stride] = a - b;
+    }
+  }
+}
+
+function doubleButterflies(data: Float32Array, base: number, end: number, stride: number, norm: number): void {
+  for (let group = base; group < end; group += 4 * stride) {
+    for (let i = group; i < group + stride; i++) {
+      const a = (data[i] as number) * norm;
+      const b = (data[i + stride] as number) * norm;
+      const c = (data[i + 2 * stride] as number) * norm;
+      const d = (data[i + 3 * stride] as number) * norm;
+      data[i] = a + b + (c + d);
+      data[i + stride] = a - b + (c - d);
+      data[i + 2 * stride] = a + b - (c + d);
+      data[i + 3 * stride] = a - b - (c - d);
     }
   }
 }
