@@ -19,6 +19,8 @@ export interface SourceTensor {
    * `q` one byte per weight, row-major; `scales` and `minimums` [out, in/32].
    */
   readBlocks?(): Promise<{ q: Uint8Array; scales: Float32Array; minimums: Float32Array }>;
+  /** Only for matrices that are stored with their axes swapped: the matrix as it is stored. */
+  readonly transposed?: SourceTensor;
 }
 
 export interface TextFiles {
@@ -33,10 +35,26 @@ export interface TextFiles {
   readonly eosTokenIds: readonly number[];
   /** Whether plain text is encoded with BOS in front. */
   readonly addBos: boolean;
+  /** A Hugging Face generation_config.json, parsed; absent when the source has none. */
+  readonly generationConfig?: Readonly<Record<string, unknown>>;
+}
+
+/** What became of the names of trained weights when they were laid over a base. */
+export interface TensorFit {
+  /** How many of the base's tensors were found. */
+  readonly matched: number;
+  /** Tensors of the base that the weights lack. Nothing is published while there are any. */
+  readonly missing: readonly string[];
+  /** Of the weights, not of the policy: value heads, critics, computed tables. Left out. */
+  readonly unexpected: readonly string[];
+  /** Heads that are the embedding: not stored a second time. */
+  readonly tied: readonly string[];
+  /** Prefixes that were cut or changed, for people: `actor.module. -> model.`. */
+  readonly renamed: readonly string[];
 }
 
 export interface Checkpoint {
-  readonly kind: 'hugging-face-folder' | 'gguf' | 'llama2c';
+  readonly kind: 'hugging-face-folder' | 'gguf' | 'llama2c' | 'peft-adapter' | 'checkpoint-over-base';
   /** Base name of the folder or file. */
   readonly label: string;
   /** Every file the result depends on; sha256 in hex. */
@@ -45,5 +63,7 @@ export interface Checkpoint {
   readonly config: Readonly<Record<string, unknown>>;
   readonly tensors: ReadonlyMap<string, SourceTensor>;
   readonly text: TextFiles;
+  /** Only of weights over a base: how their names fitted its names. */
+  readonly fit?: TensorFit;
   close(): Promise<void>;
 }

@@ -2,21 +2,28 @@
  * The one door of the readers: finds out what lies at a path and opens it. Knows the kinds of source, not their contents.
  */
 import { stat } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { Checkpoint } from '../checkpoint.ts';
 import { openGguf } from './gguf-checkpoint.ts';
 import { openHuggingFaceFolder } from './hugging-face-folder.ts';
 import { isLlama2c, openLlama2c } from './llama2c.ts';
+import { ADAPTER_CONFIG, openPeftAdapter } from './over-base/peft-adapter.ts';
 import { SourceFile } from './source-file.ts';
 
 const WHAT_IS_READ = 'a Hugging Face folder, a .gguf file or a llama2.c .bin checkpoint';
 
 /**
- * Opens a source. Tensors are read when asked for; the caller closes it.
+ * Opens a source; `base`: what an adapter changes. Tensors are read when asked for; the caller closes it.
  * AppError not_found, invalid_source (it is broken: says what and where) or unsupported_source (it is something else).
  */
-export async function openCheckpoint(path: string): Promise<Checkpoint> {
+export async function openCheckpoint(path: string, base?: string): Promise<Checkpoint> {
+  const isAdapter = await stat(join(path, ADAPTER_CONFIG)).catch(() => undefined);
+  return isAdapter ? openPeftAdapter(path, base, openWhole) : openWhole(path);
+}
+
+/** What stands by itself. */
+async function openWhole(path: string): Promise<Checkpoint> {
   const found = await stat(path).catch(() => undefined);
   if (!found) throw new AppError('not_found', `there is nothing at ${path}`);
   if (found.isDirectory()) return openHuggingFaceFolder(path);
