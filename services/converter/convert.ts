@@ -28,6 +28,8 @@ import { openCheckpoint } from './readers/open-checkpoint.ts';
 export interface ConvertOptions {
   /** A Hugging Face folder, a .gguf file or a llama2.c .bin. */
   readonly source: string;
+  /** What an adapter or a training checkpoint is laid over: a folder or file that is a source itself. */
+  readonly base?: string;
   readonly name: string;
   readonly precision: Precision | 'auto';
   readonly bucketUrl: string;
@@ -61,7 +63,7 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
   // What is cheap to get wrong is looked at before anything is read.
   checkModelName(options.name);
   const text = options.parityText === undefined ? await bundledText() : await readText(options.parityText);
-  const checkpoint = await openCheckpoint(options.source);
+  const checkpoint = await openCheckpoint(options.source, options.base);
   const stagings: Staging[] = [];
   const stage = async () => {
     const staging = await bucket.stage(options.name);
@@ -93,7 +95,7 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
       {
         schema: 1,
         name: options.name,
-        source: { kind: checkpoint.kind, label: checkpoint.label, files: [...checkpoint.files] },
+        source: sourceOf(checkpoint),
         architecture: model.architecture,
         precision,
         quantization: built.description,
@@ -194,6 +196,13 @@ async function requireSame(
     'parity_failed',
     `${checkpoint.label}: the graph ${other.graph.path} is off the source (KL divergence ${klDivergence.toPrecision(3)}): a fault of the converter`,
   );
+}
+
+function sourceOf({ kind, label, files, fit }: Checkpoint): Manifest['source'] {
+  const source = { kind, label, files: [...files] };
+  if (!fit) return source;
+  const { matched, unexpected, tied, renamed } = fit;
+  return { ...source, fit: { matched, unexpected: [...unexpected], tied: [...tied], renamed: [...renamed] } };
 }
 
 /** What the published config.json says of the context must be what its graphs can do. */

@@ -91,6 +91,15 @@ export const Manifest = z.object({
     kind: z.string(),
     label: z.string(),
     files: z.array(z.object({ name: z.string(), bytes: z.number(), sha256 })),
+    /** Of weights laid over a base: tensors found, names left out, heads that are the embedding, prefixes cut. None was missing. */
+    fit: z
+      .object({
+        matched: z.number().int(),
+        unexpected: z.array(z.string()),
+        tied: z.array(z.string()),
+        renamed: z.array(z.string()),
+      })
+      .optional(),
   }),
   architecture: z.object({
     family: z.string(),
