@@ -5,6 +5,8 @@ import { loadTokenizer } from '@slipway/shared/text/tokenizer.ts';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { BYTE_LEVEL_STYLES } from './byte-level-styles.ts';
 import { openCheckpoint } from './open-checkpoint.ts';
+import { dict, pickle, tensor } from './pytorch/testing/pickle-bytes.ts';
+import { torchZip } from './pytorch/testing/zip-bytes.ts';
 import { f32 } from './testing/gguf-bytes.ts';
 import { safetensorsBytes } from './testing/safetensors-bytes.ts';
 import { scratchFolder } from './testing/scratch.ts';
@@ -122,12 +124,58 @@ describe('shards', () => {
   });
 });
 
+describe('torch’s own files', () => {
+  const weight = (value: number) =>
+    torchZip(pickle(dict({ 'a.w': tensor({ count: 1, shape: [1] }) })), { '0': f32(value) });
+  const BIN = 'pytorch_model.bin';
+  const shards = {
+    'model.safetensors': null,
+    'one.bin': weight(8),
+    [`${BIN}.index.json`]: index({ 'a.w': 'one.bin' }),
+  };
+  const read = async (files: Record<string, string | Uint8Array | null>) => {
+    const { tensors, files: described } = await open(await folder(files));
+    return { values: [...((await tensors.get('a.w')?.read()) ?? [])], names: described.map(({ name }) => name) };
+  };
+
+  test('are read where no safetensors are', async () => {
+    const { values, names } = await read({ 'model.safetensors': null, [BIN]: weight(7) });
+    expect(values).toEqual([7]);
+    expect(names).toContain(BIN);
+  });
+
+  test('are read by their index', async () => {
+    const { values, names } = await read(shards);
+    expect(values).toEqual([8]);
+    expect(names).toEqual(expect.arrayContaining(['one.bin', `${BIN}.index.json`]));
+  });
+
+  test('are left alone where safetensors are', async () => {
+    const { tensors } = await open(await folder({ [BIN]: 'x' }));
+    expect([...tensors.keys()]).toEqual(['model.norm.weight']);
+  });
+
+  test('are only looked for in the folder', async () => {
+    const files = { ...shards, [`${BIN}.index.json`]: index({ 'a.w': '../one.bin' }) };
+    await expect(openCheckpoint(await folder(files))).rejects.toMatchObject({
+      code: 'invalid_source',
+      message: expect.stringContaining('"../one.bin"'),
+    });
+  });
+});
+
 test.each<[string, Record<string, string | null>, string, RegExp]>([
   ['no config.json', { 'config.json': null }, 'invalid_source', /config\.json is missing/],
   ['a config.json that is no JSON', { 'config.json': '{"a"' }, 'invalid_source', /config\.json is not valid JSON/],
   ['a config.json that is a list', { 'config.json': '[]' }, 'invalid_source', /config\.json/],
   ['no weights', { 'model.safetensors': null }, 'invalid_source', /model\.safetensors/],
-  ['only pickles', { 'model.safetensors': null, 'pytorch_model.bin': 'x' }, 'unsupported_source', /run code/],
+  ['weights of another name', { 'model.safetensors': null, 'model.pt': 'x' }, 'invalid_source', /it holds model\.pt/],
+  [
+    'a .bin that is none',
+    { 'model.safetensors': null, 'pytorch_model.bin': 'x' },
+    'unsupported_source',
+    /neither a zip/,
+  ],
   ['no tokenizer', { 'tokenizer.json': null }, 'invalid_source', /tokenizer\.model/],
   [
     'a tokenizer.model that is none',

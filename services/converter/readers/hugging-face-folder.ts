@@ -1,6 +1,6 @@
 /**
- * A Hugging Face folder as a checkpoint: config.json, safetensors weights (one file, or shards by their index) and the text side.
- * Knows no architecture.
+ * A Hugging Face folder as a checkpoint: config.json, weights (safetensors, or else torch's .bin; one file, or shards by their
+ * index) and the text side. Knows no architecture.
  */
 import { readdir, realpath } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -9,12 +9,34 @@ import { describeIssues } from '@slipway/shared/lib/describe-issues.ts';
 import { z } from 'zod';
 import type { Checkpoint, SourceTensor } from '../checkpoint.ts';
 import { readFolderText } from './hugging-face-text.ts';
+import { readTorchTensors } from './pytorch/torch-file.ts';
 import { readSafetensors } from './safetensors.ts';
 import { describeFile, SourceFile } from './source-file.ts';
 import { SourceFolder } from './source-folder.ts';
 
-const SINGLE = 'model.safetensors';
-const INDEX = 'model.safetensors.index.json';
+interface WeightFormat {
+  readonly single: string;
+  readonly index: string;
+  /** What a shard is called: a plain name only, the index must not reach outside the folder. */
+  readonly shard: RegExp;
+  readonly read: (file: SourceFile) => Promise<ReadonlyMap<string, SourceTensor>>;
+}
+
+/** The first that is there counts. */
+const FORMATS: readonly WeightFormat[] = [
+  {
+    single: 'model.safetensors',
+    index: 'model.safetensors.index.json',
+    shard: /^[\w.-]+\.safetensors$/,
+    read: readSafetensors,
+  },
+  {
+    single: 'pytorch_model.bin',
+    index: 'pytorch_model.bin.index.json',
+    shard: /^[\w.-]+\.bin$/,
+    read: async (file) => (await readTorchTensors(file)).tensors,
+  },
+];
 const MAX_SHARDS = 4_096;
 
 const Config = z.record(z.string(), z.unknown());
@@ -58,32 +80,34 @@ function list(path: string): Promise<string[]> {
   });
 }
 
-async function readWeights(folder: SourceFolder, opened: SourceFile[]): Promise<Map<string, SourceTensor>> {
+async function readWeights(folder: SourceFolder, opened: SourceFile[]): Promise<ReadonlyMap<string, SourceTensor>> {
+  const format = FORMATS.find(({ single, index }) => folder.has(single) || folder.has(index));
+  if (!format) throw missingWeights(folder);
   const open = async (name: string) => {
     const file = await SourceFile.open(join(folder.path, name));
     opened.push(file);
-    return readSafetensors(file);
+    return format.read(file);
   };
-  if (folder.has(SINGLE)) return open(SINGLE);
-  if (!folder.has(INDEX)) throw missingWeights(folder);
+  if (folder.has(format.single)) return open(format.single);
 
-  const { weight_map: map } = parse(Index, await folder.json(INDEX), INDEX);
+  const { index } = format;
+  const { weight_map: map } = parse(Index, await folder.json(index), index);
   const shards = [...new Set(Object.values(map))];
   if (shards.length > MAX_SHARDS) {
-    throw new AppError('invalid_source', `${INDEX}: names ${shards.length} files; the limit is ${MAX_SHARDS}`);
+    throw new AppError('invalid_source', `${index}: names ${shards.length} files; the limit is ${MAX_SHARDS}`);
   }
   for (const shard of shards) {
-    // A plain name only: the index must not reach outside the folder.
-    if (!/^[\w.-]+\.safetensors$/.test(shard)) {
+    if (!format.shard.test(shard)) {
+      const ending = format.single.slice(format.single.lastIndexOf('.'));
       throw new AppError(
         'invalid_source',
-        `${INDEX}: ${JSON.stringify(shard)} is not the name of a .safetensors file in the folder`,
+        `${index}: ${JSON.stringify(shard)} is not the name of a ${ending} file in the folder`,
       );
     }
     if (!folder.has(shard))
-      throw new AppError('invalid_source', `${folder.path}: the shard ${shard} is missing; ${INDEX} names it`);
+      throw new AppError('invalid_source', `${folder.path}: the shard ${shard} is missing; ${index} names it`);
   }
-  const contents = new Map<string, Map<string, SourceTensor>>();
+  const contents = new Map<string, ReadonlyMap<string, SourceTensor>>();
   for (const shard of shards) contents.set(shard, await open(shard));
   const tensors = new Map<string, SourceTensor>();
   for (const [name, shard] of Object.entries(map)) {
@@ -91,7 +115,7 @@ async function readWeights(folder: SourceFolder, opened: SourceFile[]): Promise<
     if (!tensor)
       throw new AppError(
         'invalid_source',
-        `${shard}: the tensor ${JSON.stringify(name)} is missing; ${INDEX} says it is there`,
+        `${shard}: the tensor ${JSON.stringify(name)} is missing; ${index} says it is there`,
       );
     tensors.set(name, tensor);
   }
@@ -99,14 +123,10 @@ async function readWeights(folder: SourceFolder, opened: SourceFile[]): Promise<
 }
 
 function missingWeights(folder: SourceFolder): AppError {
-  const pickles = [...folder.names].filter((name) => /^pytorch_model.*\.bin$|\.pth?$/.test(name));
-  if (pickles.length > 0) {
-    return new AppError(
-      'unsupported_source',
-      `${folder.path}: its weights are PyTorch pickles (${pickles[0]}), which can run code when they are read; save them as ${SINGLE}`,
-    );
-  }
-  return new AppError('invalid_source', `${folder.path}: neither ${SINGLE} nor ${INDEX} is there`);
+  const names = FORMATS.flatMap(({ single, index }) => [single, index]).join(', ');
+  const pickles = [...folder.names].filter((name) => /\.(pth?|bin)$/.test(name));
+  const hint = pickles.length > 0 ? `; it holds ${pickles.join(', ')}` : '';
+  return new AppError('invalid_source', `${folder.path}: has none of ${names}${hint}`);
 }
 
 function parse<T>(schema: z.ZodType<T>, value: unknown, name: string): T {
