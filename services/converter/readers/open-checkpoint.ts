@@ -9,6 +9,7 @@ import { openGguf } from './gguf-checkpoint.ts';
 import { openHuggingFaceFolder } from './hugging-face-folder.ts';
 import { isLlama2c, openLlama2c } from './llama2c.ts';
 import { ADAPTER_CONFIG, openPeftAdapter } from './over-base/peft-adapter.ts';
+import { openTorchFile } from './pytorch/torch-file.ts';
 import { SourceFile } from './source-file.ts';
 
 const WHAT_IS_READ = 'a Hugging Face folder, a .gguf file or a llama2.c .bin checkpoint';
@@ -47,10 +48,13 @@ async function openByContent(path: string): Promise<Checkpoint> {
     );
   }
   if (isLlama2c(head, file.size)) return openLlama2c(path);
-  if (isPickle(head)) {
+  if (isPickle(head) || /\.(pth?|ckpt|pkl|pickle)$/i.test(name)) {
+    // What is wrong with the file itself comes first.
+    const { tensors, close } = await openTorchFile(path);
+    await close();
     throw new AppError(
       'unsupported_source',
-      `${name} is a PyTorch pickle, which can run code when it is read; save it as safetensors and give its folder`,
+      `${name} holds ${tensors.size} tensors alone; config.json and the tokenizer are needed as well: give the folder of the model it was trained from with --base FOLDER`,
     );
   }
   throw new AppError('invalid_source', `${name} is none of what can be read: ${WHAT_IS_READ}`);
