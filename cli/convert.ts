@@ -3,13 +3,18 @@
  * a report for people or, with --json, for programs.
  */
 import { type Conversion, convert } from '@slipway/converter/convert';
+import { type Exported, type ExportTarget, exportCheckpoint } from '@slipway/converter/export';
+import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { PRECISIONS, type Precision } from '@slipway/shared/contracts/manifest.ts';
 import { type Command, Option } from 'commander';
 import { createProgressBar } from './progress-bar.ts';
 
 interface ConvertFlags {
-  readonly name: string;
-  readonly precision: Precision | 'auto';
+  readonly name?: string;
+  readonly to: 'onnx' | ExportTarget;
+  readonly out?: string;
+  readonly shardSize?: string;
+  readonly precision: string;
   readonly bucket?: string;
   readonly parityText?: string;
   readonly allowDrift?: true;
@@ -21,11 +26,17 @@ export function register(program: Command): void {
     .command('convert')
     .description('turn a checkpoint into a version in the bucket')
     .argument('<source>', 'a Hugging Face folder, a .gguf file, or a llama2.c .bin file')
-    .requiredOption('--name <name>', 'the name to publish under; versions count up by themselves')
+    .option('--name <name>', 'the name to publish under; versions count up by themselves')
     .addOption(
-      new Option('--precision <precision>', 'how weights are kept; auto chooses by size and says why')
-        .choices(['auto', ...PRECISIONS])
-        .default('auto'),
+      new Option('--to <target>', 'onnx: a version in the bucket; safetensors: a Hugging Face folder; gguf: a file')
+        .choices(['onnx', 'safetensors', 'gguf'])
+        .default('onnx'),
+    )
+    .option('--out <path>', 'the folder (safetensors) or file (gguf) to make; nothing may stand there yet')
+    .option('--precision <precision>', 'how weights are kept, see below', 'auto')
+    .option(
+      '--shard-size <size>',
+      'safetensors: split the weights above this size (default: 50GB, as transformers does)',
     )
     .option('--bucket <url>', 'where versions are kept (BUCKET_URL; default: ./bucket)')
     .option('--parity-text <file>', 'compare with the source on this text instead of the bundled one')
@@ -38,17 +49,31 @@ Examples:
   slipway convert ./SmolLM2-135M-Instruct --name smol
   slipway convert ./model-q4_k_m.gguf --name smol --precision int4
   slipway convert ./stories260K.bin --name stories --json | tail -1
+  slipway convert ./SmolLM2-135M-Instruct --to gguf --precision q8_0 --out smol.gguf
+  slipway convert ./model-q4_k_m.gguf --to safetensors --out ./smol
 
-The result runs in the real engine and is compared with the source before anything is published.
+Precisions, by target:
+  onnx         ${PRECISIONS.join(', ')}; auto chooses by size and says why
+  safetensors  fp32, fp16, bf16; auto keeps what the source has (fp32 for its quantized weights)
+  gguf         f32, f16, q8_0, q4_0; auto is f16
+
+To onnx, the result runs in the real engine and is compared with the source before anything is published.
+To safetensors and gguf, it is read back and must be the same model before it gets its name.
 Exits 0 when a version was published, 2 when the source or the result is not good enough, 1 for anything else.`,
     )
     .action(async (source: string, flags: ConvertFlags) => {
       const progress = createProgressBar();
       try {
+        if (flags.to !== 'onnx') {
+          const exported = await exportTo(flags.to, source, flags, progress.update);
+          progress.end();
+          console.log(flags.json ? JSON.stringify(exportSummary(exported)) : describeExport(exported));
+          return;
+        }
         const conversion = await convert({
           source,
-          name: flags.name,
-          precision: flags.precision,
+          name: required(flags, 'name', 'the name to publish under'),
+          precision: knownPrecision(flags.precision),
           bucketUrl: flags.bucket ?? (process.env.BUCKET_URL || 'bucket'),
           allowDrift: flags.allowDrift ?? false,
           ...(flags.parityText === undefined ? {} : { parityText: flags.parityText }),
@@ -60,6 +85,75 @@ Exits 0 when a version was published, 2 when the source or the result is not goo
         progress.end();
       }
     });
+}
+
+/** AppError invalid_field: which option is missing, or given where it has no meaning. */
+async function exportTo(
+  target: ExportTarget,
+  source: string,
+  flags: ConvertFlags,
+  onProgress: (phase: string, part: number) => void,
+): Promise<Exported> {
+  const out = required(flags, 'out', 'the path to make');
+  for (const option of ['name', 'bucket', 'parityText', 'allowDrift'] as const) {
+    if (flags[option] !== undefined) {
+      const name = option.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+      throw new AppError(
+        'invalid_field',
+        `--${name} is for --to onnx; --to ${target} makes ${out} and publishes nothing`,
+      );
+    }
+  }
+  if (target === 'gguf' && flags.shardSize !== undefined) {
+    throw new AppError('invalid_field', '--shard-size is for --to safetensors; a GGUF file is one file');
+  }
+  return exportCheckpoint({
+    source,
+    target,
+    out,
+    precision: flags.precision,
+    ...(flags.shardSize === undefined ? {} : { shardSize: flags.shardSize }),
+    onProgress,
+  });
+}
+
+function required(flags: ConvertFlags, option: 'name' | 'out', what: string): string {
+  const value = flags[option];
+  if (value !== undefined) return value;
+  throw new AppError('invalid_field', `--to ${flags.to} needs --${option}: ${what}`);
+}
+
+function knownPrecision(asked: string): Precision | 'auto' {
+  const known = ['auto', ...PRECISIONS] as const;
+  const found = known.find((precision) => precision === asked);
+  if (found) return found;
+  throw new AppError('invalid_field', `--precision ${asked} is none that onnx has; it has ${known.join(', ')}`);
+}
+
+function exportSummary({ target, out, precision, tensors, parameters, bytes, seconds, peakRssMib, notes }: Exported) {
+  const bits = (bytes * 8) / parameters;
+  return {
+    target,
+    out,
+    precision,
+    tensors,
+    parameters,
+    bytes,
+    bits_per_weight: bits,
+    seconds,
+    peak_rss_mib: peakRssMib,
+    notes,
+  };
+}
+
+function describeExport(exported: Exported): string {
+  const { target, out, precision, bytes, bits_per_weight, seconds, peak_rss_mib, notes } = exportSummary(exported);
+  return [
+    `${out}  ${target}, ${precision}`,
+    `  size         ${(bytes / 2 ** 20).toFixed(1)} MiB of weights, ${bits_per_weight.toFixed(2)} bits per weight`,
+    `  conversion   ${seconds.toFixed(1)} s, ${peak_rss_mib.toFixed(0)} MiB at most`,
+    ...notes.map((note) => `  NOTE         ${note}`),
+  ].join('\n');
 }
 
 function summaryOf({ manifest, seconds, provingSeconds, peakRssMib }: Conversion) {

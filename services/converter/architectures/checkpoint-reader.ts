@@ -63,7 +63,7 @@ export class CheckpointReader {
   }
 }
 
-function asMatrix(tensor: SourceTensor, rows: number, columns: number): Matrix {
+export function asMatrix(tensor: SourceTensor, rows: number, columns: number): Matrix {
   const matrix = { rows, columns, read: () => tensor.read() };
   const { readBlocks } = tensor;
   return readBlocks ? { ...matrix, readBlocks: () => readBlocks.call(tensor) } : matrix;

@@ -5,7 +5,8 @@
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { z } from 'zod';
 import type { Checkpoint } from '../checkpoint.ts';
-import { CheckpointReader } from './checkpoint-reader.ts';
+import { transposed } from '../readers/rearrange.ts';
+import { asMatrix, CheckpointReader } from './checkpoint-reader.ts';
 import type { DecoderSpec, Linear, Norm } from './decoder-spec.ts';
 import { parseConfig } from './parse-config.ts';
 
@@ -90,23 +91,10 @@ export function gpt2(checkpoint: Checkpoint): DecoderSpec {
 function conv1d(reader: CheckpointReader, name: string, rows: number, columns: number): Linear {
   const stored = reader.tensor(`${name}.weight`, [columns, rows]);
   return {
-    weight: { rows, columns, read: async () => transposed(await stored.read(), columns, rows) },
+    // GGUF files hold it [out, in]: then it is taken as it lies there, with its 4-bit blocks.
+    weight: stored.transposed
+      ? asMatrix(stored.transposed, rows, columns)
+      : { rows, columns, read: async () => transposed(await stored.read(), columns, rows) },
     bias: reader.vector(`${name}.bias`, rows),
   };
-}
-
-/** [rows, columns] -> [columns, rows], in squares that fit the cache: a strided walk over a large matrix misses it at every step. */
-function transposed(matrix: Float32Array, rows: number, columns: number): Float32Array {
-  const square = 32;
-  const result = new Float32Array(matrix.length);
-  for (let top = 0; top < rows; top += square) {
-    for (let left = 0; left < columns; left += square) {
-      const [bottom, right] = [Math.min(top + square, rows), Math.min(left + square, columns)];
-      for (let row = top; row < bottom; row++) {
-        for (let column = left; column < right; column++)
-          result[column * rows + row] = matrix[row * columns + column] ?? 0;
-      }
-    }
-  }
-  return result;
 }

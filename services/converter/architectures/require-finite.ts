@@ -23,13 +23,11 @@ export function requireFinite(tensor: SourceTensor, label: string): SourceTensor
     checked(values, 'element');
     return values;
   };
-  const { name, shape, dtype, readBlocks } = tensor;
-  if (!readBlocks) return { name, shape, dtype, read };
+  const { name, shape, dtype, readBlocks, transposed } = tensor;
+  const base = { name, shape, dtype, read, ...(transposed && { transposed: requireFinite(transposed, label) }) };
+  if (!readBlocks) return base;
   return {
-    name,
-    shape,
-    dtype,
-    read,
+    ...base,
     readBlocks: async () => {
       const blocks = await readBlocks.call(tensor);
       checked(blocks.scales, 'scale of block');

@@ -5,9 +5,11 @@
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { Checkpoint, SourceTensor } from '../checkpoint.ts';
 import { type GgufTensor, readGgufHeader } from './gguf.ts';
-import { huggingFaceConfig, huggingFaceName, type Rearrangement } from './gguf-names.ts';
+import { huggingFaceConfig } from './gguf-config.ts';
+import { huggingFaceName, type Rearrangement } from './gguf-names.ts';
+import { nameDivisors } from './gguf-rope.ts';
 import { ggufText } from './gguf-tokenizer.ts';
-import { halfSplitRows } from './rotary-rows.ts';
+import { halfSplitRows, transposed } from './rearrange.ts';
 import { describeFile, SourceFile } from './source-file.ts';
 
 /** Stored bytes that are in memory at once. */
@@ -18,20 +20,18 @@ export async function openGguf(path: string): Promise<Checkpoint> {
   const file = await SourceFile.open(path);
   try {
     const [description, header] = await Promise.all([describeFile(file), readGgufHeader(file)]);
-    const architecture = header.metadata.get('general.architecture');
-    if (typeof architecture !== 'string') {
-      throw new AppError('invalid_source', `${file.name}: general.architecture is missing`);
-    }
+    const config = huggingFaceConfig(header, file.name);
     if (header.tensors.length === 0) {
       throw new AppError('invalid_source', `${file.name}: holds no tensors, only metadata`);
     }
-    const config = huggingFaceConfig(header);
+    const architecture = String(header.metadata.get('general.architecture'));
     const tensors = new Map<string, SourceTensor>();
     for (const stored of header.tensors) {
       const { name, rearrangement } = huggingFaceName(architecture, stored.name);
       if (tensors.has(name)) throw new AppError('invalid_source', `${file.name}: two tensors are ${name}`);
       tensors.set(name, sourceTensor(file, stored, name, rearrangement, config));
     }
+    await nameDivisors(config, tensors);
     return {
       kind: 'gguf',
       label: file.name,
@@ -60,8 +60,12 @@ function sourceTensor(
     return {
       ...base,
       shape: [columns, rows],
-      read: async () => transpose(await readFloats(file, stored), rows, columns),
+      read: async () => transposed(await readFloats(file, stored), rows, columns),
+      transposed: sourceTensor(file, stored, name, 'none', config),
     };
+  }
+  if (rearrangement === 'plus-one') {
+    return { ...base, read: async () => (await readFloats(file, stored)).map((value) => value - 1) };
   }
   const heads = rotaryHeads(file, stored, rearrangement, config);
   const ordered = <T extends Float32Array | Uint8Array>(rows: T, width: number) =>
@@ -86,7 +90,7 @@ function rotaryHeads(
   rearrangement: Rearrangement,
   config: Readonly<Record<string, unknown>>,
 ): number | undefined {
-  if (rearrangement === 'none') return undefined;
+  if (rearrangement !== 'rotary-query' && rearrangement !== 'rotary-key') return undefined;
   const heads = config[rearrangement === 'rotary-query' ? 'num_attention_heads' : 'num_key_value_heads'];
   const rows = stored.shape[0] ?? 0;
   if (typeof heads !== 'number' || !Number.isInteger(heads) || heads < 1 || rows % (2 * heads) !== 0) {
@@ -131,12 +135,4 @@ async function eachPiece(
     await file.readInto(raw, stored.position + first * blockBytes);
     use(raw, count, first * blockSize);
   }
-}
-
-function transpose(values: Float32Array, rows: number, columns: number): Float32Array {
-  const result = new Float32Array(values.length);
-  for (let r = 0; r < rows; r++) {
-    for (let c = 0; c < columns; c++) result[c * rows + r] = values[r * columns + c] ?? 0;
-  }
-  return result;
 }

@@ -4,12 +4,14 @@ import { join } from 'node:path';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { loadTokenizer } from '@slipway/shared/text/tokenizer.ts';
 import { describe, expect, test } from 'vitest';
+import { llama3Frequency, plainFrequencies } from '../architectures/rope-scaling.ts';
 import type { Checkpoint } from '../checkpoint.ts';
 import { openGguf } from './gguf-checkpoint.ts';
 import { openCheckpoint } from './open-checkpoint.ts';
-import { type GgufSpec, ggufBytes, u32, u64, value } from './testing/gguf-bytes.ts';
+import { transposed } from './rearrange.ts';
+import { f32, type GgufSpec, ggufBytes, u32, u64, value } from './testing/gguf-bytes.ts';
 import { scratchFolder } from './testing/scratch.ts';
-import { numbered, tinyGpt2, tinyLlama } from './testing/tiny-gguf.ts';
+import { fourBit, numbered, tinyGpt2, tinyLlama } from './testing/tiny-gguf.ts';
 
 const SHARED = join(import.meta.dirname, '../../../../shared');
 
@@ -136,15 +138,45 @@ test('a gpt2 has its convolutions as Hugging Face holds them, [in, out]', () =>
     expect((await tensor(checkpoint, 'lm_head.weight').read())[1]).toBe(6001);
   }));
 
-test('an architecture that is not known keeps its names, whatever it is called', () => {
-  const spec = tinyLlama();
-  const metadata = spec.metadata.map((entry): GgufSpec['metadata'][number] =>
-    entry[0] === 'general.architecture' ? [entry[0], value.text('constructor')] : entry,
-  );
-  return withCheckpoint({ ...spec, metadata, tensors: [numbered('toString.weight', 1, 4)] }, async (checkpoint) => {
-    expect(checkpoint.config.model_type).toBe('constructor');
-    expect([...checkpoint.tensors.keys()]).toEqual(['toString.weight']);
+test('a 4-bit gpt2 hands out its blocks as they are stored, [out, in]', () => {
+  const spec = tinyGpt2();
+  const wide = fourBit('blk.0.attn_qkv.weight', 96, 32);
+  const tensors = spec.tensors.map((stored) => (stored.name === wide.name ? wide : stored));
+  return withCheckpoint({ ...spec, tensors }, async (checkpoint) => {
+    const attention = tensor(checkpoint, 'transformer.h.0.attn.c_attn.weight');
+    expect([attention.shape, attention.transposed?.shape]).toEqual([
+      [32, 96],
+      [96, 32],
+    ]);
+    const blocks = await attention.transposed?.readBlocks?.();
+    expect(blocks?.minimums.slice(0, 3)).toEqual(Float32Array.of(16, 17, 18));
+    const [floats, stored] = await Promise.all([attention.read(), attention.transposed?.read()]);
+    expect(transposed(floats, 32, 96)).toEqual(stored);
   });
+});
+
+describe('rotary divisors', () => {
+  const scaling = { factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 40 };
+  const llama3 = [...plainFrequencies(100_000, 16)].map((frequency) => frequency / llama3Frequency(frequency, scaling));
+  const withDivisors = (divisors: readonly number[]) => {
+    const spec = tinyLlama();
+    const tensors = spec.tensors.map((stored) =>
+      stored.name === 'rope_freqs.weight' ? { ...stored, data: f32(...divisors) } : stored,
+    );
+    return { ...spec, tensors };
+  };
+
+  test('that are those of a Llama 3 become its scaling', () =>
+    withCheckpoint(withDivisors(llama3), async (checkpoint) => {
+      expect(checkpoint.tensors.has('rope_freqs.weight')).toBe(false);
+      expect(checkpoint.config.rope_scaling).toEqual({ rope_type: 'llama3', ...scaling });
+    }));
+
+  test('that nothing explains stay a tensor', () =>
+    withCheckpoint(withDivisors(llama3.with(3, 2)), async (checkpoint) => {
+      expect(checkpoint.tensors.has('rope_freqs.weight')).toBe(true);
+      expect(checkpoint.config.rope_scaling).toBeNull();
+    }));
 });
 
 describe('hostile files', () => {
@@ -214,6 +246,12 @@ describe('hostile files', () => {
       withTensor(numbered('lm_head.weight', 9, 32), numbered('output.weight', 9, 32)),
       'invalid_source',
       /two tensors/,
+    ],
+    [
+      'an architecture that is not known, whatever it is called',
+      replaced('general.architecture', value.text('constructor')),
+      'unsupported_source',
+      /"constructor" is not known; there are llama, .*gpt2/,
     ],
     ['no tensors', { ...llama, tensors: [] }, 'invalid_source', /no tensors/],
     [

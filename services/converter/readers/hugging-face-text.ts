@@ -36,7 +36,7 @@ export async function readFolderText(folder: SourceFolder, config: unknown): Pro
   const idOf = vocabularyLookup(json);
   const bos = special.bos === null ? undefined : idOf(special.bos);
   const eos = special.eos === null ? undefined : idOf(special.eos);
-  const generation = folder.has('generation_config.json') ? await folder.json('generation_config.json') : {};
+  const generation = asRecord(folder.has('generation_config.json') ? await folder.json('generation_config.json') : {});
   const declared = EosConfig.parse(generation).eos_token_id ?? EosConfig.parse(config).eos_token_id ?? [];
   return {
     ...files,
@@ -45,6 +45,7 @@ export async function readFolderText(folder: SourceFolder, config: unknown): Pro
     // A chat model's own turn end is often only in the tokenizer's configuration.
     eosTokenIds: [...new Set([...declared, ...(eos === undefined ? [] : [eos])])],
     addBos: special.addBos && bos !== undefined,
+    generationConfig: generation,
   };
 }
 

@@ -6,7 +6,7 @@ import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { Checkpoint, SourceTensor, TextFiles } from '../checkpoint.ts';
-import { halfSplitRows } from './rotary-rows.ts';
+import { halfSplitRows } from './rearrange.ts';
 import { describeFile, SourceFile } from './source-file.ts';
 import { type Piece, sentencePieceFiles } from './tokenizer-files.ts';
 

@@ -11,7 +11,7 @@ export function numbered(name: string, number: number, ...dims: number[]): GgufT
 }
 
 /** Q4_1 blocks with d = 1, m = row, and q counting up. */
-function fourBit(name: string, rows: number, columns: number): GgufTensorSpec {
+export function fourBit(name: string, rows: number, columns: number): GgufTensorSpec {
   const blocks: Uint8Array[] = [];
   for (let row = 0; row < rows; row++) {
     for (let block = 0; block < columns / 32; block++) {

@@ -1,0 +1,122 @@
+/**
+ * A checkpoint in another format than ours: a Hugging Face folder or a GGUF file. What was written is read back and must describe the
+ * same model and the same text before it gets its name. Nothing half-written is ever seen.
+ */
+import { AppError } from '@slipway/shared/contracts/errors.ts';
+import type { DecoderSpec } from './architectures/decoder-spec.ts';
+import { describeDecoder, isLeftover } from './architectures/find-architecture.ts';
+import { requireFinite } from './architectures/require-finite.ts';
+import type { Checkpoint, SourceTensor } from './checkpoint.ts';
+import { bundledText } from './parity/parity-gate.ts';
+import { openCheckpoint } from './readers/open-checkpoint.ts';
+import { GGUF_PRECISIONS, type GgufPrecision, writeGgufModel } from './writers/gguf-model.ts';
+import { parseSize, type WrittenWeights, writeHuggingFaceFolder } from './writers/hugging-face-folder.ts';
+import type { FloatType } from './writers/safetensors-file.ts';
+import { differenceInSpec, differenceInText } from './writers/same-model.ts';
+import { writeWhole } from './writers/whole-output.ts';
+
+export type ExportTarget = 'safetensors' | 'gguf';
+
+/** What --precision may say beside auto. */
+const SAFETENSORS_TYPES: Readonly<Record<string, FloatType>> = { fp32: 'F32', fp16: 'F16', bf16: 'BF16' };
+
+export interface ExportOptions {
+  /** A Hugging Face folder, a .gguf file or whatever else a reader reads. */
+  readonly source: string;
+  /** For a source that is weights alone: the folder of the model they belong to. */
+  readonly base?: string;
+  readonly target: ExportTarget;
+  /** `auto`, or one of the target's own words. */
+  readonly precision: string;
+  /** The folder or file that is made; nothing may stand there. */
+  readonly out: string;
+  /** safetensors: `5GB`; above it, weights are split over several files. */
+  readonly shardSize?: string;
+  readonly onProgress?: (phase: 'reading' | 'writing' | 'proving', part: number) => void;
+}
+
+export interface Exported extends WrittenWeights {
+  readonly target: ExportTarget;
+  readonly out: string;
+  readonly precision: string;
+  readonly seconds: number;
+  /** Of this process. */
+  readonly peakRssMib: number;
+  /** For people: where the target's own programs will compute something else. */
+  readonly notes: readonly string[];
+}
+
+/** AppError when the source cannot be read, the target cannot say it, or something stands at `out`. */
+export async function exportCheckpoint(options: ExportOptions): Promise<Exported> {
+  const { source, target, out } = options;
+  const progress = options.onProgress ?? (() => {});
+  const started = performance.now();
+  progress('reading', 0);
+  const precision = choosePrecision(target, options.precision);
+  const shardBytes = parseSize(options.shardSize ?? '50GB');
+  return writeWhole(out, async (passing) => {
+    const checkpoint = await openCheckpoint(source, options.base);
+    try {
+      const spec = describeDecoder(checkpoint);
+      const tensors = modelTensors(checkpoint, spec);
+      progress('writing', 0);
+      const onProgress = (part: number) => progress('writing', part);
+      const written =
+        target === 'gguf'
+          ? await writeGgufModel(passing, checkpoint, spec, tensors, precision as GgufPrecision, onProgress)
+          : {
+              ...(await writeHuggingFaceFolder(passing, checkpoint, tensors, {
+                type: SAFETENSORS_TYPES[precision] ?? 'source',
+                tied: spec.head === null,
+                shardBytes,
+                onProgress,
+              })),
+              notes: [],
+            };
+      progress('proving', 0);
+      await requireSame(passing, checkpoint, spec);
+      return {
+        ...written,
+        target,
+        out,
+        precision,
+        seconds: (performance.now() - started) / 1000,
+        peakRssMib: process.resourceUsage().maxRSS / 1024,
+      };
+    } finally {
+      await checkpoint.close();
+    }
+  });
+}
+
+/** AppError invalid_field names what the target knows. */
+function choosePrecision(target: ExportTarget, asked: string): string {
+  const known: readonly string[] = target === 'gguf' ? GGUF_PRECISIONS : Object.keys(SAFETENSORS_TYPES);
+  if (asked === 'auto') return target === 'gguf' ? 'f16' : 'source';
+  if (known.includes(asked)) return asked;
+  throw new AppError('invalid_field', `--precision ${asked} is none that ${target} has; it has ${known.join(', ')}`);
+}
+
+/** Without computed tables, masks and a tied head's copy. */
+function modelTensors({ tensors, label }: Checkpoint, spec: DecoderSpec): SourceTensor[] {
+  return [...tensors.values()]
+    .filter(({ name }) => !isLeftover(name) || (name === 'lm_head.weight' && spec.head !== null))
+    .map((tensor) => requireFinite(tensor, label));
+}
+
+/** Opens what was written with our own reader: the same architecture, sizes, rotary angles and text, or AppError parity_failed. */
+async function requireSame(written: string, source: Checkpoint, spec: DecoderSpec): Promise<void> {
+  const copy = await openCheckpoint(written);
+  try {
+    const fault =
+      (await differenceInSpec(spec, describeDecoder(copy))) ??
+      differenceInText(source.text, copy.text, (await bundledText()).passages);
+    if (fault === undefined) return;
+    throw new AppError(
+      'parity_failed',
+      `${source.label}: read back, the result is another model: ${fault}. Nothing was written; this target cannot hold this model.`,
+    );
+  } finally {
+    await copy.close();
+  }
+}
