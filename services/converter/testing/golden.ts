@@ -28,7 +28,13 @@ export const GOLDEN_FOLDERS = [
 
 export const GOLDEN_GGUFS = ['gguf-llama-f16', 'gguf-llama-q8_0', 'gguf-gpt2-q8_0'] as const;
 
-export type GoldenName = (typeof GOLDEN_FOLDERS)[number] | (typeof GOLDEN_GGUFS)[number];
+/** Recurrent models: other graphs and another layout than the rest. */
+export const GOLDEN_RECURRENT = ['char-lstm', 'char-lstm-tied', 'char-lstm-odd'] as const;
+
+export type GoldenName =
+  | (typeof GOLDEN_FOLDERS)[number]
+  | (typeof GOLDEN_GGUFS)[number]
+  | (typeof GOLDEN_RECURRENT)[number];
 
 export interface Golden {
   readonly about: string;

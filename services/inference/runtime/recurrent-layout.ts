@@ -123,15 +123,19 @@ class RecurrentLayout implements Layout {
       const values = this.#empty.values.map((_, index) => Math.sin(1 + index * 0.7 + slot * 1.3));
       return { length: 1, values };
     });
-    const tokens = states.map((_, slot) => slot % this.vocabularySize);
-    const bits = (rows: number, atOnce: number) => {
-      const after = this.#step(tokens.slice(0, rows), states.slice(0, rows), atOnce);
-      const logits = this.#stepLogits.slice(0, rows * this.vocabularySize);
-      return [logits, ...after.map(({ values }) => values)].flatMap((values) => [...values]);
+    const rowsOf = (count: number, atOnce: number) => {
+      const own = states.slice(0, count);
+      const tokens = own.map((_, slot) => slot % this.vocabularySize);
+      const after = this.#step(tokens, own, atOnce);
+      const size = this.vocabularySize;
+      return after.map(({ values }, row) => [...values, ...this.#stepLogits.subarray(row * size, (row + 1) * size)]);
     };
-    for (let rows = 2; rows <= this.slots && this.#rowsAreIndependent; rows++) {
-      const together = bits(rows, rows);
-      this.#rowsAreIndependent = bits(rows, 1).every((value, index) => value === together[index]);
+    const alone = rowsOf(this.slots, 1);
+    for (let count = 2; count <= this.slots && this.#rowsAreIndependent; count++) {
+      const together = rowsOf(count, count);
+      this.#rowsAreIndependent = together.every((row, slot) =>
+        row.every((value, index) => value === alone[slot]?.[index]),
+      );
     }
   }
 
