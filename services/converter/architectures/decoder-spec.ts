@@ -70,6 +70,8 @@ export interface LayerSpec {
   readonly down: Linear;
   /** Blocks of this many of `down`'s inputs are turned by a Hadamard matrix first (its weights are turned already); null: none. */
   readonly downHadamard: number | null;
+  /** As downHadamard, for what qkv and up read. */
+  readonly inputHadamard: number | null;
 }
 
 export interface DecoderSpec {

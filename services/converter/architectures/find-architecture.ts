@@ -2,35 +2,35 @@
  * The table of architectures: `model_type` of config.json -> the file that describes it. To add one, write its file and name it here.
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
-import type { Checkpoint } from '../checkpoint.ts';
+import type { Checkpoint, SourceTensor } from '../checkpoint.ts';
 import { charLstm } from './char-lstm.ts';
 import type { DecoderSpec } from './decoder-spec.ts';
+import { gemma3 } from './gemma3.ts';
 import { gpt2 } from './gpt2.ts';
 import { llama } from './llama.ts';
 import { mistral } from './mistral.ts';
+import { NeededTensors } from './needed-tensors.ts';
+import { phi } from './phi.ts';
+import { phi3 } from './phi3.ts';
 import { qwen2 } from './qwen2.ts';
 import { qwen3 } from './qwen3.ts';
 import type { RecurrentSpec } from './recurrent-spec.ts';
 
 const ARCHITECTURES: Readonly<Record<string, (checkpoint: Checkpoint) => DecoderSpec | RecurrentSpec>> = {
   'char-lstm': charLstm,
+  gemma3_text: gemma3,
   gpt2,
   llama,
   mistral,
+  phi,
+  phi3,
   qwen2,
   qwen3,
 };
 
 /** AppError unsupported_source names the type and the file to add. */
 export function describeModel(checkpoint: Checkpoint): DecoderSpec | RecurrentSpec {
-  const type = String(checkpoint.config.model_type);
-  const describe = Object.hasOwn(ARCHITECTURES, type) ? ARCHITECTURES[type] : undefined;
-  if (!describe) {
-    throw new AppError(
-      'unsupported_source',
-      `${checkpoint.label}: the architecture "${type}" is not known; there are ${Object.keys(ARCHITECTURES).join(', ')}. To add it, write services/converter/architectures/${type.replaceAll(/[^\w-]/g, '_')}.ts and name it in find-architecture.ts.`,
-    );
-  }
+  const describe = architectureOf(checkpoint);
   const used = new Set<string>();
   const tensors = new Map(checkpoint.tensors);
   const spec = describe({ ...checkpoint, tensors: Object.assign(tensors, { get: recordingGet(checkpoint, used) }) });
@@ -38,10 +38,30 @@ export function describeModel(checkpoint: Checkpoint): DecoderSpec | RecurrentSp
   if (unused !== undefined) {
     throw new AppError(
       'unsupported_source',
-      `${checkpoint.label}: the tensor ${unused} has no place in a ${type} of this configuration; without it this would be another model`,
+      `${checkpoint.label}: the tensor ${unused} has no place in a ${checkpoint.config.model_type} of this configuration; without it this would be another model`,
     );
   }
   return spec;
+}
+
+/** The tensors that a model of this configuration cannot do without; `isThere` answers for those it may have or not. */
+export function neededTensors(
+  checkpoint: Checkpoint,
+  isThere: (name: string) => boolean,
+): ReadonlyMap<string, SourceTensor> {
+  const tensors = new NeededTensors(isThere);
+  architectureOf(checkpoint)({ ...checkpoint, tensors });
+  return tensors;
+}
+
+function architectureOf({ config, label }: Checkpoint) {
+  const type = String(config.model_type);
+  const describe = Object.hasOwn(ARCHITECTURES, type) ? ARCHITECTURES[type] : undefined;
+  if (describe) return describe;
+  throw new AppError(
+    'unsupported_source',
+    `${label}: the architecture "${type}" is not known; there are ${Object.keys(ARCHITECTURES).join(', ')}. To add it, write services/converter/architectures/${type.replaceAll(/[^\w-]/g, '_')}.ts and name it in find-architecture.ts.`,
+  );
 }
 
 /** As `describeModel`, where only a transformer decoder will do. */
@@ -52,8 +72,7 @@ export function describeDecoder(checkpoint: Checkpoint): DecoderSpec {
 }
 
 /** Computed tables, masks, and a tied head's copy: a model is the same without them. */
-const EXPECTED_LEFTOVERS =
-  /rotary_emb\.inv_freq$|\.attn\.(masked_)?bias$|^lm_head\.weight$|^rope_freqs\.weight$|^rope_factors_(long|short)\.weight$/;
+const EXPECTED_LEFTOVERS = /rotary_emb\.inv_freq$|\.attn\.(masked_)?bias$|^lm_head\.weight$|^rope_freqs\.weight$/;
 
 function recordingGet({ tensors }: Checkpoint, used: Set<string>) {
   return (name: string) => {

@@ -91,6 +91,7 @@ export function gatedDecoder(checkpoint: Checkpoint, config: GatedConfig, family
         : stackRows([mlp('gate_proj', intermediate, hidden), mlp('up_proj', intermediate, hidden)]),
       down: mlp('down_proj', hidden, intermediate),
       downHadamard: null,
+      inputHadamard: null,
       mlpOutputNorm: family.outputNorms ? norm(`${at}.post_feedforward_layernorm`) : null,
     };
   };

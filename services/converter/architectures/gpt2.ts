@@ -81,6 +81,7 @@ export function gpt2(checkpoint: Checkpoint): DecoderSpec {
         up: conv1d(reader, `${layer}.mlp.c_fc`, intermediate, hidden),
         down: conv1d(reader, `${layer}.mlp.c_proj`, hidden, intermediate),
         downHadamard: null,
+        inputHadamard: null,
         mlpOutputNorm: null,
       };
     }),

@@ -60,6 +60,7 @@ function specOf(headDim: number, rotary: boolean): DecoderSpec {
         up: linear,
         down: linear,
         downHadamard: null,
+        inputHadamard: null,
       },
     ],
   };

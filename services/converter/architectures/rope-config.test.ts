@@ -76,25 +76,6 @@ describe('ropeOf', () => {
     expect(await anglesOf({ rope_scaling: longrope, original_max_position_embeddings: 128 }, 65)).not.toEqual(long);
   });
 
-  it('takes longrope factors from the tensors of a GGUF file', async () => {
-    const tensor = (name: string, values: number[]): SourceTensor => ({
-      name,
-      shape: [values.length],
-      dtype: 'F32',
-      read: async () => Float32Array.from(values),
-    });
-    const reader = readerOf([
-      tensor('rope_factors_short.weight', longrope.short_factor),
-      tensor('rope_factors_long.weight', longrope.long_factor),
-    ]);
-    const bare = { ...longrope, short_factor: undefined, long_factor: undefined };
-    for (const positions of [64, 65]) {
-      expect(await anglesOf({ rope_scaling: bare }, positions, reader)).toEqual(
-        await anglesOf({ rope_scaling: longrope }, positions),
-      );
-    }
-  });
-
   it.each([
     [{ type: 'ntk-by-hand', factor: 2 }, /"ntk-by-hand".*there are default, linear, dynamic, llama3, yarn, longrope/],
     [{ type: 'linear' }, /"linear".*factor: Invalid input/],
@@ -106,10 +87,27 @@ describe('ropeOf', () => {
     );
   });
 
+  it('divides by what a tensor of a GGUF file says', async () => {
+    const divisors = {
+      name: 'rope_freqs.weight',
+      shape: [4],
+      dtype: 'F32',
+      read: async () => Float32Array.of(2, 1, 4, 8),
+    };
+    const angles = await anglesOf({}, 256, readerOf([divisors]));
+    expect(angles.map(({ angle }) => angle)).toEqual(
+      [0.5, 0.1, 0.0025, 0.000125].map((value) => expect.closeTo(value, 7)),
+    );
+    const broken = { ...divisors, read: async () => Float32Array.of(2, Number.NaN, 4, 8) };
+    await expect(anglesOf({}, 256, readerOf([broken]))).rejects.toThrow(/rope_freqs\.weight holds NaN/);
+    const short = { ...divisors, shape: [3] };
+    expect(() => ropeOf(readerOf([short]), BASE, DIM)).toThrow(/rope_freqs\.weight has shape \[3\]/);
+  });
+
   it('refuses factors that are not as many as pairs', () => {
     const scaling = { ...longrope, long_factor: [1, 2] };
     expect(() => ropeOf(readerOf(), { ...BASE, rope_scaling: scaling }, DIM)).toThrow(/2 long factors where 4 pairs/);
     const none = { ...longrope, short_factor: undefined };
-    expect(() => ropeOf(readerOf(), { ...BASE, rope_scaling: none }, DIM)).toThrow(/no short factors/);
+    expect(() => ropeOf(readerOf(), { ...BASE, rope_scaling: none }, DIM)).toThrow(/short_factor: Invalid input/);
   });
 });

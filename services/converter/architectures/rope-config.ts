@@ -1,6 +1,6 @@
 /**
- * Rotary positions as configurations describe them: transformers' words for the scalings (modeling_rope_utils), old and new, and
- * llama.cpp's tensors. Chooses what is computed; the arithmetic is in rope-scaling.ts. Knows no family.
+ * Rotary positions as configurations describe them: transformers' words for the scalings (modeling_rope_utils), old and new.
+ * Chooses what is computed; the arithmetic is in rope-scaling.ts. Knows no family.
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { describeIssues } from '@slipway/shared/lib/describe-issues.ts';
@@ -39,9 +39,8 @@ const Scaling = z.discriminatedUnion('rope_type', [
     factor: positive.nullish(),
     original_max_position_embeddings: size,
     attention_factor: positive.nullish(),
-    // Left out by GGUF files, which hold them as tensors.
-    short_factor: z.array(positive).nullish(),
-    long_factor: z.array(positive).nullish(),
+    short_factor: z.array(positive),
+    long_factor: z.array(positive),
   }),
 ]);
 export type Scaling = z.infer<typeof Scaling>;
@@ -75,7 +74,7 @@ export function ropeOf(reader: CheckpointReader, config: RopeConfig, rotaryDim: 
     config.rope_parameters?.rope_theta ?? config.rope_scaling?.rope_theta ?? config.rope_theta ?? defaultTheta;
   const plain = plainFrequencies(theta, rotaryDim);
   const scaled = scaledRope(reader, config, parseScaling(reader, config), theta, plain);
-  // GGUF files of Llama 3 carry the scaling as one divisor per pair.
+  // GGUF files may carry a scaling as one divisor per pair.
   const divisors = reader.has('rope_freqs.weight') ? reader.tensor('rope_freqs.weight', [rotaryDim / 2]) : null;
   if (!divisors) return scaled;
   return {
@@ -170,26 +169,20 @@ function longrope(
   const factor = scaling.factor ?? config.max_position_embeddings / original;
   const magnitude =
     scaling.attention_factor ?? (factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original)));
-  const divisors = (kind: 'short' | 'long') => {
-    const given = scaling[`${kind}_factor`];
-    const tensor = `rope_factors_${kind}.weight`;
-    if (!given && reader.has(tensor)) return reader.vector(tensor, plain.length);
-    if (given?.length === plain.length) return async () => given;
+  const sets = { short: scaling.short_factor, long: scaling.long_factor };
+  for (const [kind, divisors] of Object.entries(sets)) {
+    if (divisors.length === plain.length) continue;
     throw new AppError(
       'invalid_source',
-      `${reader.label}: longrope has ${given?.length ?? 'no'} ${kind} factors where ${plain.length} pairs are turned`,
+      `${reader.label}: longrope has ${divisors.length} ${kind} factors where ${plain.length} pairs are turned`,
     );
-  };
-  const sets = { short: divisors('short'), long: divisors('long') };
+  }
   const chosen = (positions: number) => (positions > original ? 'long' : 'short');
   return {
     tables: async (positions) => {
-      const values = await sets[chosen(positions)]();
-      return ropeTables(
-        plain.map((frequency, pair) => frequency / (values[pair] as number)),
-        positions,
-        magnitude,
-      );
+      const divisors = sets[chosen(positions)];
+      const frequencies = plain.map((frequency, pair) => frequency / (divisors[pair] as number));
+      return ropeTables(frequencies, positions, magnitude);
     },
     describe: (positions) =>
       `base ${theta}, longrope with its ${chosen(positions)} factors (${positions} positions served, ${original} original)`,

@@ -35,8 +35,9 @@ export interface StoredLayer {
   readonly mlpNorm: StoredNorm | null;
   readonly mlpOutputNorm: StoredNorm | null;
   readonly up: ApplyLinear;
-  /** float32 [block, block] applied to each block of `down`'s input. */
+  /** float32 [block, block] applied to each block of `down`'s input, and of what qkv and up read. */
   readonly downHadamard: ExternalTensor | null;
+  readonly inputHadamard: ExternalTensor | null;
   readonly down: ApplyLinear;
 }
 
@@ -79,6 +80,8 @@ export async function storeDecoder(
     gain: await file.add(`${name}.gain`, 'float32', [spec.headDim], await gain()),
     epsilon,
   });
+  const hadamard = async (block: number | null) =>
+    block === null ? null : table(`hadamard_${block}`, [block, block], () => hadamardMatrix(block));
   const exact = (name: string, linear: Linear | null) => linear && storeExact(name, linear, file);
 
   const embedding = await scheme.embedding('embedding', spec.embedding, file);
@@ -92,7 +95,6 @@ export async function storeDecoder(
   const kind = ({ gain, bias }: Norm) => (gain || bias ? 'free' : 'unit');
   for (const [index, layer] of spec.layers.entries()) {
     const name = `layers.${index}`;
-    const block = layer.downHadamard;
     layers.push({
       attentionNorm: await norm(`${name}.attention_norm`, layer.attentionNorm),
       qkv: await scheme.linear(`${name}.qkv`, layer.qkv, kind(layer.attentionNorm), file),
@@ -106,8 +108,8 @@ export async function storeDecoder(
       attentionOutputNorm: await someNorm(`${name}.attention_output_norm`, layer.attentionOutputNorm),
       mlpNorm: await someNorm(`${name}.mlp_norm`, layer.mlpNorm),
       up: await scheme.linear(`${name}.up`, layer.up, kind(layer.mlpNorm ?? layer.attentionNorm), file),
-      downHadamard:
-        block === null ? null : await table(`hadamard_${block}`, [block, block], () => hadamardMatrix(block)),
+      downHadamard: await hadamard(layer.downHadamard),
+      inputHadamard: await hadamard(layer.inputHadamard),
       down: await scheme.linear(`${name}.down`, layer.down, 'free', file),
       mlpOutputNorm: await someNorm(`${name}.mlp_output_norm`, layer.mlpOutputNorm),
     });

@@ -51,6 +51,12 @@ describe('a rotated decoder', () => {
     'llama-head-dim-8',
     'gpt2',
     'gpt2-bare-odd-heads',
+    // Normalized heads, attention and MLP side by side, one matrix for several projections, norms behind both.
+    'qwen3-bias-tied',
+    'phi',
+    'phi-odd-heads',
+    'phi3-longrope',
+    'gemma3',
   ] as const)('is the same function: %s', async (name) => {
     await withSpec(name, async (spec, golden) => {
       const logits = await logitsOf(rotateDecoder(spec), golden);

@@ -7,16 +7,28 @@ import type { DecoderSpec, LayerSpec, Linear, Matrix, Norm } from '../architectu
 import { hadamard, hadamardBlock, Rotation } from './rotation.ts';
 
 /** Blocks of the run-time rotation: large enough to spread an outlier, small enough to cost nothing. */
-const DOWN_BLOCK = 64;
+const RUN_TIME_BLOCK = 64;
+
+function runTimeBlock(size: number): number {
+  return Math.min(RUN_TIME_BLOCK, hadamardBlock(size));
+}
 
 type Edit = (weights: Float32Array, rows: number, columns: number) => void | Promise<void>;
 
+/** Whether `rotateDecoder` turns the residual stream itself, or only what is inside its layers. */
+export function turnsStream(spec: DecoderSpec): boolean {
+  return spec.layers.every(({ attentionOutputNorm, mlpOutputNorm }) => !attentionOutputNorm && !mlpOutputNorm);
+}
+
 export function rotateDecoder(spec: DecoderSpec): DecoderSpec {
+  return turnsStream(spec) ? rotateStream(spec) : rotateLayers(spec);
+}
+
+function rotateStream(spec: DecoderSpec): DecoderSpec {
   const stream = new Rotation(spec.hiddenSize);
   const centre = spec.norm.kind === 'layer';
   const plain: Norm = { gain: null, bias: null };
-  const valueBlock = hadamardBlock(spec.headDim);
-  const downBlock = Math.min(DOWN_BLOCK, hadamardBlock(spec.intermediateSize));
+  const { turnValues, turnHeads, turnDown, downBlock } = innerTurns(spec);
 
   const turnRows: Edit = (weights) => stream.applyToRows(weights);
   const intoStream = (linear: Linear, edit: Edit): Linear => ({
@@ -36,14 +48,6 @@ export function rotateDecoder(spec: DecoderSpec): DecoderSpec {
     }),
     bias: norm.bias || linear.bias ? () => foldedBias(linear, norm, edit) : null,
   });
-  /** Value heads are turned by a Hadamard matrix each, and turned back by the output projection. */
-  const turnValues: Edit = (weights, _rows, columns) => {
-    const first = (spec.heads + spec.kvHeads) * spec.headDim * columns;
-    hadamard(weights.subarray(first), 1, spec.kvHeads * spec.headDim, columns, valueBlock);
-  };
-  const turnHeads: Edit = (weights, rows, columns) => hadamard(weights, rows, columns, 1, valueBlock);
-  const turnDown: Edit = (weights, rows, columns) => hadamard(weights, rows, columns, 1, downBlock);
-
   const layer = (source: LayerSpec): LayerSpec => ({
     ...source,
     attentionNorm: plain,
@@ -67,6 +71,53 @@ export function rotateDecoder(spec: DecoderSpec): DecoderSpec {
   };
 }
 
+/** What is turned inside a layer and turned back there, whatever the stream does. */
+function innerTurns(spec: DecoderSpec) {
+  const valueBlock = hadamardBlock(spec.headDim);
+  const downBlock = runTimeBlock(spec.intermediateSize);
+  /** Value heads are turned by a Hadamard matrix each, and turned back by the output projection. */
+  const turnValues: Edit = (weights, _rows, columns) => {
+    const first = (spec.heads + spec.kvHeads) * spec.headDim * columns;
+    hadamard(weights.subarray(first), 1, spec.kvHeads * spec.headDim, columns, valueBlock);
+  };
+  const turnHeads: Edit = (weights, rows, columns) => hadamard(weights, rows, columns, 1, valueBlock);
+  const turnDown: Edit = (weights, rows, columns) => hadamard(weights, rows, columns, 1, downBlock);
+  return { turnValues, turnHeads, turnDown, downBlock };
+}
+
+/**
+ * A norm behind attention or MLP writes its gains to the stream: turned, it would need a whole matrix for them. Such a stream stays as it
+ * is, and what leaves it is turned at run time, block by block. The embedding is turned as the head needs it, and back when looked up.
+ */
+function rotateLayers(spec: DecoderSpec): DecoderSpec {
+  const { turnValues, turnHeads, turnDown, downBlock } = innerTurns(spec);
+  const inputBlock = runTimeBlock(spec.hiddenSize);
+  const turnInput: Edit = (weights, rows, columns) => hadamard(weights, rows, columns, 1, inputBlock);
+  const withEdit = (linear: Linear, edit: Edit): Linear => ({ ...linear, weight: edited(linear.weight, edit) });
+  const layer = (source: LayerSpec): LayerSpec => ({
+    ...source,
+    qkv: {
+      weight: edited(edited(source.qkv.weight, turnInput), turnValues),
+      bias: source.qkv.bias && (() => foldedBias(source.qkv, { gain: null, bias: null }, turnValues)),
+    },
+    output: withEdit(source.output, turnHeads),
+    up: withEdit(source.up, turnInput),
+    down: withEdit(source.down, turnDown),
+    downHadamard: downBlock,
+    inputHadamard: inputBlock,
+  });
+  const layers = spec.layers.map(layer);
+  if (spec.head || spec.embeddingOutput || spec.headInput) return { ...spec, layers };
+  const stream = new Rotation(spec.hiddenSize);
+  return {
+    ...spec,
+    layers,
+    embedding: edited(spec.embedding, (weights) => stream.applyToRows(weights)),
+    embeddingOutput: squareMatrix(spec.hiddenSize, (identity) => stream.applyToRows(identity)),
+    headInput: squareMatrix(spec.hiddenSize, (identity) => stream.applyToColumns(identity)),
+  };
+}
+
 /**
  * A tied head reads the embedding as it is stored: rotated. What the final norm does between the two becomes one small matrix:
  * y -> (y Rᵀ * gain + bias) R.
@@ -85,10 +136,18 @@ function unrotatedGain(spec: DecoderSpec, stream: Rotation): Linear {
 
 /** Takes the mean out of an embedded (and rotated) state. The embedding itself keeps it: a tied head needs it. */
 function centring(size: number, stream: Rotation): Linear {
+  return squareMatrix(size, (identity) => {
+    centreRows(identity, size);
+    turned(identity, stream);
+  });
+}
+
+/** What becomes of the identity. */
+function squareMatrix(size: number, edit: (identity: Float32Array) => void): Linear {
   const read = async () => {
     const matrix = diagonal(new Float32Array(size).fill(1));
-    centreRows(matrix, size);
-    return turned(matrix, stream);
+    edit(matrix);
+    return matrix;
   };
   return { weight: { rows: size, columns: size, read }, bias: null };
 }

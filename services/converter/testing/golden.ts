@@ -24,6 +24,14 @@ export const GOLDEN_FOLDERS = [
   'qwen3',
   'qwen3-bias-tied',
   'mistral-window',
+  'phi',
+  'phi-odd-heads',
+  'phi3-window',
+  'phi3-longrope',
+  'phi3-longrope-short',
+  'gemma3',
+  'gemma3-older',
+  'gpt2-dialogpt',
 ] as const;
 
 export const GOLDEN_GGUFS = ['gguf-llama-f16', 'gguf-llama-q8_0', 'gguf-gpt2-q8_0'] as const;

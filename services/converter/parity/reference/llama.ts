@@ -34,7 +34,7 @@ const configSchema = z.object({
   head_dim: size.nullish(),
   max_position_embeddings: size.default(2048),
   original_max_position_embeddings: size.nullish(),
-  rms_norm_eps: z.number().positive().default(1e-6),
+  rms_norm_eps: z.number().positive().nullish(),
   tie_word_embeddings: z.boolean().nullish(),
   sliding_window: size.nullish(),
   use_sliding_window: z.boolean().default(false),
@@ -61,7 +61,8 @@ export async function llamaLogits(
 ): Promise<Matrix> {
   const config = configSchema.parse(checkpoint.config);
   const weights = weightsOf(checkpoint);
-  const { hidden_size: hidden, num_attention_heads: heads, intermediate_size: inner, rms_norm_eps: epsilon } = config;
+  const { hidden_size: hidden, num_attention_heads: heads, intermediate_size: inner } = config;
+  const epsilon = config.rms_norm_eps ?? (config.model_type === 'phi3' ? 1e-5 : 1e-6);
   const gemma = config.model_type === 'gemma3_text';
   const kvHeads = config.num_key_value_heads ?? heads;
   const headDim = config.head_dim ?? { gemma3_text: 256, qwen3: 128 }[String(config.model_type)] ?? hidden / heads;

@@ -44,6 +44,12 @@ describe('referenceLogits', () => {
     ['qwen2-window', 'use_sliding_window', false],
     ['qwen3-bias-tied', 'layer_types', ['full_attention', 'sliding_attention']],
     ['mistral-window', 'sliding_window', 8],
+    ['phi', 'partial_rotary_factor', 0.75],
+    ['phi3-window', 'sliding_window', null],
+    ['phi3-longrope', 'original_max_position_embeddings', 512],
+    ['gemma3', 'query_pre_attn_scalar', 24],
+    ['gemma3-older', 'rope_local_base_freq', 1_000_000],
+    ['gemma3-older', 'sliding_window_pattern', 1],
   ] as const)('is moved far beyond rounding by a wrong setting: %s %s', async (name, key, value) => {
     const golden = await readGolden(name);
     const logits = await withCheckpoint(golden.source, (checkpoint) =>

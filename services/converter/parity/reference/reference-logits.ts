@@ -8,6 +8,7 @@ import { charLstmLogits } from './char-lstm.ts';
 import { gpt2Logits } from './gpt2.ts';
 import { type Matrix, rowsAsFloat32 } from './linear-algebra.ts';
 import { llamaLogits } from './llama.ts';
+import { phiLogits } from './phi.ts';
 
 type Forward = (checkpoint: Checkpoint, tokens: readonly number[], served: number | null) => Promise<Matrix>;
 
@@ -17,6 +18,9 @@ const FORWARD: ReadonlyMap<unknown, Forward> = new Map([
   ['mistral', llamaLogits],
   ['qwen2', llamaLogits],
   ['qwen3', llamaLogits],
+  ['phi3', llamaLogits],
+  ['gemma3_text', llamaLogits],
+  ['phi', phiLogits],
   ['gpt2', gpt2Logits],
   ['char-lstm', charLstmLogits],
 ]);

@@ -86,9 +86,7 @@ export async function turningOf(
       const factor = rope.factor ?? lengths.longest / original;
       const usual = factor > 1 ? Math.sqrt(1 + Math.log(factor) / Math.log(original)) : 1;
       const which = lengths.served > original ? 'long' : 'short';
-      const stored = `rope_factors_${which}.weight`;
-      const given = rope[`${which}_factor`] ?? (weights.has(stored) ? await weights.read(stored, [dim / 2]) : []);
-      return { frequencies: divided(given), magnitude: rope.attention_factor ?? usual };
+      return { frequencies: divided(rope[`${which}_factor`] ?? []), magnitude: rope.attention_factor ?? usual };
     }
     default:
       throw new AppError('unsupported_source', `config.json: rope type "${type}" has no reference forward pass.`);
