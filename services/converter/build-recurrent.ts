@@ -48,11 +48,11 @@ export async function buildRecurrent(
   const file = await WeightsFile.create(path.join(folder, weights));
   let hash = '';
   const type = precision === 'fp32' ? 'float32' : 'float16';
-  const stored = await storeRecurrent(spec, type, file, (done) => onProgress(done / spec.cells.length)).finally(
-    async () => {
-      hash = await file.close();
-    },
-  );
+  const stored = await storeRecurrent(spec, type, file, (done) =>
+    onProgress(done / spec.cells.length, file.written),
+  ).finally(async () => {
+    hash = await file.close();
+  });
   const encoded = recurrentGraph(stored).encode(`${spec.family} ${name}`, `${name}_data`);
   await writeFile(path.join(folder, 'onnx', name), encoded);
   const graph: GraphSpec = {

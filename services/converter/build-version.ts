@@ -13,7 +13,7 @@ import { servingGraph, standardGraph } from './graph/decoder-graph.ts';
 import type { GraphBuilder } from './graph/graph-builder.ts';
 import { storeDecoder } from './graph/store-decoder.ts';
 import { FILE_SUFFIX, schemeFor } from './precision.ts';
-import { WeightsFile } from './writers/weights-file.ts';
+import { WeightsFile, type Written } from './writers/weights-file.ts';
 
 /** Positions a version is made for: rotary tables of 131,072 positions would be 64 MB that no host of this size ever reads. */
 const LONGEST_CONTEXT = 16_384;
@@ -27,7 +27,7 @@ export interface BuildOptions {
   /** Token ids that an int8 cache's steps are chosen on; needed by the precisions that have one. */
   readonly calibration?: readonly (readonly number[])[];
   /** Gets 0..1. */
-  readonly onProgress?: (part: number) => void;
+  readonly onProgress?: (part: number, written?: Written) => void;
 }
 
 export interface BuiltVersion {
@@ -59,11 +59,11 @@ export async function buildVersion(
   const file = await WeightsFile.create(path.join(folder, weightsPath));
   let hash = '';
   const spec = padHeads(source);
-  const stored = await storeDecoder(spec, scheme, file, (done) => onProgress(done / spec.layers.length)).finally(
-    async () => {
-      hash = await file.close();
-    },
-  );
+  const stored = await storeDecoder(spec, scheme, file, (done) =>
+    onProgress(done / spec.layers.length, file.written),
+  ).finally(async () => {
+    hash = await file.close();
+  });
   const graphs = { serving: 'onnx/serving.onnx', standard: `onnx/model${suffix}.onnx` };
   const write = (name: string, graph: GraphBuilder) =>
     writeFile(path.join(folder, name), graph.encode(`${source.family} ${name}`, weightsName));

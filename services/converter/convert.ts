@@ -24,6 +24,7 @@ import {
 } from './parity/parity-gate.ts';
 import { BOUNDS } from './precision.ts';
 import { openCheckpoint } from './readers/open-checkpoint.ts';
+import type { Written } from './writers/weights-file.ts';
 
 export interface ConvertOptions {
   /** A Hugging Face folder, a .gguf file or a llama2.c .bin. */
@@ -37,7 +38,11 @@ export interface ConvertOptions {
   readonly allowDrift: boolean;
   /** A file whose text the result is judged on, instead of the bundled one. */
   readonly parityText?: string;
-  readonly onProgress?: (phase: ConvertPhase, part: number) => void;
+  /** What the manifest calls the source, instead of its file or folder: a hub's name and commit. */
+  readonly sourceLabel?: string;
+  readonly description?: string;
+  /** `detail`: what has been written so far. What it throws ends the conversion, and nothing of it stays. */
+  readonly onProgress?: (phase: ConvertPhase, part: number, detail?: Written) => void;
 }
 
 export type ConvertPhase = 'reading' | 'converting' | 'proving' | 'publishing';
@@ -77,7 +82,7 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
     const calibration = passageTokens(await calibrationText(), checkpoint.text, model.contextLength);
     const built = await model.build(precision, staging.folder, {
       calibration,
-      onProgress: (part) => progress('converting', part),
+      onProgress: (part, written) => progress('converting', part, written),
     });
     await writeTextFiles(staging.folder, checkpoint.text, servedConfig(checkpoint, model), precision);
     const seconds = (performance.now() - started) / 1000 - built.calibrationSeconds;
@@ -95,7 +100,11 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
       {
         schema: 1,
         name: options.name,
-        source: sourceOf(checkpoint),
+        ...(options.description === undefined ? {} : { description: options.description }),
+        source: {
+          ...sourceOf(checkpoint),
+          ...(options.sourceLabel === undefined ? {} : { label: options.sourceLabel }),
+        },
         architecture: model.architecture,
         precision,
         quantization: built.description,

@@ -6,6 +6,11 @@ import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { DataType, ExternalTensor } from '../graph/onnx-model.ts';
 
+export interface Written {
+  readonly bytes: number;
+  readonly tensors: number;
+}
+
 export type TensorBytes = Float32Array | Uint8Array | Int8Array | Uint16Array;
 
 /** ONNX Runtime maps external data and hands it to kernels as it lies: cache-line alignment is enough. */
@@ -17,6 +22,7 @@ export class WeightsFile {
   readonly #file: FileHandle;
   readonly #hash = createHash('sha256');
   #offset = 0;
+  #tensors = 0;
   #pending: Promise<void> = Promise.resolve();
 
   private constructor(file: FileHandle) {
@@ -31,12 +37,17 @@ export class WeightsFile {
     return this.#offset;
   }
 
+  get written(): Written {
+    return { bytes: this.#offset, tensors: this.#tensors };
+  }
+
   /** Appends a tensor; row-major, little-endian. Resolves when the one before it is on its way to disk, so memory stays bounded by two. */
   async add(name: string, type: DataType, shape: readonly number[], data: TensorBytes): Promise<ExternalTensor> {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     const padding = (ALIGNMENT - (this.#offset % ALIGNMENT)) % ALIGNMENT;
     const offset = this.#offset + padding;
     this.#offset = offset + bytes.byteLength;
+    this.#tensors++;
     const before = this.#pending;
     this.#pending = before.then(async () => {
       if (padding > 0) await this.#append(new Uint8Array(padding));
