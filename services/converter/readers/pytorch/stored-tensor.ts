@@ -16,8 +16,14 @@ interface Axis {
   readonly to: number;
 }
 
-/** `position`: where the tensor's storage begins in the file. */
-export function storedTensor(file: SourceFile, name: string, spec: TensorSpec, position: number): SourceTensor {
+/** `position`: where the tensor's storage begins in the file. `pieceBytes`: what is read at once, one element at least. */
+export function storedTensor(
+  file: SourceFile,
+  name: string,
+  spec: TensorSpec,
+  position: number,
+  pieceBytes = READ_BYTES,
+): SourceTensor {
   const { shape, type } = spec;
   return {
     name,
@@ -36,7 +42,7 @@ export function storedTensor(file: SourceFile, name: string, spec: TensorSpec, p
       const out = new Float32Array(count);
       if (count === 0) return out;
       const axes = inFileOrder(shape, spec.strides);
-      const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, span(axes) * type.bytes));
+      const buffer = Buffer.allocUnsafeSlow(Math.min(pieceBytes, span(axes) * type.bytes));
       const read = async (element: number, elements: number, into: Float32Array, at: number) => {
         const part = buffer.subarray(0, elements * type.bytes);
         await file.readInto(part, position + element * type.bytes);
