@@ -5,6 +5,7 @@
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { Checkpoint, SourceTensor } from '../checkpoint.ts';
 import type { Blocks, Linear, Matrix } from './decoder-spec.ts';
+import { NeededTensors } from './needed-tensors.ts';
 import { requireFinite } from './require-finite.ts';
 
 export class CheckpointReader {
@@ -29,7 +30,8 @@ export class CheckpointReader {
   /** Its reads reject when a weight is not finite: every tensor of every architecture comes through here. */
   tensor(name: string, shape: readonly number[]): SourceTensor {
     const full = this.#prefix + name;
-    const tensor = this.#checkpoint.tensors.get(full);
+    const { tensors } = this.#checkpoint;
+    const tensor = tensors instanceof NeededTensors ? tensors.need(full, shape) : tensors.get(full);
     if (!tensor) {
       throw new AppError(
         'invalid_source',

@@ -9,18 +9,20 @@ import { openGguf } from './gguf-checkpoint.ts';
 import { openHuggingFaceFolder } from './hugging-face-folder.ts';
 import { isLlama2c, openLlama2c } from './llama2c.ts';
 import { ADAPTER_CONFIG, openPeftAdapter } from './over-base/peft-adapter.ts';
+import { openWeightsOverBase } from './over-base/weights-over-base.ts';
 import { openTorchFile } from './pytorch/torch-file.ts';
 import { SourceFile } from './source-file.ts';
 
 const WHAT_IS_READ = 'a Hugging Face folder, a .gguf file or a llama2.c .bin checkpoint';
 
 /**
- * Opens a source; `base`: what an adapter changes. Tensors are read when asked for; the caller closes it.
+ * Opens a source; `base`: what an adapter changes, or what weights without a configuration are weights of. Tensors are read when asked for; the caller closes it.
  * AppError not_found, invalid_source (it is broken: says what and where) or unsupported_source (it is something else).
  */
 export async function openCheckpoint(path: string, base?: string): Promise<Checkpoint> {
   const isAdapter = await stat(join(path, ADAPTER_CONFIG)).catch(() => undefined);
-  return isAdapter ? openPeftAdapter(path, base, openWhole) : openWhole(path);
+  if (isAdapter) return openPeftAdapter(path, base, openWhole);
+  return base === undefined ? openWhole(path) : openWeightsOverBase(path, base, openWhole);
 }
 
 /** What stands by itself. */
