@@ -3,10 +3,10 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
-import { type GOLDEN_FOLDERS, readGolden } from '../../../services/converter/testing/golden.ts';
+import { type GoldenName, readGolden } from '../../../services/converter/testing/golden.ts';
 
 /** Gives the path of a copy of a golden folder. Removed when the test ends. */
-export async function copyGolden(name: (typeof GOLDEN_FOLDERS)[number]): Promise<string> {
+export async function copyGolden(name: GoldenName): Promise<string> {
   const { source } = await readGolden(name);
   const folder = await mkdtemp(path.join(tmpdir(), 'slipway-checkpoint-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
