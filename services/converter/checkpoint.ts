@@ -45,7 +45,7 @@ export interface TensorFit {
   readonly matched: number;
   /** Tensors of the base that the weights lack. Nothing is published while there are any. */
   readonly missing: readonly string[];
-  /** Of the weights, not of the policy: value heads, critics, computed tables. Left out. */
+  /** Beside the policy: value heads, critics, computed tables, optimizer state. Left out. */
   readonly unexpected: readonly string[];
   /** Heads that are the embedding: not stored a second time. */
   readonly tied: readonly string[];

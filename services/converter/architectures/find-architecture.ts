@@ -51,7 +51,7 @@ export function neededTensors(
 ): ReadonlyMap<string, SourceTensor> {
   const tensors = new NeededTensors(isThere);
   architectureOf(checkpoint)({ ...checkpoint, tensors });
-  return tensors;
+  return new Map(tensors);
 }
 
 function architectureOf({ config, label }: Checkpoint) {

@@ -14,6 +14,11 @@ export interface NameMatch {
   readonly renamed: readonly { readonly from: string; readonly to: string; readonly names: number }[];
 }
 
+interface Group {
+  readonly prefix: string;
+  readonly names: { readonly name: string; readonly rest: string }[];
+}
+
 /** Segments that training puts before a model's names, or that a model class begins its names with. */
 const LEADING = new Set([
   ...['module', 'actor', 'model', 'policy', 'base_model', 'transformer', 'pretrained_model'],
@@ -26,22 +31,24 @@ const BODIES = ['model.', 'transformer.'];
 
 /** `found`: the checkpoint's names; `wanted`: the base's. */
 export function matchNames(found: Iterable<string>, wanted: ReadonlySet<string>): NameMatch {
-  const groups = new Map<string, { readonly name: string; readonly rest: string }[]>();
+  const groups = new Map<string, Group>();
   for (const name of found) {
     const { leading, rest } = splitName(name);
     const prefix = leading.map((segment) => `${segment}.`).join('');
-    const group = groups.get(prefix) ?? [];
-    group.push({ name, rest });
-    groups.set(prefix, group);
+    // The head stands beside the body, whose prefixes are not its own.
+    const key = rest.startsWith('lm_head.') ? `${prefix} lm_head` : prefix;
+    const group = groups.get(key) ?? { prefix, names: [] };
+    group.names.push({ name, rest });
+    groups.set(key, group);
   }
   const matched = new Map<string, string>();
   const unexpected: string[] = [];
   const ambiguous: NameMatch['ambiguous'][number][] = [];
   const renamed: NameMatch['renamed'][number][] = [];
-  for (const [prefix, group] of groups) {
-    const best = bestPrefix(prefix, group, wanted);
+  for (const { prefix, names } of groups.values()) {
+    const best = bestPrefix(prefix, names, wanted);
     let fitting = 0;
-    for (const { name, rest } of group) {
+    for (const { name, rest } of names) {
       const base = best + rest;
       const other = matched.get(base);
       if (!wanted.has(base)) unexpected.push(name);

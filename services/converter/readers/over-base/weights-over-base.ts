@@ -63,7 +63,7 @@ async function layOver(
   const fit: TensorFit = {
     matched: tensors.size,
     missing,
-    unexpected: [...match.unexpected, ...weights.beside],
+    unexpected: [...match.unexpected, ...weights.beside].toSorted(),
     tied,
     renamed: match.renamed.map(({ from, to, names }) => `${from || '(none)'} -> ${to || '(none)'} (${names})`),
   };
@@ -119,14 +119,14 @@ function requireFit(
   const others = match.unexpected.filter((name) => !NOT_POLICY.has(ownSegment(name)) && !isLeftover(name));
   if (fit.missing.length > 0) {
     throw fail(
-      `${counted(fit.missing, 'tensor')} of the base missing: ${list(fit.missing)}. ${fit.matched} matched${
+      `${counted(fit.missing)} of the base ${areOrIs(fit.missing)} missing: ${list(fit.missing)}. ${fit.matched} matched${
         fit.unexpected.length > 0 ? `; ${fit.unexpected.length} unexpected: ${list(fit.unexpected)}` : ''
       }. Nothing was published: is this the whole checkpoint, and is this its base?`,
     );
   }
   if (others.length > 0) {
     throw fail(
-      `${counted(others, 'tensor')} with no place in the base, and not of a critic or value head either: ${list(others)}. ${fit.matched} matched. Without them this would be another model: is this its base?`,
+      `${counted(others)} ${others.length === 1 ? 'has' : 'have'} no place in the base and ${areOrIs(others)} not of a critic or value head: ${list(others)}. ${fit.matched} matched. Without them this would be another model: is this its base?`,
     );
   }
   for (const [name, tensor] of tensors) {
@@ -143,8 +143,12 @@ function requireFit(
   }
 }
 
-function counted(names: readonly string[], noun: string): string {
-  return names.length === 1 ? `1 ${noun} is` : `${names.length} ${noun}s are`;
+function counted(names: readonly string[]): string {
+  return names.length === 1 ? '1 tensor' : `${names.length} tensors`;
+}
+
+function areOrIs(names: readonly string[]): string {
+  return names.length === 1 ? 'is' : 'are';
 }
 
 function list(names: readonly string[]): string {

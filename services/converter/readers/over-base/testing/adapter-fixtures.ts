@@ -1,8 +1,6 @@
 /** The adapter fixtures for tests: see tests/fixtures/adapters/README.md. */
-import { readFile } from 'node:fs/promises';
-import { endianness } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { z } from 'zod';
+import { readExpected } from './expected-logits.ts';
 
 const FOLDER = new URL('../../../../../tests/fixtures/adapters/', import.meta.url);
 
@@ -24,26 +22,8 @@ export const ADAPTERS = [
 ] as const;
 export type AdapterName = (typeof ADAPTERS)[number];
 
-const Golden = z.object({
-  base: z.string(),
-  token_ids: z.array(z.number()),
-  vocab: z.number(),
-  greedy: z.array(z.number()),
-  tensors: z.record(z.string(), z.object({ shape: z.array(z.number()), sum: z.number(), wave: z.number() })),
-});
-
-/** `logits`: one [vocab] row for each of `token_ids`, of the adapted model; `tensors`: of the merged one, where that is the same. */
-export type AdapterGolden = z.infer<typeof Golden> & {
-  readonly folder: string;
-  readonly logits: readonly Float32Array[];
-};
-
-export async function readAdapter(name: AdapterName): Promise<AdapterGolden> {
+/** `logits` are the adapted model's; `tensors` the merged model's, where that is the same. */
+export async function readAdapter(name: AdapterName) {
   const folder = new URL(`${name}/`, FOLDER);
-  const golden = Golden.parse(JSON.parse(await readFile(new URL('golden.json', folder), 'utf8')));
-  const bytes = await readFile(new URL('logits.f32', folder));
-  if (endianness() !== 'LE') bytes.swap32();
-  const values = new Float32Array(new Uint8Array(bytes).buffer);
-  const logits = golden.token_ids.map((_, row) => values.slice(row * golden.vocab, (row + 1) * golden.vocab));
-  return { ...golden, folder: fileURLToPath(folder), logits };
+  return { ...(await readExpected(folder)), folder: fileURLToPath(folder) };
 }
