@@ -3,7 +3,7 @@
  * answer on its last line of stdout. Knows no contestant.
  */
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 
 export type Task =
@@ -105,19 +105,36 @@ export async function start(file: string, assignment: Assignment, timeoutSeconds
   return { ...answer, firstTokenSeconds, peakRssMib };
 }
 
-/** MiB; Linux only, 0 elsewhere. */
-function peakRssOf(pid: number): number {
+/** MiB of a process and its children at most; what they share of their program's file counts once. Linux only, 0 elsewhere. */
+function peakRssOf(pid: number, ofProgram = 0): number {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-    let kib = Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0);
+    let kib = Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) - ofProgram;
     for (const thread of readdirSync(`/proc/${pid}/task`)) {
       const children = readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8');
-      for (const childId of children.split(' ').filter(Boolean)) kib += peakRssOf(Number(childId)) * 1024;
+      for (const childId of children.split(' ').filter(Boolean)) {
+        kib += peakRssOf(Number(childId), programKib(Number(childId), programOf(pid))) * 1024;
+      }
     }
     return kib / 1024;
   } catch {
     return 0;
   }
+}
+
+const programOf = (pid: number) => readlinkSync(`/proc/${pid}/exe`);
+
+/** KiB resident of a process's mapping of the file `program`. */
+function programKib(pid: number, program: string): number {
+  let kib = 0;
+  let isProgram = false;
+  for (const line of readFileSync(`/proc/${pid}/smaps`, 'utf8').split('\n')) {
+    if (/^[0-9a-f]+-[0-9a-f]+ /.test(line)) isProgram = line.endsWith(program);
+    // Pages it wrote to are its own.
+    else if (isProgram && line.startsWith('Rss:')) kib += Number(/\d+/.exec(line)?.[0] ?? 0);
+    else if (isProgram && line.startsWith('Private_Dirty:')) kib -= Number(/\d+/.exec(line)?.[0] ?? 0);
+  }
+  return kib;
 }
 
 /** Collects one sequence's timing: call `token` for each new token. */
