@@ -5,18 +5,21 @@
 import { type Conversion, convert } from '@slipway/converter/convert';
 import { type Exported, type ExportTarget, exportCheckpoint } from '@slipway/converter/export';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
-import { PRECISIONS, type Precision } from '@slipway/shared/contracts/manifest.ts';
+import { type Manifest, PRECISIONS, type Precision } from '@slipway/shared/contracts/manifest.ts';
 import { type Command, Option } from 'commander';
-import { createProgressBar } from './progress-bar.ts';
+import { interruptible } from './interruptible.ts';
+import { createProgress } from './progress-bar.ts';
 
 interface ConvertFlags {
   readonly name?: string;
+  readonly base?: string;
   readonly to: 'onnx' | ExportTarget;
   readonly out?: string;
   readonly shardSize?: string;
   readonly precision: string;
   readonly bucket?: string;
   readonly parityText?: string;
+  readonly description?: string;
   readonly allowDrift?: true;
   readonly json?: true;
 }
@@ -26,6 +29,7 @@ export function register(program: Command): void {
     .command('convert')
     .description('turn a checkpoint into a version in the bucket')
     .argument('<source>', 'a Hugging Face folder, a .gguf file, or a llama2.c .bin file')
+    .option('--base <path>', 'the model an adapter changes, or that weights out of training are weights of')
     .option('--name <name>', 'the name to publish under; versions count up by themselves')
     .addOption(
       new Option('--to <target>', 'onnx: a version in the bucket; safetensors: a Hugging Face folder; gguf: a file')
@@ -41,7 +45,8 @@ export function register(program: Command): void {
     .option('--bucket <url>', 'where versions are kept (BUCKET_URL; default: ./bucket)')
     .option('--parity-text <file>', 'compare with the source on this text instead of the bundled one')
     .option('--allow-drift', 'publish although the result is outside the bounds; the manifest says so')
-    .option('--json', 'print the outcome as one line of JSON on stdout')
+    .option('--description <text>', 'what people should know of the version')
+    .option('--json', 'progress and, on the last line, the outcome as lines of JSON on stdout')
     .addHelpText(
       'after',
       `
@@ -49,6 +54,8 @@ Examples:
   slipway convert ./SmolLM2-135M-Instruct --name smol
   slipway convert ./model-q4_k_m.gguf --name smol --precision int4
   slipway convert ./stories260K.bin --name stories --json | tail -1
+  slipway convert ./my-lora --base ./SmolLM2-135M-Instruct --name smol-tuned
+  slipway convert ./global_step_100/actor.pt --base ./SmolLM2-135M-Instruct --name smol-policy
   slipway convert ./SmolLM2-135M-Instruct --to gguf --precision q8_0 --out smol.gguf
   slipway convert ./model-q4_k_m.gguf --to safetensors --out ./smol
 
@@ -62,25 +69,34 @@ To safetensors and gguf, it is read back and must be the same model before it ge
 Exits 0 when a version was published, 2 when the source or the result is not good enough, 1 for anything else.`,
     )
     .action(async (source: string, flags: ConvertFlags) => {
-      const progress = createProgressBar();
-      try {
+      const progress = createProgress(flags.json ?? false);
+      const work = async (signal: AbortSignal) => {
+        const onProgress: typeof progress.update = (...how) => {
+          signal.throwIfAborted();
+          progress.update(...how);
+        };
         if (flags.to !== 'onnx') {
-          const exported = await exportTo(flags.to, source, flags, progress.update);
+          const exported = await exportTo(flags.to, source, flags, onProgress);
           progress.end();
           console.log(flags.json ? JSON.stringify(exportSummary(exported)) : describeExport(exported));
           return;
         }
         const conversion = await convert({
           source,
+          ...(flags.base === undefined ? {} : { base: flags.base }),
           name: required(flags, 'name', 'the name to publish under'),
           precision: knownPrecision(flags.precision),
           bucketUrl: flags.bucket ?? (process.env.BUCKET_URL || 'bucket'),
           allowDrift: flags.allowDrift ?? false,
           ...(flags.parityText === undefined ? {} : { parityText: flags.parityText }),
-          onProgress: progress.update,
+          ...(flags.description === undefined ? {} : { description: flags.description }),
+          onProgress,
         });
         progress.end();
-        console.log(flags.json ? JSON.stringify(summaryOf(conversion)) : describe(conversion));
+        console.log(flags.json ? JSON.stringify(summaryOf(conversion)) : describeConversion(conversion));
+      };
+      try {
+        await interruptible('nothing was published', work);
       } finally {
         progress.end();
       }
@@ -95,7 +111,7 @@ async function exportTo(
   onProgress: (phase: string, part: number) => void,
 ): Promise<Exported> {
   const out = required(flags, 'out', 'the path to make');
-  for (const option of ['name', 'bucket', 'parityText', 'allowDrift'] as const) {
+  for (const option of ['name', 'bucket', 'parityText', 'allowDrift', 'description'] as const) {
     if (flags[option] !== undefined) {
       const name = option.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
       throw new AppError(
@@ -109,6 +125,7 @@ async function exportTo(
   }
   return exportCheckpoint({
     source,
+    ...(flags.base === undefined ? {} : { base: flags.base }),
     target,
     out,
     precision: flags.precision,
@@ -156,7 +173,7 @@ function describeExport(exported: Exported): string {
   ].join('\n');
 }
 
-function summaryOf({ manifest, seconds, provingSeconds, peakRssMib }: Conversion) {
+export function summaryOf({ manifest, seconds, provingSeconds, peakRssMib }: Conversion) {
   const { max_logit_error, kl_divergence, top1_agreement, perplexity, perplexity_source } = manifest.parity;
   return {
     name: manifest.name,
@@ -169,10 +186,11 @@ function summaryOf({ manifest, seconds, provingSeconds, peakRssMib }: Conversion
     parity: { max_logit_error, kl_divergence, top1_agreement, perplexity, perplexity_source },
     proving_seconds: provingSeconds,
     drift_allowed: manifest.drift_allowed,
+    ...(manifest.source.fit ? { fit: manifest.source.fit } : {}),
   };
 }
 
-function describe(conversion: Conversion): string {
+export function describeConversion(conversion: Conversion): string {
   const { manifest, precisionReason } = conversion;
   const { bytes, seconds, proving_seconds, peak_rss_mib, parity } = summaryOf(conversion);
   const ratio = parity.perplexity / parity.perplexity_source;
@@ -183,8 +201,21 @@ function describe(conversion: Conversion): string {
     `  conversion   ${seconds.toFixed(1)} s, ${peak_rss_mib.toFixed(0)} MiB at most; proof ${proving_seconds.toFixed(1)} s`,
     `  perplexity   ${parity.perplexity.toFixed(3)}, ${ratio.toFixed(4)} times the source's (${manifest.parity.tokens} tokens)`,
     `  top-1        ${(parity.top1_agreement * 100).toFixed(1)} % agree; KL divergence ${parity.kl_divergence.toPrecision(2)}`,
+    ...(manifest.source.fit ? describeFit(manifest.source.fit) : []),
     ...(manifest.drift_allowed ? ['  WARNING      outside the bounds, published because of --allow-drift'] : []),
     `Serve it: slipway serve ${manifest.name}`,
   ];
   return lines.join('\n');
+}
+
+/** How weights out of training fitted their base: nothing was missing, or there would be no version. */
+function describeFit({ matched, unexpected, tied, renamed }: NonNullable<Manifest['source']['fit']>): string[] {
+  const line = (title: string, names: readonly string[]) =>
+    names.length === 0 ? [] : [`  ${title.padEnd(12)} ${names.length}: ${names.join(', ')}`];
+  return [
+    `  matched      ${matched} tensors, none missing`,
+    ...line('renamed', renamed),
+    ...line('tied', tied),
+    ...line('left out', unexpected),
+  ];
 }

@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<C
   serve: { summary: 'serve a version from the bucket over HTTP', load: () => import('./serve.ts') },
   generate: { summary: 'continue a prompt in the terminal, without a server', load: () => import('./generate.ts') },
   convert: { summary: 'turn a checkpoint into a version in the bucket', load: () => import('./convert.ts') },
+  models: { summary: 'list, compare, promote, fetch and remove versions', load: () => import('./models.ts') },
   bench: { summary: 'measure speed, memory and quality, peers beside us', load: () => import('./bench.ts') },
   check: { summary: 'check types, lint, import directions and dead code', load: () => import('./check.ts') },
   test: { summary: 'run the tests', load: () => import('./test.ts') },
@@ -29,6 +30,7 @@ Examples:
   slipway up                                    the bundled model on http://127.0.0.1:8080
   slipway convert ./SmolLM2-135M --name smol    a checkpoint becomes smol@v001
   slipway serve smol                            ... and answers POST /generate
+  slipway models promote smol@v002              a running service swaps to it without a failed request
   slipway generate "Once upon a time"           a story in the terminal
   slipway help convert                          every option of a command
 

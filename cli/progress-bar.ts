@@ -1,37 +1,126 @@
 /**
- * One line on stderr that says how far a long work is: redrawn in place on a terminal, one line per phase elsewhere.
+ * How far a long work is: one line on stderr that is redrawn on a terminal, one line per phase elsewhere, or, for programs, JSON lines
+ * on stdout. Owns the estimate of what is left; knows nothing of the work.
  */
+import { humanBytes, humanSeconds } from './human-units.ts';
+
 const WIDTH = 24;
 const REDRAW_MS = 80;
+const JSON_LINE_MS = 250;
+/** Before that an estimate jumps about. */
+const ESTIMATE_AFTER_SECONDS = 1;
+
+export interface ProgressDetail {
+  readonly bytes?: number;
+  readonly totalBytes?: number;
+  readonly tensors?: number;
+  readonly files?: number;
+  readonly totalFiles?: number;
+  /** Why nothing happens at the moment. */
+  readonly waiting?: string;
+}
 
 export interface ProgressBar {
   /** `part` is 0..1 of this phase. */
-  update(phase: string, part: number): void;
+  update(phase: string, part: number, detail?: ProgressDetail): void;
   /** Takes the line away. */
   end(): void;
 }
 
+/** `json`: for a program. */
+export function createProgress(json: boolean): ProgressBar {
+  return json ? createProgressLines() : createProgressBar();
+}
+
 export function createProgressBar(stream: NodeJS.WriteStream = process.stderr): ProgressBar {
-  let shownPhase = '';
+  const pace = new Pace();
+  let told = '';
   let drawnAt = 0;
   return {
-    update(phase, part) {
+    update(phase, part, detail = {}) {
       const now = performance.now();
-      const isNew = phase !== shownPhase;
-      shownPhase = phase;
+      const isNew = pace.observe(phase, part, now);
       if (!stream.isTTY) {
-        if (isNew) stream.write(`${phase} ...\n`);
+        const text = `${phase} ...${detail.waiting === undefined ? '' : ` ${detail.waiting}`}`;
+        if (text !== told && (isNew || detail.waiting !== undefined)) stream.write(`${text}\n`);
+        told = text;
         return;
       }
-      if (!isNew && now - drawnAt < REDRAW_MS) return;
+      if (!isNew && detail.waiting === undefined && now - drawnAt < REDRAW_MS) return;
       drawnAt = now;
-      const share = Math.min(1, Math.max(0, part));
+      const share = clamp(part);
       const filled = Math.round(share * WIDTH);
       const percent = String(Math.floor(share * 100)).padStart(3);
-      stream.write(`\r\x1b[K${phase.padEnd(12)} ${'█'.repeat(filled)}${'░'.repeat(WIDTH - filled)} ${percent} %`);
+      const bar = `${'█'.repeat(filled)}${'░'.repeat(WIDTH - filled)} ${percent} %`;
+      const line = `${phase.padEnd(12)} ${bar}  ${inWords(detail, pace, now)}`.trimEnd();
+      stream.write(`\r\x1b[K${line.slice(0, Math.max(40, (stream.columns ?? 80) - 1))}`);
     },
     end() {
       if (stream.isTTY) stream.write('\r\x1b[K');
     },
   };
+}
+
+/** One object per line: `event` is always "progress". */
+function createProgressLines(stream: NodeJS.WriteStream = process.stdout): ProgressBar {
+  const pace = new Pace();
+  let writtenAt = 0;
+  return {
+    update(phase, part, detail = {}) {
+      const now = performance.now();
+      const isNew = pace.observe(phase, part, now);
+      if (!isNew && detail.waiting === undefined && part < 1 && now - writtenAt < JSON_LINE_MS) return;
+      writtenAt = now;
+      const { totalBytes: total_bytes, totalFiles: total_files, ...rest } = detail;
+      const seconds = pace.secondsLeft(now);
+      const eta_seconds = seconds === undefined ? undefined : Math.round(seconds);
+      const line = { event: 'progress', phase, part: clamp(part), ...rest, total_bytes, total_files, eta_seconds };
+      stream.write(`${JSON.stringify(line)}\n`);
+    },
+    end() {},
+  };
+}
+
+function inWords(detail: ProgressDetail, pace: Pace, now: number): string {
+  const { bytes, totalBytes, tensors, files, totalFiles, waiting } = detail;
+  const seconds = pace.secondsLeft(now);
+  return [
+    bytes === undefined ? '' : `${humanBytes(bytes)}${totalBytes === undefined ? '' : ` of ${humanBytes(totalBytes)}`}`,
+    tensors === undefined ? '' : `${tensors} tensors`,
+    files === undefined ? '' : `${files} of ${totalFiles} files`,
+    waiting ?? (seconds === undefined ? '' : `${humanSeconds(seconds)} left`),
+  ]
+    .filter((part) => part !== '')
+    .join('  ');
+}
+
+/** What of a phase has been done since it began to be looked at: what was there before took no time. */
+class Pace {
+  #phase = '';
+  #startedAt = 0;
+  #first = 0;
+  #part = 0;
+
+  /** True when a new phase has begun. */
+  observe(phase: string, part: number, now: number): boolean {
+    const isNew = phase !== this.#phase;
+    if (isNew) {
+      this.#phase = phase;
+      this.#startedAt = now;
+      this.#first = part;
+    }
+    this.#part = part;
+    return isNew;
+  }
+
+  secondsLeft(now: number): number | undefined {
+    const elapsed = (now - this.#startedAt) / 1000;
+    const done = this.#part - this.#first;
+    if (elapsed < ESTIMATE_AFTER_SECONDS || done <= 0) return undefined;
+    return (elapsed * (1 - this.#part)) / done;
+  }
+}
+
+function clamp(part: number): number {
+  return Math.min(1, Math.max(0, part));
 }
