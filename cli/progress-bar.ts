@@ -65,8 +65,14 @@ export function createProgressBar(stream: NodeJS.WriteStream = process.stderr): 
 function createProgressLines(stream: NodeJS.WriteStream = process.stdout): ProgressBar {
   const pace = new Pace();
   let writtenAt = 0;
+  // `| head` has seen enough; the work itself is still wanted.
+  let isClosed = false;
+  stream.once('error', () => {
+    isClosed = true;
+  });
   return {
     update(phase, part, detail = {}) {
+      if (isClosed) return;
       const now = performance.now();
       const isNew = pace.observe(phase, part, now);
       if (!isNew && detail.waiting === undefined && part < 1 && now - writtenAt < JSON_LINE_MS) return;
