@@ -32,7 +32,7 @@ export function createProgress(json: boolean): ProgressBar {
   return json ? createProgressLines() : createProgressBar();
 }
 
-export function createProgressBar(stream: NodeJS.WriteStream = process.stderr): ProgressBar {
+function createProgressBar(stream: NodeJS.WriteStream = process.stderr): ProgressBar {
   const pace = new Pace();
   let told = '';
   let drawnAt = 0;

@@ -171,7 +171,7 @@ function isOfDisk(error: unknown): boolean {
 }
 
 /** Git hashes a header with the size before a blob's bytes. */
-export function newHash({ bytes, digest }: HubFile): Hash {
+function newHash({ bytes, digest }: HubFile): Hash {
   return digest.kind === 'sha256' ? createHash('sha256') : createHash('sha1').update(`blob ${bytes}\0`);
 }
 

@@ -49,7 +49,7 @@ export function pauseBefore(attempt: number, failure: PassingFailure, patience: 
 }
 
 /** Seconds from `Retry-After` (a number or a date) or from the hub's own `RateLimit: "api";r=0;t=55`. */
-export function secondsToWait(header: Header, now: number): number | undefined {
+function secondsToWait(header: Header, now: number): number | undefined {
   const after = header('retry-after')?.trim();
   if (after !== undefined && /^\d+(\.\d+)?$/.test(after)) return Number(after);
   const date = Date.parse(after ?? '');
