@@ -3,7 +3,7 @@
  */
 import type { Change } from '@slipway/shared/bucket/bucket.ts';
 import { figuresOf } from '@slipway/shared/contracts/compare-manifests.ts';
-import type { Manifest } from '@slipway/shared/contracts/manifest.ts';
+import { type Manifest, UNBOUNDED_CONTEXT } from '@slipway/shared/contracts/manifest.ts';
 import { humanAgo, humanBytes, humanCount } from '../human-units.ts';
 import { textTable } from '../text-table.ts';
 import { bucketOf, type CommonOptions, labelOf, print } from './bucket-option.ts';
@@ -20,7 +20,7 @@ export async function show(reference: string, options: CommonOptions): Promise<v
 }
 
 function draw(manifest: Manifest, aliases: readonly string[], changes: readonly Change[], now: Date): string {
-  const { architecture: shape, parity, source, text, lineage, graphs } = manifest;
+  const { architecture: shape, parity, source, text, lineage } = manifest;
   const { bytes, perplexity_ratio } = figuresOf(manifest);
   const rows = [
     ['description', manifest.description ?? ''],
@@ -30,10 +30,7 @@ function draw(manifest: Manifest, aliases: readonly string[], changes: readonly 
       'architecture',
       `${shape.family}, ${humanCount(shape.parameters)} parameters, ${shape.layers} layers of ${shape.hidden_size}`,
     ],
-    [
-      '',
-      `${shape.heads} heads over ${shape.kv_heads}, vocabulary ${shape.vocab_size}, context ${graphs.serving.context_length}`,
-    ],
+    ['', shapeInWords(manifest)],
     ['precision', `${manifest.precision}, ${manifest.bits_per_weight.toFixed(2)} bits per weight`],
     ['', manifest.quantization],
     ['size', humanBytes(bytes)],
@@ -76,6 +73,14 @@ function draw(manifest: Manifest, aliases: readonly string[], changes: readonly 
     ...(lineage?.data === undefined ? [] : ['', 'Trained on', files(lineage.data)]),
     ...history(changes, now),
   ].join('\n');
+}
+
+function shapeInWords({ architecture, graphs }: Manifest): string {
+  const { heads, kv_heads, vocab_size } = architecture;
+  const { context_length } = graphs.serving;
+  const attention = heads === undefined ? '' : `${heads} heads over ${kv_heads}, `;
+  const context = context_length === UNBOUNDED_CONTEXT ? 'any context' : `context ${context_length}`;
+  return `${attention}vocabulary ${vocab_size}, ${context}`;
 }
 
 function pairs(values: Readonly<Record<string, string | number>> | undefined): string {
