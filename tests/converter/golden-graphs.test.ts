@@ -107,6 +107,12 @@ describe.each([...GOLDEN_FOLDERS, ...GOLDEN_GGUFS])('%s', (name) => {
       const layout = openSharedCacheLayout({ folder, graph: graphs.serving, threads: 1, slots: 1, contextLength });
       const logits = rowsOf(await layout.prefill(0, golden.tokenIds, 0, 'all'), golden.tokenIds.length);
       expect(relativeError(logits, golden.logits)).toBeLessThan(RELATIVE_ERROR[precision]);
+      // The same tokens one by one, over the cache as it is kept.
+      const decoded: Float32Array[] = [];
+      for (const [position, token] of golden.tokenIds.entries()) {
+        decoded.push((await layout.decode([token], [position])).slice());
+      }
+      expect(relativeError(decoded, golden.logits)).toBeLessThan(RELATIVE_ERROR[precision]);
       await layout.close();
     } finally {
       await rm(folder, { recursive: true });

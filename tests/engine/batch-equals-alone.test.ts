@@ -35,6 +35,11 @@ describe.each<[Precision, GoldenName]>([
   ['fp32', 'gpt2'],
   ['int8', 'llama-grouped-tied'],
   ['int8', 'gpt2'],
+  // Windows, normalized heads, a block that reads one norm twice, norms behind attention and MLP.
+  ['int8', 'mistral-window'],
+  ['int8', 'qwen3'],
+  ['fp32', 'phi'],
+  ['int8', 'gemma3'],
   ['fp32', 'char-lstm'],
 ])('%s, %s', (precision, name) => {
   let folder: string;

@@ -110,7 +110,8 @@ export interface DecoderSpec {
 export function describePositions(spec: DecoderSpec): string {
   const windows = new Set(spec.layers.map(({ window }) => window ?? spec.contextLength));
   const ropes = spec.ropes.map((rope) => rope.describe(spec.contextLength));
-  const how = ropes.length > 0 ? `rotary: ${[...new Set(ropes)].join('; ')}` : 'learned';
+  const part = spec.rotaryDim < spec.headDim ? `, ${spec.rotaryDim} of ${spec.headDim} numbers of a head turned` : '';
+  const how = ropes.length > 0 ? `rotary: ${[...new Set(ropes)].join('; ')}${part}` : 'learned';
   const local = [...windows].filter((window) => window < spec.contextLength);
   return local.length > 0 ? `${how}; windows of ${local.join(' and ')}` : how;
 }

@@ -1,9 +1,15 @@
+import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import type { Checkpoint } from '../checkpoint.ts';
 import { openCheckpoint } from '../readers/open-checkpoint.ts';
 import { GOLDEN_FOLDERS, GOLDEN_GGUFS, type GoldenName, readGolden } from '../testing/golden.ts';
-import { parameterCount } from './decoder-spec.ts';
-import { describeDecoder } from './find-architecture.ts';
+import { describePositions, parameterCount } from './decoder-spec.ts';
+import { describeDecoder, neededTensors } from './find-architecture.ts';
+
+const Published = z.array(
+  z.object({ name: z.string(), parameters: z.number(), config: z.record(z.string(), z.unknown()) }),
+);
 
 async function withGolden<T>(name: GoldenName, use: (checkpoint: Checkpoint) => T | Promise<T>): Promise<T> {
   const checkpoint = await openCheckpoint((await readGolden(name)).source);
@@ -79,5 +85,55 @@ describe('gpt2', () => {
         expect(() => changed(checkpoint, variant)).toThrow(Object.keys(variant)[0]);
       }
     });
+  });
+});
+
+describe('published configurations', () => {
+  it('give the number of parameters that the models have', async () => {
+    const file = new URL('fixtures/published-configs.json', import.meta.url);
+    const published = Published.parse(JSON.parse(await readFile(file, 'utf8')));
+    expect(published.length).toBeGreaterThan(10);
+    await withGolden('llama-plain', (checkpoint) => {
+      for (const { name, parameters, config } of published) {
+        const biased = { qwen2: /[qkv]_proj\.bias$/, phi: /\.bias$/ }[String(config.model_type)] ?? /^never$/;
+        const needed = neededTensors(
+          { ...checkpoint, config },
+          (tensor) => biased.test(tensor) || (tensor === 'lm_head.weight' && config.tie_word_embeddings === false),
+        );
+        const spec = describeDecoder({ ...checkpoint, config, tensors: new Map(needed) });
+        expect([name, parameterCount(spec)]).toEqual([name, parameters]);
+      }
+    });
+  });
+});
+
+describe('families that a checkpoint may almost be', () => {
+  it.each<[GoldenName, object, RegExp]>([
+    ['phi', { qk_layernorm: true }, /supported phi model: qk_layernorm/],
+    ['phi', { hidden_act: 'gelu' }, /hidden_act/],
+    ['phi', { partial_rotary_factor: 0.01 }, /2 heads of 16 \(0 of each turned\)/],
+    ['gemma3', { final_logit_softcapping: 30 }, /supported gemma3_text model: final_logit_softcapping/],
+    ['gemma3', { attn_logit_softcapping: 50 }, /attn_logit_softcapping/],
+    ['gemma3', { use_bidirectional_attention: true }, /use_bidirectional_attention/],
+    ['gemma3', { layer_types: ['chunked_attention'] }, /layer_types/],
+    ['phi3-window', { hidden_act: 'gelu' }, /hidden_act/],
+    ['qwen3', { head_dim: 23 }, /4 heads of 23/],
+    ['mistral-window', { sliding_window: 0 }, /sliding_window/],
+  ])('%s with %j is refused by name', async (name, changes, message) => {
+    await withGolden(name, (checkpoint) => {
+      expect(() => changed(checkpoint, changes)).toThrow(message);
+    });
+  });
+
+  it('say how positions are told apart', async () => {
+    const about = (name: GoldenName) =>
+      withGolden(name, (checkpoint) => describePositions(describeDecoder(checkpoint)));
+    expect(await about('gpt2')).toBe('learned');
+    expect(await about('mistral-window')).toBe('rotary: base 10000; windows of 7');
+    expect(await about('gemma3')).toBe('rotary: base 5000, linear by 4; base 100; windows of 6');
+    expect(await about('phi3-longrope')).toMatch(
+      /longrope with its long factors \(256 positions served, 16 original\)/,
+    );
+    expect(await about('phi-odd-heads')).toBe('rotary: base 10000, 8 of 20 numbers of a head turned');
   });
 });

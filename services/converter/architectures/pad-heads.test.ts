@@ -10,7 +10,7 @@ const matrix = (rows: number, columns: number, values: Float32Array): Matrix => 
 });
 
 /** One layer, two heads over one key/value head, hidden 4: its numbers tell where they came from. */
-function specOf(headDim: number, rotary: boolean): DecoderSpec {
+function specOf(headDim: number, rotary: boolean, rotaryDim = headDim): DecoderSpec {
   const qkvRows = 4 * headDim;
   const plain = { gain: null, bias: null };
   const numbered = (length: number) => Float32Array.from({ length }, (_, index) => index + 1);
@@ -21,7 +21,7 @@ function specOf(headDim: number, rotary: boolean): DecoderSpec {
     heads: 2,
     kvHeads: 1,
     headDim,
-    rotaryDim: headDim,
+    rotaryDim,
     intermediateSize: 4,
     vocabSize: 4,
     contextLength: 3,
@@ -31,8 +31,8 @@ function specOf(headDim: number, rotary: boolean): DecoderSpec {
       ? [
           {
             tables: async () => ({
-              cos: numbered((3 * headDim) / 2),
-              sin: numbered((3 * headDim) / 2).map((value) => -value),
+              cos: numbered((3 * rotaryDim) / 2),
+              sin: numbered((3 * rotaryDim) / 2).map((value) => -value),
             }),
             describe: () => '',
           },
@@ -121,5 +121,81 @@ describe('padHeads', () => {
     expect([...(sin ?? [])].map(Math.abs)).toEqual([
       1, 2, 3, 4, 0, 0, 0, 0, 5, 6, 7, 8, 0, 0, 0, 0, 9, 10, 11, 12, 0, 0, 0, 0,
     ]);
+  });
+
+  it.each([
+    [16, 8],
+    [20, 8],
+    [32, 24],
+    [24, 2],
+  ])('turns what was turned of heads of %i, %i numbers, and nothing else', async (size, turned) => {
+    const spec = specOf(size, true, turned);
+    const padded = padHeads(spec);
+    const width = padded.headDim;
+    expect([padded.rotaryDim, width % 16]).toEqual([width, 0]);
+    const bias = (await padded.layers[0]?.qkv.bias?.()) ?? new Float32Array();
+    const { cos, sin } = (await padded.ropes[0]?.tables(3)) ?? {};
+    for (const head of [0, 1, 2]) {
+      const place = (index: number) => bias.indexOf(head * size + index + 1) - head * width;
+      for (let index = 0; index < size; index++) expect(place(index) >= 0 && place(index) < width).toBe(true);
+      for (let pair = 0; pair < turned / 2; pair++) {
+        // Partners stay partners, and the pair keeps its angle.
+        expect(place(pair + turned / 2)).toBe(place(pair) + width / 2);
+        expect(cos?.[width / 2 + place(pair)]).toBe(turned / 2 + pair + 1);
+      }
+      for (let index = turned; index < size; index++) {
+        expect([
+          cos?.[width / 2 + (place(index) % (width / 2))],
+          sin?.[width / 2 + (place(index) % (width / 2))],
+        ]).toEqual([1, 0]);
+      }
+    }
+    // Values keep their order.
+    expect([...bias.subarray(3 * width, 3 * width + size)]).toEqual(
+      Array.from({ length: size }, (_, i) => 3 * size + i + 1),
+    );
+  });
+
+  it('keeps 4-bit blocks where rows only change places', async () => {
+    const spec = specOf(16, true, 8);
+    const [layer] = spec.layers;
+    if (!layer) throw new Error('one layer was given');
+    const rows = layer.qkv.weight.rows;
+    const readBlocks = async () => ({
+      q: Uint8Array.from({ length: rows * 32 }, (_, index) => (index >> 5) % 16),
+      scales: Float32Array.from({ length: rows }, (_, row) => row + 1),
+      minimums: Float32Array.from({ length: rows }, (_, row) => -row - 1),
+    });
+    const weight = { ...matrix(rows, 32, new Float32Array(rows * 32)), readBlocks };
+    const blocked = padHeads({ ...spec, layers: [{ ...layer, qkv: { ...layer.qkv, weight } }] });
+    const [bias, blocks] = [await blocked.layers[0]?.qkv.bias?.(), await blocked.layers[0]?.qkv.weight.readBlocks?.()];
+    expect(blocks?.scales).toEqual(bias);
+    expect(blocks?.minimums).toEqual(bias?.map((value) => -value));
+    expect(blocks?.q[32 * 5]).toBe(((bias?.[5] ?? 0) - 1) % 16);
+    const wider = padHeads({ ...specOf(20, true, 8), layers: [{ ...layer, qkv: { weight, bias: null } }] });
+    expect(wider.layers[0]?.qkv.weight.readBlocks).toBeUndefined();
+  });
+
+  it('normalizes padded heads as it did the narrow ones', async () => {
+    const spec = specOf(12, true);
+    const [layer] = spec.layers;
+    if (!layer) throw new Error('one layer was given');
+    const gain = gaussian(12, 3);
+    const norm = { gain: async () => gain, epsilon: 0.5 };
+    const padded = padHeads({ ...spec, layers: [{ ...layer, headNorms: { query: norm, key: norm } }] });
+    const query = padded.layers[0]?.headNorms?.query;
+    const wideGain = (await query?.gain()) ?? new Float32Array();
+    const place = (index: number) => (index < 6 ? index : index - 6 + 8);
+    const head = gaussian(12, 4);
+    const wide = new Float32Array(16);
+    for (const [index, value] of head.entries()) wide[place(index)] = value;
+    const normalize = (values: Float32Array, gains: Float32Array, epsilon: number) => {
+      const mean = values.reduce((sum, value) => sum + value * value, 0) / values.length;
+      return values.map((value, index) => (value * (gains[index] ?? Number.NaN)) / Math.sqrt(mean + epsilon));
+    };
+    const expected = normalize(head, gain, 0.5);
+    const result = normalize(wide, wideGain, query?.epsilon ?? Number.NaN);
+    for (const [index, value] of expected.entries()) expect(result[place(index)]).toBeCloseTo(value, 5);
+    expect(result[6]).toBe(0);
   });
 });
