@@ -3,10 +3,13 @@
  * Knows numbers only.
  */
 import type { Blocks } from '../architectures/decoder-spec.ts';
+import { ROUNDER } from './rounder.ts';
 
 /** Parts of the full range tried: a clipped end often costs less than a coarser grid. */
 const RANGES = [1, 0.95, 0.9, 0.85];
 const LEVELS = 15;
+/** Parts of a block's squared weights: what float32 can tell from an exact fit. */
+const EXACT = 1e-12;
 
 /**
  * Blocks of `size` weights each: w ~ scale * q + minimum, q in 0..15. For every range tried, integers are rounded and scale and minimum
@@ -14,63 +17,62 @@ const LEVELS = 15;
  */
 export function fitBlocks(weights: Float32Array, size: number): Blocks {
   const count = weights.length / size;
-  const blocks = {
-    q: new Uint8Array(weights.length),
-    scales: new Float32Array(count),
-    minimums: new Float32Array(count),
-  };
-  const trial = new Uint8Array(size);
+  const q = new Uint8Array(weights.length);
+  const scales = new Float32Array(count);
+  const minimums = new Float32Array(count);
   for (let block = 0; block < count; block++) {
-    const own = weights.subarray(block * size, (block + 1) * size);
+    const from = block * size;
+    const to = from + size;
     let low = Number.POSITIVE_INFINITY;
     let high = Number.NEGATIVE_INFINITY;
-    for (const weight of own) {
+    let sum = 0;
+    let squares = 0;
+    for (let i = from; i < to; i++) {
+      const weight = weights[i] as number;
       if (weight < low) low = weight;
       if (weight > high) high = weight;
+      sum += weight;
+      squares += weight * weight;
     }
+    const middle = (low + high) / 2;
     let best = Number.POSITIVE_INFINITY;
+    let start = low;
+    let inverse = 0;
     for (const range of RANGES) {
-      const middle = (low + high) / 2;
-      const start = middle - ((high - low) / 2) * range;
-      const fitted = fit(own, trial, start, ((high - low) * range) / LEVELS);
-      if (fitted.error >= best) continue;
-      best = fitted.error;
-      blocks.q.set(trial, block * size);
-      blocks.scales[block] = fitted.scale;
-      blocks.minimums[block] = fitted.minimum;
+      const trialStart = middle - ((high - low) / 2) * range;
+      const trialInverse = high === low ? 0 : LEVELS / ((high - low) * range);
+      let levels = 0;
+      let levelSquares = 0;
+      let products = 0;
+      for (let i = from; i < to; i++) {
+        const weight = weights[i] as number;
+        const level = nearestLevel(weight, trialStart, trialInverse);
+        levels += level;
+        levelSquares += level * level;
+        products += weight * level;
+      }
+      const determinant = size * levelSquares - levels * levels;
+      const scale = determinant === 0 ? 0 : (size * products - levels * sum) / determinant;
+      const minimum = (sum - scale * levels) / size;
+      const error =
+        squares -
+        2 * (scale * products + minimum * sum) +
+        scale * (scale * levelSquares + 2 * minimum * levels) +
+        size * minimum * minimum;
+      if (error >= best) continue;
+      best = error;
+      start = trialStart;
+      inverse = trialInverse;
+      scales[block] = scale;
+      minimums[block] = minimum;
+      if (error <= EXACT * squares) break;
     }
+    for (let i = from; i < to; i++) q[i] = nearestLevel(weights[i] as number, start, inverse);
   }
-  return blocks;
+  return { q, scales, minimums };
 }
 
-/** Rounds `own` to the grid into `q`, then solves for the scale and minimum those integers are best with. */
-function fit(
-  own: Float32Array,
-  q: Uint8Array,
-  minimum: number,
-  scale: number,
-): { scale: number; minimum: number; error: number } {
-  const n = own.length;
-  const inverse = scale === 0 ? 0 : 1 / scale;
-  let sumQ = 0;
-  let sumQQ = 0;
-  let sumW = 0;
-  let sumWQ = 0;
-  let sumWW = 0;
-  for (let i = 0; i < n; i++) {
-    const weight = own[i] as number;
-    const level = Math.min(LEVELS, Math.max(0, Math.round((weight - minimum) * inverse)));
-    q[i] = level;
-    sumQ += level;
-    sumQQ += level * level;
-    sumW += weight;
-    sumWQ += weight * level;
-    sumWW += weight * weight;
-  }
-  const determinant = n * sumQQ - sumQ * sumQ;
-  const fitted = determinant === 0 ? 0 : (n * sumWQ - sumQ * sumW) / determinant;
-  const base = (sumW - fitted * sumQ) / n;
-  const error =
-    sumWW - 2 * fitted * sumWQ - 2 * base * sumW + fitted * fitted * sumQQ + 2 * fitted * base * sumQ + n * base * base;
-  return { scale: fitted, minimum: base, error };
+function nearestLevel(weight: number, start: number, inverse: number): number {
+  const level = (weight - start) * inverse + ROUNDER - ROUNDER;
+  return level < 0 ? 0 : level > LEVELS ? LEVELS : level;
 }

@@ -8,13 +8,12 @@ import { type GraphBuilder, MS } from '../graph/graph-builder.ts';
 import { DATA_TYPES, type ExternalTensor } from '../graph/onnx-model.ts';
 import type { WeightsFile } from '../writers/weights-file.ts';
 import { rotateDecoder } from './rotate-decoder.ts';
+import { ROUNDER } from './rounder.ts';
 import { type ApplyLinear, type InputKind, type Scheme, storeBias } from './scheme.ts';
 
 /** Standard deviations that 127 stands for in a row of unit mean square: the measured best, see docs/decisions. */
 const UNIT_CLIP = 4;
 const ZERO_POINT = 128;
-/** 1.5 * 2^52: a small number added to it loses its fraction, rounded to the nearest even. Twice as fast as Math.round. */
-const ROUNDER = 6755399441055744;
 
 export function int8Scheme(): Scheme {
   return {
