@@ -3,11 +3,11 @@
  * Owns the family's names and PyTorch's order of gates; knows no ONNX and no precision.
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
-import { describeIssues } from '@slipway/shared/lib/describe-issues.ts';
 import { z } from 'zod';
 import type { Checkpoint } from '../checkpoint.ts';
 import { CheckpointReader } from './checkpoint-reader.ts';
 import type { Matrix } from './decoder-spec.ts';
+import { parseConfig } from './parse-config.ts';
 import type { CellSpec, RecurrentSpec } from './recurrent-spec.ts';
 
 const size = z.number().int().positive();
@@ -29,14 +29,7 @@ const BLOCKS = [0, 3, 1, 2];
 
 /** Throws AppError when the configuration or a tensor is not what a Char-LSTM has. */
 export function charLstm(checkpoint: Checkpoint): RecurrentSpec {
-  const parsed = CharLstmConfig.safeParse(checkpoint.config);
-  if (!parsed.success) {
-    throw new AppError(
-      'unsupported_source',
-      `${checkpoint.label}: config.json is not that of a supported char-lstm model: ${describeIssues(parsed.error)}`,
-    );
-  }
-  const config = parsed.data;
+  const config = parseConfig(checkpoint, 'char-lstm', CharLstmConfig);
   const { vocab_size: vocabSize, embedding_size: embeddingSize, hidden_size: hiddenSize } = config;
   if (config.tie_word_embeddings && embeddingSize !== hiddenSize) {
     throw new AppError(
