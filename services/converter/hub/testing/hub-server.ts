@@ -14,7 +14,7 @@ export interface Fault {
   /** Answers so instead. */
   readonly status?: number;
   readonly headers?: Record<string, string>;
-  /** Destroys the connection after this many bytes of the body. */
+  /** Ends the connection after this many bytes of the body. */
   readonly cutAfter?: number;
   /** Sends bytes of the right number and the wrong value. */
   readonly wrongBytes?: true;
@@ -96,7 +96,7 @@ export async function startHub(repository: string, options: HubOptions = {}): Pr
     response.flushHeaders();
     if (fault?.silent) return;
     if (fault?.cutAfter !== undefined) {
-      response.write(body.subarray(0, fault.cutAfter), () => setTimeout(() => response.destroy(), 20));
+      response.write(body.subarray(0, fault.cutAfter), () => request.socket.destroySoon());
       return;
     }
     const piece = fault?.slow === undefined ? body.length : 4096;
