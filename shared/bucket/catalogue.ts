@@ -32,6 +32,8 @@ export interface RemovedVersion {
 }
 
 export interface Catalogue extends Names {
+  /** The newest version, where it says and holds the same. */
+  same(name: string, complete: (version: string) => Manifest): Promise<Manifest | undefined>;
   /**
    * Makes the manifest visible under the next free version: the one act of publishing. Where the newest version says and holds the
    * same, that is given instead: newest and next number come from one look, so that two who publish the same at once get one version.
@@ -130,6 +132,12 @@ export function openCatalogue(records: Records, location: string): Catalogue {
     throw there.length === 0 ? await noSuchModel(name) : noSuchVersion(name, version, there, state);
   }
 
+  async function sameIn(name: string, version: string | undefined, complete: (version: string) => Manifest) {
+    // One that is damaged is no reason not to publish.
+    const there = version === undefined ? undefined : await read(name, version).catch(unlessDamaged);
+    return there !== undefined && saysTheSame(there, complete(there.version)) ? there : undefined;
+  }
+
   return {
     models,
     versions,
@@ -206,14 +214,15 @@ export function openCatalogue(records: Records, location: string): Catalogue {
         return { event: { kind: 'restore', version }, state: { ...state, removed } };
       }),
 
+    same: async (name, complete) => sameIn(name, (await versions(name)).at(-1), complete),
+
     async publish(name, complete) {
       for (;;) {
         const every = await everyVersion(name);
         const state = await journalOf(name).state();
         const newest = every.findLast((version) => isThere(state, version));
-        // One that is damaged is no reason not to publish.
-        const there = newest === undefined ? undefined : await read(name, newest).catch(() => undefined);
-        if (there !== undefined && saysTheSame(there, complete(there.version))) return there;
+        const same = await sameIn(name, newest, complete);
+        if (same !== undefined) return same;
         const manifest = complete(nextVersion(every));
         const text = `${JSON.stringify(manifest, null, 2)}\n`;
         if (await records.create(manifestKey(name, manifest.version), text)) return manifest;
@@ -288,4 +297,8 @@ function saysTheSame(left: Manifest, right: Manifest): boolean {
   // As JSON: an optional field that is undefined is one that is not there.
   const said = (manifest: Manifest): unknown => JSON.parse(JSON.stringify({ ...manifest, created_at: null }));
   return isDeepStrictEqual(said(left), said(right));
+}
+
+function unlessDamaged(error: unknown): undefined {
+  if (!(error instanceof AppError) || error.code !== 'internal') throw error;
 }

@@ -9,16 +9,13 @@ import { Manifest } from '../contracts/manifest.ts';
 import type { Bucket, Collected, CollectOptions, DraftManifest, Staging } from './bucket.ts';
 import { openCatalogue } from './catalogue.ts';
 import { linkOrCopy, sha256Of, syncToDisk, tellDiskFull, writeDurably } from './durable-files.ts';
-import { blobKey, blobsOf, checkModelName, labelOf } from './keys.ts';
+import { blobKey, blobsOf, checkModelName, GRACE_MS, labelOf } from './keys.ts';
 import { isReadOnly, materializer } from './materialize.ts';
 import { readFileOf } from './read-file.ts';
 import { folderRecords } from './records.ts';
 import { describeStaged } from './staged-files.ts';
 import { listBlobs, type PrivateFolder, stagingArea } from './staging-area.ts';
 import { openUses } from './uses.ts';
-
-/** How long a removed version can be restored when nobody says otherwise. */
-export const GRACE_MS = 7 * 24 * 3_600_000;
 
 /** Nothing is written until something is staged, changed or materialized. */
 export function openFolderBucket(path: string): Bucket {

@@ -13,6 +13,9 @@ export function manifestKey(name: string, version: string): string {
   return `manifests/${name}/${version}.json`;
 }
 
+/** How long a removed version can be restored when nobody says otherwise. */
+export const GRACE_MS = 7 * 24 * 3_600_000;
+
 /** The sha256 of every blob that manifests name. */
 export function blobsOf(manifests: readonly Manifest[]): Set<string> {
   return new Set(manifests.flatMap(({ files }) => files.map(({ sha256 }) => sha256)));

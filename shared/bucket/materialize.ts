@@ -14,7 +14,9 @@ import { damaged } from './read-file.ts';
 import { type StagingArea, stagingArea } from './staging-area.ts';
 
 /** What the files looked like right after their hashes were found right. */
-const Verified = z.array(z.object({ path: z.string(), bytes: z.number(), mtimeMs: z.number(), sha256: z.string() }));
+export const Verified = z.array(
+  z.object({ path: z.string(), bytes: z.number(), mtimeMs: z.number(), sha256: z.string() }),
+);
 
 /** For a folder bucket, whose blobs lie on this machine. */
 export function materializer(root: string, staging: StagingArea): (manifest: Manifest) => Promise<string> {

@@ -13,7 +13,7 @@ describe('openBucket', () => {
   ])('opens %s as a folder', (address, location) => expect(openBucket(address).location).toBe(location));
 
   it.each([
-    ['s3://bucket/prefix', 'not supported yet'],
+    ['s3://', 'no bucket'],
     ['ftp://host/folder', 'ftp://'],
     ['file://host/folder', 'file URL'],
     ['  ', 'empty'],

@@ -7,21 +7,17 @@ import { fileURLToPath } from 'node:url';
 import { AppError } from '../contracts/errors.ts';
 import type { Bucket } from './bucket.ts';
 import { openFolderBucket } from './folder.ts';
+import { openS3Bucket } from './s3.ts';
 
-/** A folder's path (`~/` is the home folder) or a file:// URL. Throws AppError invalid_field for anything else. */
+/** A folder's path (`~/` is the home folder), a file:// or an s3:// URL. Throws AppError invalid_field for anything else. */
 export function openBucket(address: string): Bucket {
   const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(address)?.[1]?.toLowerCase();
   if (scheme === 'file') return openFolderBucket(pathOf(address));
-  if (scheme === 's3') {
-    throw new AppError(
-      'invalid_field',
-      'Buckets on S3 are not supported yet. Set BUCKET_URL to a folder or a file:// URL.',
-    );
-  }
+  if (scheme === 's3') return openS3Bucket(address);
   if (scheme !== undefined) {
     throw new AppError(
       'invalid_field',
-      `${scheme}:// is no kind of bucket. Set BUCKET_URL to a folder or a file:// URL.`,
+      `${scheme}:// is no kind of bucket. Set BUCKET_URL to a folder, a file:// or an s3:// URL.`,
     );
   }
   if (address.trim() === '') throw new AppError('invalid_field', 'BUCKET_URL is empty. Set it to a folder.');

@@ -23,6 +23,11 @@ export function isDead(ownedName: string, lastTouched: number, now: number): boo
   return startTimeOf(Number(pid)) !== startTime;
 }
 
+export function isMine(ownedName: string): boolean {
+  const [owner, pid] = ownedName.split('-');
+  return owner === place() && Number(pid) === process.pid;
+}
+
 let cachedPlace: string | undefined;
 
 /** The same for all processes that can see each other's process ids: one boot of one machine, one container. */

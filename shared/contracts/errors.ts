@@ -25,6 +25,8 @@ export const ERROR_STATUS = {
   model_not_ready: 503,
   overloaded: 503,
   draining: 503,
+  /** The store behind the bucket does not answer, or answers with a failure of its own. */
+  bucket_unavailable: 503,
   timeout: 504,
 } as const;
 
