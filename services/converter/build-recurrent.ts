@@ -9,10 +9,11 @@ import { type GraphSpec, type Precision, UNBOUNDED_CONTEXT } from '@slipway/shar
 import { type RecurrentSpec, recurrentParameterCount } from './architectures/recurrent-spec.ts';
 import type { BuildOptions, BuiltVersion } from './build-version.ts';
 import { recurrentGraph, storeRecurrent } from './graph/recurrent-graph.ts';
-import { choosePrecision, FILE_SUFFIX, schemeFor } from './precision.ts';
+import { choosePrecision, FILE_SUFFIX } from './precision.ts';
 import { WeightsFile } from './writers/weights-file.ts';
 
-type RecurrentPrecision = 'fp32' | 'fp16';
+const DESCRIPTIONS = { fp32: 'weights float32', fp16: 'weights float16 on disk, float32 when run' } as const;
+type RecurrentPrecision = keyof typeof DESCRIPTIONS;
 
 /**
  * The precision to build, with the reason when it was chosen by size. AppError unsupported_source for one that there is not: a state
@@ -71,7 +72,7 @@ export async function buildRecurrent(
     weights,
     hashes: new Map([[weights, hash]]),
     bitsPerWeight: (file.bytes * 8) / recurrentParameterCount(spec),
-    description: schemeFor(precision).description,
+    description: DESCRIPTIONS[precision],
     calibrationSeconds: 0,
     peakRssMib: process.resourceUsage().maxRSS / 1024,
   };

@@ -7,6 +7,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { BuiltVersion } from '../../services/converter/build-version.ts';
 import { type ConvertOptions, convert } from '../../services/converter/convert.ts';
 import { describeConvertible } from '../../services/converter/convertible.ts';
+import { exportCheckpoint } from '../../services/converter/export-checkpoint.ts';
 import { referenceLogits } from '../../services/converter/parity/reference/reference-logits.ts';
 import { openCheckpoint } from '../../services/converter/readers/open-checkpoint.ts';
 import { GOLDEN_RECURRENT, type Golden, largestError, readGolden } from '../../services/converter/testing/golden.ts';
@@ -158,6 +159,14 @@ describe('convert refuses, and leaves nothing behind,', () => {
       code: 'unsupported_source',
       message: `--precision ${precision} is not made of a recurrent model (char-lstm); take fp32, fp16 or auto`,
     });
+  });
+
+  it.each(['gguf', 'safetensors'] as const)('to write it as %s', async (target) => {
+    const { source } = await readGolden('char-lstm');
+    const folder = await scratch();
+    const written = exportCheckpoint({ source, target, precision: 'auto', out: path.join(folder, 'out') });
+    await expect(written).rejects.toThrow('a char-lstm is no transformer decoder; it can be published (--to onnx)');
+    expect(filesIn(folder)).toEqual([]);
   });
 
   it.each([

@@ -68,7 +68,10 @@ function architectureOf({ config, label }: Checkpoint) {
 export function describeDecoder(checkpoint: Checkpoint): DecoderSpec {
   const spec = describeModel(checkpoint);
   if (!('cells' in spec)) return spec;
-  throw new AppError('unsupported_source', `${checkpoint.label}: a ${spec.family} is no transformer decoder`);
+  throw new AppError(
+    'unsupported_source',
+    `${checkpoint.label}: a ${spec.family} is no transformer decoder; it can be published (--to onnx), not written in another format`,
+  );
 }
 
 /** Computed tables, masks, and a tied head's copy: a model is the same without them. */
