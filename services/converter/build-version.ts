@@ -99,7 +99,7 @@ export async function buildVersion(
     weights: weightsPath,
     hashes: new Map([[weightsPath, hash]]),
     bitsPerWeight: ((file.bytes - stored.computedBytes) * 8) / parameterCount(source),
-    description: scheme.description,
+    description: [scheme.description, scheme.describePreparation?.(spec) ?? []].flat().join('; '),
     peakRssMib,
     calibrationSeconds: (performance.now() - built) / 1000,
   };

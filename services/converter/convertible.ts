@@ -3,7 +3,7 @@
  * that tells transformer decoders and recurrent models apart.
  */
 import { type Manifest, type Precision, UNBOUNDED_CONTEXT } from '@slipway/shared/contracts/manifest.ts';
-import { type DecoderSpec, parameterCount } from './architectures/decoder-spec.ts';
+import { type DecoderSpec, describePositions, parameterCount } from './architectures/decoder-spec.ts';
 import { describeModel } from './architectures/find-architecture.ts';
 import { type RecurrentSpec, recurrentParameterCount } from './architectures/recurrent-spec.ts';
 import { buildRecurrent, recurrentPrecision } from './build-recurrent.ts';
@@ -43,6 +43,7 @@ function decoder(spec: DecoderSpec): Convertible {
       intermediate_size: spec.intermediateSize,
       vocab_size: spec.vocabSize,
       context_length: spec.contextLength,
+      positions: describePositions(spec),
       tied_embedding: spec.head === null,
     },
     choosePrecision: (asked) => (asked === 'auto' ? choosePrecision(parameters) : { precision: asked, reason: '' }),

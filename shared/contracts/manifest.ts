@@ -113,6 +113,8 @@ export const Manifest = z.object({
     intermediate_size: z.number().int().optional(),
     vocab_size: z.number().int(),
     context_length: z.number().int(),
+    /** For people: how positions are told apart, and which of a scaling's settings the served context chose. */
+    positions: z.string().optional(),
     tied_embedding: z.boolean(),
   }),
   precision: Precision,

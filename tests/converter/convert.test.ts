@@ -185,7 +185,7 @@ describe('convert refuses, and leaves nothing behind,', () => {
     await editConfig(source, { intermediate_size: 64, num_attention_heads: 5 });
     expect((await failure({ source })).message).toMatch(/5 heads/);
     await editConfig(source, { num_attention_heads: 'two' });
-    expect((await failure({ source })).message).toMatch(/config\.json is not that of a llama/);
+    expect((await failure({ source })).message).toMatch(/config\.json is not that of a supported llama/);
   });
 
   it('a name that cannot be a model’s', async () => {

@@ -7,7 +7,7 @@ import type { Matrix } from '../architectures/decoder-spec.ts';
 import { type GraphBuilder, MS } from '../graph/graph-builder.ts';
 import { DATA_TYPES, type ExternalTensor } from '../graph/onnx-model.ts';
 import type { WeightsFile } from '../writers/weights-file.ts';
-import { rotateDecoder } from './rotate-decoder.ts';
+import { rotateDecoder, turnsStream } from './rotate-decoder.ts';
 import { ROUNDER } from './rounder.ts';
 import { type ApplyLinear, type InputKind, type Scheme, storeBias } from './scheme.ts';
 
@@ -20,8 +20,9 @@ export function int8Scheme(): Scheme {
     quantizesCache: true,
     multipliesIntegers: true,
     tables: 'float16',
-    description:
-      'weights int8 per output channel; activations int8 per row; cache int8 per channel; residual stream, value heads and MLP input rotated',
+    description: 'weights int8 per output channel; activations int8 per row; cache int8 per channel',
+    describePreparation: (spec) =>
+      `${turnsStream(spec) ? 'residual stream' : 'what leaves the residual stream'}, value heads and MLP input rotated`,
     prepare: rotateDecoder,
     linear: async (name, linear, input, file) => {
       const weight = await storeChannels(name, linear.weight, file);

@@ -29,6 +29,8 @@ export interface Scheme {
   readonly multipliesIntegers: boolean;
   /** For people: how weights and activations are held. */
   readonly description: string;
+  /** For people: what `prepare` does to this model; absent: nothing. */
+  describePreparation?(spec: DecoderSpec): string;
 }
 
 /** Stores a bias and gives what adds it; without one, the identity. */
