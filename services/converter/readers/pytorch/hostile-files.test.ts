@@ -65,6 +65,7 @@ describe('a pickle that names Python code', () => {
       p.pickle(p.text('builtins'), p.text('eval'), Buffer.from('20'), p.STACK_GLOBAL),
       'builtins.eval',
     ],
+    ['by one text that DUP doubles', p.pickle(p.text('code'), Buffer.from('2'), p.STACK_GLOBAL), 'code.code'],
     ['by STACK_GLOBAL with no text', p.pickle(p.NONE, p.text('system'), p.STACK_GLOBAL), '?.system'],
     ['by INST', p.pickle(p.MARK, command, Buffer.from('ios\nsystem\n')), 'os.system'],
     ['by OBJ', p.pickle(p.MARK, p.global('os', 'system'), command, Buffer.from('o')), 'os.system'],
@@ -111,6 +112,13 @@ function legacy(
 
 test('what the hostile legacy files are made from is good', async () => {
   expect(await read(legacy(GOOD))).toEqual({ w: [1, 2] });
+});
+
+test('a legacy file with something behind its end is refused', async () => {
+  await expect(read(Buffer.concat([legacy(GOOD), Buffer.alloc(1)]))).rejects.toMatchObject({
+    code: 'invalid_source',
+    message: expect.stringMatching(/storages end at byte \d+, the file at \d+/),
+  });
 });
 
 describe('a pickle that misuses what is known', () => {
@@ -204,6 +212,7 @@ describe('a zip file that lies', () => {
     ['an entry behind the end', with_({ header: 2 ** 31 }), /reaches into what follows/],
     ['an entry where none is', zipBytes([storage, { ...good, header: 3 }]), /reaches into what follows|no header/],
     ['another name in the header', zipBytes([{ ...good, localName: 'a/data.xyz' }, storage]), /another name/],
+    ['a header that pushes its bytes into the next', zipBytes([{ ...good, localPadding: 8 }, storage]), /reaches into/],
     ['more entries than it has', zipBytes([good, storage], { count: 3 }), /claims 3/],
     ['a directory of 4 GB', zipBytes([good, storage], { directoryBytes: 2 ** 32 - 2 }), /limit/],
     ['a directory elsewhere', zipBytes([good, storage], { directoryStart: 5 }), /does not end/],
@@ -337,7 +346,7 @@ test.each([...SAMPLES, 'types.pt'])('%s with any bytes changed ends in values or
     await writeFile(path, changed);
     const started = performance.now();
     const outcome = await readAt(path).catch((error: unknown) => error);
-    expect(performance.now() - started, `round ${round}`).toBeLessThan(2_000);
+    expect(performance.now() - started, `round ${round}`).toBeLessThan(5_000);
     if (outcome instanceof Error) {
       expect(outcome, `round ${round}: ${outcome.stack}`).toBeInstanceOf(AppError);
       refused++;
@@ -368,7 +377,7 @@ describe.skipIf(!existsSync(MALFORMED))('the collected pickles of others (needs 
   });
 
   // None of them is a checkpoint: the benign ones are plain values, and plainly refused.
-  test.each(cases)('$file ($kind) is refused, naming $names', { timeout: 2_000 }, async ({ file, names }) => {
+  test.each(cases)('$file ($kind) is refused, naming $names', { timeout: 5_000 }, async ({ file, names }) => {
     const error: unknown = await readAt(join(MALFORMED, file)).catch((caught: unknown) => caught);
     expect(error).toBeInstanceOf(AppError);
     for (const name of names) expect(String(error)).toContain(JSON.stringify(name));

@@ -15,6 +15,7 @@ export interface ZipSpec {
   readonly packed?: number;
   readonly header?: number;
   readonly localName?: string;
+  readonly localPadding?: number;
 }
 
 export interface ZipLies {
@@ -44,7 +45,7 @@ export function zipBytes(entries: readonly ZipSpec[], lies: ZipLies = {}): Buffe
       u32(packed),
       u32(size),
       u16(local.length),
-      u16(padding),
+      u16(entry.localPadding ?? padding),
       local,
       Buffer.alloc(padding),
     ]);
