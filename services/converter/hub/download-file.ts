@@ -5,7 +5,9 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
 import { dirname, join } from 'node:path';
+import { Writable } from 'node:stream';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { z } from 'zod';
 import { type Hub, persistently } from './hub-client.ts';
@@ -15,6 +17,8 @@ import type { HubFile } from './select-files.ts';
 
 /** Lies beside a partial file and says of what it is a part. */
 const Part = z.object({ digest: z.string(), etag: z.string().nullable() });
+
+const BUFFERED_BYTES = 1 << 20;
 
 export interface Download {
   readonly hub: Hub;
@@ -96,7 +100,7 @@ interface Progress {
   hash: Hash;
 }
 
-/** One connection. PassingFailure when it ended too early. */
+/** One connection. PassingFailure when it ended too early; what came until then is kept. */
 async function continueFrom(
   { hub, url, file, onBytes, onReceived }: Download,
   handle: FileHandle,
@@ -108,51 +112,72 @@ async function continueFrom(
   const signal = AbortSignal.any([hub.signal, stalled.signal]);
   const stall = new PassingFailure(`nothing came for ${hub.patience.stall / 1000} s`);
   const watchdog = setTimeout(() => stalled.abort(stall), hub.patience.stall);
+
+  async function begin({ statusCode = 0, headers }: IncomingMessage): Promise<void> {
+    const header = (name: string) => [headers[name]].flat()[0];
+    if (statusCode === 206) requireStart(header('content-range'), progress.done);
+    else if (statusCode === 200) await restart();
+    else if (statusCode === 416) {
+      await restart();
+      throw new PassingFailure('the hub has fewer bytes than are here');
+    } else throw failureOf(statusCode, header, file.path, hub.token !== null);
+    if (progress.done > 0) return;
+    // A weak tag names no exact bytes, so that it cannot be asked for.
+    progress.etag = header('etag')?.startsWith('"') ? (header('etag') ?? null) : null;
+    await writeNote(progress.etag);
+  }
+
+  async function take(bytes: Buffer): Promise<void> {
+    watchdog.refresh();
+    onReceived(bytes.length);
+    if (progress.done + bytes.length > file.bytes) {
+      await restart();
+      throw new PassingFailure(`${file.path} is longer than the ${file.bytes} bytes the hub announces`);
+    }
+    await writeAll(handle, bytes);
+    progress.hash.update(bytes);
+    progress.done += bytes.length;
+    onBytes(bytes.length);
+  }
+
   try {
     const response = await rangedGet(url, { offset: progress.done, ifRange: progress.etag, token: hub.token, signal });
-    try {
-      const { statusCode = 0, headers } = response;
-      const header = (name: string) => [headers[name]].flat()[0];
-      if (statusCode === 206) requireStart(header('content-range'), progress.done);
-      else if (statusCode === 200) await restart();
-      else if (statusCode === 416) {
-        await restart();
-        throw new PassingFailure('the hub has fewer bytes than are here');
-      } else throw failureOf(statusCode, header, file.path, hub.token !== null);
-      if (progress.done === 0) {
-        // A weak tag names no exact bytes, so that it cannot be asked for.
-        progress.etag = header('etag')?.startsWith('"') ? (header('etag') ?? null) : null;
-        await writeNote(progress.etag);
-      }
-      for await (const chunk of response) {
-        watchdog.refresh();
-        const bytes: Buffer = chunk;
-        onReceived(bytes.length);
-        if (progress.done + bytes.length > file.bytes) {
-          await restart();
-          throw new PassingFailure(`${file.path} is longer than the ${file.bytes} bytes the hub announces`);
-        }
-        await writeAll(handle, bytes);
-        progress.hash.update(bytes);
-        progress.done += bytes.length;
-        onBytes(bytes.length);
-      }
-    } finally {
-      response.destroy();
-    }
-    if (progress.done < file.bytes) throw new PassingFailure('the connection ended too early');
+    const how = await receive(response, () => begin(response), take);
+    if (progress.done < file.bytes) throw new PassingFailure(`the connection ended too early${how}`);
   } catch (error) {
     hub.signal.throwIfAborted();
-    if (stalled.signal.aborted) throw stall;
-    if (error instanceof AppError || error instanceof PassingFailure || isOfDisk(error)) throw error;
-    throw new PassingFailure(
-      `the connection broke (${error instanceof Error ? error.message : error})`,
-      undefined,
-      error,
-    );
+    throw stalled.signal.aborted ? stall : error;
   } finally {
     clearTimeout(watchdog);
   }
+}
+
+/**
+ * Hands all bytes on as they come; unlike an async iterator it loses none that came before a connection broke. Resolves when the last
+ * has been taken, with how the connection ended in words: empty when it ended well.
+ */
+function receive(
+  response: IncomingMessage,
+  begin: () => Promise<void>,
+  take: (bytes: Buffer) => Promise<void>,
+): Promise<string> {
+  let how = '';
+  const begun = begin();
+  const sink = new Writable({
+    highWaterMark: BUFFERED_BYTES,
+    write: (bytes: Buffer, _, done) => void begun.then(() => take(bytes)).then(() => done(), done),
+    final: (done) => void begun.then(() => done(), done),
+  });
+  return new Promise<string>((resolve, reject) => {
+    sink.once('error', reject).once('finish', () => resolve(how));
+    response.once('error', (error) => {
+      how = ` (${error.message})`;
+      sink.end();
+    });
+    response.once('close', () => sink.end());
+    response.pipe(sink);
+    begun.catch((error) => sink.destroy(error));
+  }).finally(() => response.destroy());
 }
 
 function requireStart(range: string | undefined, offset: number): void {
@@ -164,10 +189,6 @@ async function writeAll(handle: FileHandle, bytes: Buffer): Promise<void> {
   for (let written = 0; written < bytes.length; ) {
     written += (await handle.write(bytes, written)).bytesWritten;
   }
-}
-
-function isOfDisk(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && ['ENOSPC', 'EDQUOT', 'EIO', 'EROFS'].includes(String(error.code));
 }
 
 /** Git hashes a header with the size before a blob's bytes. */
