@@ -10,6 +10,7 @@ import { buildRecurrent, recurrentPrecision } from './build-recurrent.ts';
 import { type BuildOptions, type BuiltVersion, buildVersion, limitContext } from './build-version.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { choosePrecision } from './precision.ts';
+import { requireFittingTokenizer } from './require-fitting-tokenizer.ts';
 
 export interface Convertible {
   readonly contextLength: number;
@@ -24,6 +25,7 @@ export interface Convertible {
 /** AppError when the architecture is not known, or the checkpoint is not what its configuration says. */
 export function describeConvertible(checkpoint: Checkpoint): Convertible {
   const spec = describeModel(checkpoint);
+  requireFittingTokenizer(checkpoint, spec.vocabSize);
   return 'cells' in spec ? recurrent(spec) : decoder(limitContext(spec));
 }
 

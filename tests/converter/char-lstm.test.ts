@@ -199,6 +199,21 @@ describe('convert refuses, and leaves nothing behind,', () => {
     },
   );
 
+  it.each(['vocab', 'added_tokens'])('a tokenizer whose %s goes beyond the model’s vocabulary', async (where) => {
+    const source = await copyGolden('char-lstm-odd');
+    const file = path.join(source, 'tokenizer.json');
+    const json = JSON.parse(await readFile(file, 'utf8'));
+    if (where === 'vocab') json.model.vocab.Q = 29;
+    else json.added_tokens.push({ id: 29, content: 'Q', special: true });
+    await writeFile(file, JSON.stringify(json));
+    expect(await failure(source)).toMatchObject({
+      code: 'invalid_source',
+      message: expect.stringMatching(
+        /: its tokenizer has the token "Q" with id 29, but the model's vocabulary ends at 28/,
+      ),
+    });
+  });
+
   it('a character vocabulary without a token for what is not in it', async () => {
     const source = await copyGolden('char-lstm-odd');
     const file = path.join(source, 'tokenizer.json');
