@@ -71,7 +71,7 @@ function attentionAttributes(spec: DecoderSpec, { window }: StoredLayer, rotary:
     do_rotary: rotary ? 1 : 0,
     rotary_interleaved: 0,
     scale: { float: spec.attentionScale },
-    ...(window === null ? {} : { local_window_size: window }),
+    ...(window === null || window >= spec.contextLength ? {} : { local_window_size: window }),
   };
 }
 
