@@ -19,6 +19,11 @@ describe('names of a checkpoint and of its base', () => {
     expect(matched(GPT2, GPT2)).toEqual(Object.fromEntries([...GPT2].map((name) => [name, name])));
   });
 
+  it('cut nothing where nothing needs to be cut', () => {
+    const both = new Set([...LLAMA, 'norm.weight']);
+    expect(matched(['model.norm.weight'], both)).toEqual({ 'model.norm.weight': 'model.norm.weight' });
+  });
+
   it('match under prefixes in any order and number', () => {
     const segments = ['module', 'actor', 'model', '_orig_mod', '_forward_module', 'base_model', 'policy'];
     for (const first of segments) {

@@ -90,6 +90,34 @@ describe('an adapter over its base', () => {
     expect(await tied('llama-save-head-tied')).toEqual([false, true]);
   });
 
+  it('parts from a head that only the missing lm_head.weight says is the embedding', async () => {
+    const { folder, token_ids, logits } = await readAdapter('llama-embedding-tied');
+    const base = await scratchFolder();
+    await cp(await golden('llama-grouped-tied'), base, { recursive: true });
+    const config = JSON.parse(await readFile(join(base, 'config.json'), 'utf8'));
+    await writeFile(join(base, 'config.json'), JSON.stringify({ ...config, tie_word_embeddings: false }));
+    expect(largestError(await referenceLogits(await open(folder, base), token_ids), logits)).toBeLessThan(1e-4);
+  });
+
+  it('adapts a resized embedding beside the head it was tied to', async () => {
+    const embedding = 'base_model.model.model.embed_tokens';
+    const tensors = {
+      [`${embedding}.base_layer.weight`]: [290, 64],
+      [`${embedding}.lora_embedding_A`]: [2, 290],
+      [`${embedding}.lora_embedding_B`]: [64, 2],
+    };
+    const over = await open(await changed('llama-resized-tied', {}, weights(tensors)));
+    expect(over.tensors.get('lm_head.weight')?.shape).toEqual([290, 64]);
+    expect(describeModel(over)).toMatchObject({ vocabSize: 290, head: { weight: { rows: 290 } } });
+  });
+
+  it('knows that the head of a GPT-2 is [out, in] as everybody’s', async () => {
+    const head = 'base_model.model.lm_head';
+    const tensors = { [`${head}.lora_A.weight`]: [4, 32], [`${head}.lora_B.weight`]: [288, 4] };
+    const over = await open(await changed('gpt2-lora', {}, weights(tensors)));
+    expect(describeModel(over)).toMatchObject({ head: { weight: { rows: 288, columns: 32 } } });
+  });
+
   it('brings the tokenizer it was trained with, and the base’s where it has none', async () => {
     const base = await open(await golden('llama-grouped-tied'));
     const resized = await open((await readAdapter('llama-resized-tied')).folder);

@@ -187,6 +187,15 @@ describe('weights out of training over a base', () => {
     expect(await refusal(factors, source)).toContain('save_pretrained');
   });
 
+  it('refuses files that hold the same tensor, rather than take one of them', async () => {
+    const { source } = await readGolden('llama-plain');
+    const file = await trained(source);
+    await cp(file, join(file, '../reference.safetensors'));
+    expect(await refusal(join(file, '..'), source)).toMatch(
+      /the tensor \S+ is in policy\.safetensors and in reference\.safetensors; give the one file that is meant/,
+    );
+  });
+
   it('says where something is not there', async () => {
     const { source } = await readGolden('llama-plain');
     expect(await refusal('/nothing/here.pt', source)).toBe('there is nothing at /nothing/here.pt');
