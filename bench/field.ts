@@ -2,11 +2,10 @@
  * Who competes: our engine on each version, our HTTP service, and the peers with every setting worth trying. Knows how each is
  * started, not what is measured.
  */
-import { existsSync, mkdirSync, renameSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import type { Manifest } from '@slipway/shared/contracts/manifest.ts';
 import { type Performance, start, type Task } from './contestant.ts';
-import { rewriteAsQ4_0 } from './gguf-q4-0.ts';
+import { quantizedByLlamaCpp } from './llama-cpp-quantize.ts';
 import type { Entry } from './rounds.ts';
 
 export interface Version {
@@ -85,23 +84,7 @@ export function peerEntries({ versions, ggufs, peers, threads }: Field, measure:
   return entries;
 }
 
-/** The files given and, where it can be made of one, a Q4_0 version of it, which llama.cpp runs fastest. */
+/** The files given and a Q4_0 version of each, which llama.cpp runs fastest. The peers must be installed. */
 export function withQ4_0(files: readonly string[], tell: (line: string) => void): string[] {
-  const found = files.flatMap((path) => {
-    const file = resolve(path);
-    const cache = join(import.meta.dirname, '.cache');
-    const target = join(cache, `${basename(file, '.gguf').replace(/[-.]?q\d_\w+$/i, '')}-q4_0.gguf`);
-    if (existsSync(target)) return [file, target];
-    try {
-      tell(`writing ${target}`);
-      mkdirSync(cache, { recursive: true });
-      rewriteAsQ4_0(file, `${target}.part`);
-      renameSync(`${target}.part`, target);
-      return [file, target];
-    } catch (error) {
-      tell(`no Q4_0 version of ${file}: ${error instanceof Error ? error.message : error}`);
-      return [file];
-    }
-  });
-  return [...new Set(found)];
+  return [...new Set(files.flatMap((file) => [resolve(file), quantizedByLlamaCpp(file, 'Q4_0', tell)]))];
 }

@@ -9,6 +9,7 @@ import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Field, PEERS, type Peer, withQ4_0 } from './field.ts';
 import { measureConversion } from './figures/convert.ts';
+import { measureLlamaCppWeights } from './figures/llama-cpp-weights.ts';
 import { measureProbe } from './figures/probe.ts';
 import { SPEED_FIGURES } from './figures/speed.ts';
 import { installPeers } from './peers.ts';
@@ -88,8 +89,13 @@ async function measure(figure: string, options: Options): Promise<object> {
     );
   }
   if (figure === 'convert') return { results: measureSource(options, options.rounds) };
-  if (figure === 'quality')
-    return { published: await publishedQuality(options), recomputed: measureSource(options, 1) };
+  if (figure === 'quality') {
+    return {
+      published: await publishedQuality(options),
+      recomputed: measureSource(options, 1),
+      llama_cpp: await llamaCppQuality(options),
+    };
+  }
   const field = await gatherField(options);
   const [first] = field.versions;
   if (!first)
@@ -124,6 +130,13 @@ function measureSource({ source, precision, parityText }: Options, rounds: numbe
   });
 }
 
+/** llama.cpp's precisions of the same source; none without --source or that peer. */
+async function llamaCppQuality({ source, peers, parityText }: Options): Promise<object[]> {
+  if (source === undefined || !peers.includes('node-llama-cpp')) return [];
+  installPeers(tell);
+  return measureLlamaCppWeights(source, parityText, tell);
+}
+
 /** What the versions' manifests say of themselves. */
 async function publishedQuality(options: Options): Promise<object[]> {
   const { versions } = await gatherField(options);
@@ -141,7 +154,9 @@ async function gatherField(options: Options): Promise<Field> {
   const versions = [];
   for (const reference of options.model) versions.push({ reference, ...(await openVersion(reference)) });
   const peers = new Set(PEERS.filter((peer) => options.peers.includes(peer)));
-  const ggufs = peers.has('node-llama-cpp') ? withQ4_0(options.gguf, tell) : [];
+  const usesLlamaCpp = peers.has('node-llama-cpp') && options.gguf.length > 0;
+  if (usesLlamaCpp) installPeers(tell);
+  const ggufs = usesLlamaCpp ? withQ4_0(options.gguf, tell) : [];
   return { versions, ggufs, peers, threads: options.threads };
 }
 

@@ -51,20 +51,24 @@ export function measureConversion(
   };
 }
 
-function convertOnce(source: string, precision: string, parityText: string | undefined): Outcome {
+/** `slipway convert` with --allow-drift into a bucket that is thrown away. */
+export function convertOnce(source: string, precision: string, parityText: string | undefined): Outcome {
   const bucket = mkdtempSync(join(tmpdir(), 'slipway-bench-'));
   try {
-    const main = join(import.meta.dirname, '..', '..', 'cli', 'main.ts');
-    const args = ['convert', source, '--name', 'bench', '--precision', precision, '--bucket', bucket, '--json'];
+    const args = [source, '--name', 'bench', '--precision', precision, '--bucket', bucket, '--json', '--allow-drift'];
     if (parityText !== undefined) args.push('--parity-text', parityText);
-    const child = spawnSync(
-      process.execPath,
-      ['--disable-warning=ExperimentalWarning', main, ...args, '--allow-drift'],
-      { encoding: 'utf8' },
-    );
-    if (child.status !== 0) throw new Error(`slipway convert ended with ${child.status}: ${child.stderr}`);
-    return Outcome.parse(JSON.parse(child.stdout.trim().split('\n').at(-1) ?? ''));
+    return Outcome.parse(JSON.parse(runConvert(args).trim().split('\n').at(-1) ?? ''));
   } finally {
     rmSync(bucket, { recursive: true, force: true });
   }
+}
+
+/** Gives what the command wrote to stdout. */
+export function runConvert(args: readonly string[]): string {
+  const main = join(import.meta.dirname, '..', '..', 'cli', 'main.ts');
+  const child = spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', main, 'convert', ...args], {
+    encoding: 'utf8',
+  });
+  if (child.status !== 0) throw new Error(`slipway convert ended with ${child.status}: ${child.stderr}`);
+  return child.stdout;
 }
