@@ -1,22 +1,23 @@
 /**
- * Whether an engine that has just been opened answers: two tokens, greedily, before anybody depends on it.
+ * Whether an engine that has just been opened answers: a few tokens, greedily, before anybody depends on it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { Engine, EngineEvent } from '../engine/index.ts';
 
-const TOKENS = 2;
+const TOKENS = 8;
 const PATIENCE_MILLISECONDS = 30_000;
 
 /** AppError engine_failed says what came instead. */
 export async function proveEngine(engine: Engine, firstToken: number): Promise<void> {
   const tokens: number[] = [];
+  const wanted = Math.min(TOKENS, engine.info.contextLength - 1);
   const finished = new Promise<EngineEvent & { type: 'finished' }>((resolve) => {
     engine.submit(
       {
         id: 'proof',
         prompt: [firstToken],
-        maxNewTokens: TOKENS,
+        maxNewTokens: wanted,
         eosTokenIds: [],
         sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 1 },
         deadline: Date.now() + PATIENCE_MILLISECONDS,
@@ -34,7 +35,7 @@ export async function proveEngine(engine: Engine, firstToken: number): Promise<v
     sleep(2 * PATIENCE_MILLISECONDS, undefined, { signal: late.signal }),
   ]);
   late.abort();
-  if (end?.reason === 'length' && tokens.length === TOKENS) return;
+  if (end?.reason === 'length' && tokens.length === wanted) return;
   const what = end === undefined ? 'nothing' : (end.error ?? `${tokens.length} tokens and the end "${end.reason}"`);
-  throw new AppError('engine_failed', `it was opened, but when asked for ${TOKENS} tokens it gave ${what}`);
+  throw new AppError('engine_failed', `it was opened, but when asked for ${wanted} tokens it gave ${what}`);
 }
