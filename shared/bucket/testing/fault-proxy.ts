@@ -4,11 +4,11 @@
 import { request as ask, createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 
 /**
- * refuse: the server fails, nothing was done. cut-request: the connection breaks before the server has got it. cut-answer: it breaks when
- * the server has done it. cut-body: it breaks in the middle of what the server answers. stall: half of the answer comes, then nothing.
+ * refuse: the server fails, nothing was done. cut: the connection breaks in the middle of what is read, or before the answer to what
+ * has been done. stall: half of the answer comes, then nothing.
  */
-export type Fault = 'refuse' | 'cut-request' | 'cut-answer' | 'cut-body' | 'stall';
-export const FAULTS = ['refuse', 'cut-request', 'cut-answer', 'cut-body'] as const satisfies readonly Fault[];
+export type Fault = 'refuse' | 'cut' | 'stall';
+export const FAULTS = ['refuse', 'cut'] as const satisfies readonly Fault[];
 
 export interface Seen {
   readonly number: number;
@@ -42,18 +42,15 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
     const body = Buffer.concat(chunks);
     seen[number] = { number, method, url, bytes: body.length };
     const fault = await proxy.before({ number, method, url });
-    if (fault === 'cut-request') return void outgoing.destroy();
     if (fault === 'refuse') return void outgoing.writeHead(500).end();
     const answer = await forward(target, incoming, body);
-    if (fault === 'cut-answer') return void outgoing.destroy();
+    const half = answer.body.subarray(0, answer.body.length / 2);
+    if (fault === 'cut' && (method !== 'GET' || half.length === 0)) return void outgoing.destroy();
     outgoing.writeHead(answer.status, answer.headers);
     if (fault === undefined) return void outgoing.end(answer.body);
-    const half = answer.body.subarray(0, answer.body.length / 2);
-    outgoing.flushHeaders();
     outgoing.write(half, () => {
-      if (fault === 'cut-body') outgoing.destroy();
+      if (fault === 'cut') outgoing.destroy();
     });
-    if (half.length === 0 && fault === 'cut-body') outgoing.destroy();
   }
 
   const proxy: FaultProxy & { endpoint: string } = {
