@@ -79,11 +79,13 @@ it.skipIf(!existsSync(join(BUNDLED_BUCKET, 'manifests')))(
       [['rollback', NAME], 'v001'],
     ] as const) {
       await models(...change);
-      await eventually(version, (served) => served === expected, 20_000);
+      await eventually(version, (served) => served === expected, 60_000);
     }
     stopped = true;
     await clients;
     expect([...statuses]).toEqual([200]);
     expect([...answers.values()].map((texts) => texts.size)).toEqual([1, 1]);
   },
+  // Six processes on few cores.
+  180_000,
 );
