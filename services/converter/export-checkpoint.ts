@@ -58,7 +58,8 @@ export async function exportCheckpoint(options: ExportOptions): Promise<Exported
     const checkpoint = await openCheckpoint(source, options.base);
     try {
       const spec = describeDecoder(checkpoint);
-      const tensors = modelTensors(checkpoint, spec);
+      const tied = spec.head === null || checkpoint.config.tie_word_embeddings === true;
+      const tensors = modelTensors(checkpoint, tied);
       progress('writing', 0);
       const onProgress = (part: number) => progress('writing', part);
       const written =
@@ -67,7 +68,7 @@ export async function exportCheckpoint(options: ExportOptions): Promise<Exported
           : {
               ...(await writeHuggingFaceFolder(passing, checkpoint, tensors, {
                 type: SAFETENSORS_TYPES[precision] ?? 'source',
-                tied: spec.head === null,
+                tied,
                 shardBytes,
                 onProgress,
               })),
@@ -98,9 +99,9 @@ function choosePrecision(target: ExportTarget, asked: string): string {
 }
 
 /** Without computed tables, masks and a tied head's copy. */
-function modelTensors({ tensors, label }: Checkpoint, spec: DecoderSpec): SourceTensor[] {
+function modelTensors({ tensors, label }: Checkpoint, tied: boolean): SourceTensor[] {
   return [...tensors.values()]
-    .filter(({ name }) => !isLeftover(name) || (name === 'lm_head.weight' && spec.head !== null))
+    .filter(({ name }) => !isLeftover(name) || (name === 'lm_head.weight' && !tied))
     .map((tensor) => requireFinite(tensor, label));
 }
 

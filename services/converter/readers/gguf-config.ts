@@ -93,6 +93,8 @@ function rotary(metadata: Metadata, fileName: string): Config {
         hidden_act: 'silu',
         sliding_window: window,
         partial_rotary_factor: rotated,
+        // Beside the scaling, where Phi 3's configurations have it.
+        original_max_position_embeddings: metadata.number('rope.scaling.original_context_length'),
       };
     case 'gemma3':
       return { ...config, ...gemma3(metadata, headDim), sliding_window: window };

@@ -13,6 +13,8 @@ interface Naming {
   readonly top: Names;
   readonly layers: string;
   readonly layer: Names;
+  /** llama.cpp's version of this architecture has no biases. */
+  readonly biasless?: true;
   readonly rearrange: (module: string, kind: string) => Rearrangement;
 }
 
@@ -44,7 +46,7 @@ const NAMINGS: ReadonlyMap<string, Naming> = new Map([
     },
   ],
   ['qwen2', QWEN2],
-  ['qwen3', { ...QWEN2, layer: names({ ...LLAMA_LAYER, ...HEAD_NORMS }) }],
+  ['qwen3', { ...QWEN2, biasless: true, layer: names({ ...LLAMA_LAYER, ...HEAD_NORMS }) }],
   [
     'phi2',
     {
@@ -67,6 +69,7 @@ const NAMINGS: ReadonlyMap<string, Naming> = new Map([
         ffn_up: 'mlp.gate_up_proj',
         ffn_down: 'mlp.down_proj',
       }),
+      biasless: true,
       rearrange: asTheyAre,
     },
   ],
@@ -83,6 +86,7 @@ const NAMINGS: ReadonlyMap<string, Naming> = new Map([
         post_ffw_norm: 'post_feedforward_layernorm',
         ...GATED,
       }),
+      biasless: true,
       // Hugging Face's Gemma norms multiply with 1 + weight, ggml's with the weight.
       rearrange: (module) => (module.endsWith('_norm') ? 'plus-one' : 'none'),
     },
@@ -135,7 +139,7 @@ export function huggingFaceName(architecture: string, name: string): MappedName 
 export function ggufName(architecture: string, name: string): MappedName | undefined {
   const naming = NAMINGS.get(architecture);
   const [, base = '', kind = ''] = /^(.+)\.(weight|bias)$/.exec(name) ?? [];
-  if (!naming || base === '') return undefined;
+  if (!naming || base === '' || (kind === 'bias' && naming.biasless)) return undefined;
   // Files saved from the bare model, without its head, leave out the first part of every name.
   const [root] = naming.layers.split('.');
   for (const full of [base, `${root}.${base}`]) {

@@ -206,6 +206,8 @@ describe('hostile files', () => {
       'invalid_source',
       /truncated|claims|dimensions/,
     ],
+    ['a negative count of tensors', { ...llama, tensorCount: 2n ** 64n - 1n }, 'invalid_source', /impossible/],
+    ['a negative count of metadata', { ...llama, metadataCount: 2n ** 64n - 5n }, 'invalid_source', /impossible/],
     ['countless tensors', { ...llama, tensorCount: 2n ** 62n }, 'invalid_source', /impossible/],
     ['countless metadata', { ...llama, metadataCount: 2n ** 40n }, 'invalid_source', /claims .* metadata/],
     ['a key twice', withMetadata(['general.architecture', value.text('gpt2')]), 'invalid_source', /twice/],

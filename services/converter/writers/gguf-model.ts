@@ -45,7 +45,6 @@ export async function writeGgufModel(
   const metadata: MetadataEntry[] = [
     ['general.architecture', { text: shape.architecture }],
     ['general.type', { text: 'model' }],
-    ['general.name', { text: checkpoint.label }],
     ['general.file_type', { u32: fileType }],
     ['general.quantization_version', { u32: QUANTIZATION_VERSION }],
     ...shape.metadata,

@@ -24,7 +24,14 @@ const KIND_NUMBERS: Readonly<Record<PieceKind, number>> = {
 
 const TokenizerJson = z.object({
   added_tokens: z
-    .array(z.object({ id: z.number().int().nonnegative(), content: z.string(), special: z.boolean().default(false) }))
+    .array(
+      z.object({
+        id: z.number().int().nonnegative(),
+        content: z.string(),
+        special: z.boolean().default(false),
+        rstrip: z.boolean().default(false),
+      }),
+    )
     .default([]),
   normalizer: z.unknown(),
   pre_tokenizer: z.unknown(),
@@ -71,10 +78,27 @@ export function describeText(text: TextFiles, vocabSize: number, label: string):
   const byteLevel = isByteLevel(json.pre_tokenizer);
   const pieces = piecesOf(json, byteLevel, vocabSize, label);
   return [
+    ['general.name', { text: nameFor(json, pieces, label) }],
     ...(byteLevel ? describeByteLevel(json, pieces, label) : describeSentencePiece(json, text, pieces)),
     ...describeSpecial(text, pieces),
     ...(text.chatTemplate === null ? [] : [['tokenizer.chat_template', { text: text.chatTemplate }] as const]),
   ];
+}
+
+/** What llama.cpp looks up in the vocabulary of a model with such a name, and fails without. */
+const PHI3_PIECES = ['</s>', '<unk>', '<s>', '<|endoftext|>'];
+
+/**
+ * No key says that special tokens swallow the spaces behind them, as Phi-3's do: llama.cpp tells it by the model's name
+ * (llama-vocab.cpp). So the name says phi-3 where they do, and nowhere else.
+ */
+function nameFor(json: TokenizerJson, pieces: readonly Piece[], label: string): string {
+  const named = /phi-?3/gi;
+  const swallow =
+    json.added_tokens.some(({ special, rstrip }) => special && rstrip) &&
+    PHI3_PIECES.every((text) => pieces.some((piece) => piece.text === text));
+  if (!swallow) return label.replaceAll(named, 'phi 3');
+  return named.test(label) ? label : `${label} (phi-3)`;
 }
 
 function piecesOf(json: TokenizerJson, byteLevel: boolean, vocabSize: number, label: string): Piece[] {

@@ -37,9 +37,11 @@ const f32: StorageType['encode'] = (values, into) => {
 };
 
 const f16: StorageType['encode'] = (values, into) => {
-  const bits = new Uint16Array(Float16Array.from(values).buffer);
+  const bits = new Uint16Array(new Float16Array(values).buffer);
   into.set(new Uint8Array(bits.buffer));
-  return bits.every((value) => (value & HALF_EXPONENT) !== HALF_EXPONENT);
+  let fits = true;
+  for (let i = 0; i < bits.length; i++) if (((bits[i] as number) & HALF_EXPONENT) === HALF_EXPONENT) fits = false;
+  return fits;
 };
 
 /** The upper half of a float32, rounded to nearest even. */
@@ -80,7 +82,6 @@ const q8_0: StorageType['encode'] = (values, into) => {
 /** 32 values: a half d = the value furthest from zero / -8, then 16 bytes: value i in the low, value i + 16 in the high 4 bits. */
 const q4_0: StorageType['encode'] = (values, into) => {
   let fits = true;
-  const inverseOf = (scale: number) => (scale === 0 ? 0 : Math.fround(1 / scale));
   for (let from = 0, at = 0; from < values.length; from += 32, at += 18) {
     let furthest = 0;
     for (let i = from; i < from + 32; i++) {
@@ -88,7 +89,7 @@ const q4_0: StorageType['encode'] = (values, into) => {
       if (Math.abs(value) > Math.abs(furthest)) furthest = value;
     }
     const scale = Math.fround(furthest / -8);
-    const inverse = inverseOf(scale);
+    const inverse = scale === 0 ? 0 : Math.fround(1 / scale);
     if (!putHalf(scale, into, at)) fits = false;
     for (let i = 0; i < 16; i++) {
       into[at + 2 + i] =
