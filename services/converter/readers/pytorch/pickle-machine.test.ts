@@ -52,18 +52,46 @@ test.each([
   expect(() => run(...parts)).toThrow(`it names "${name}"`);
 });
 
-test.each(['INST', 'OBJ', 'NEWOBJ', 'NEWOBJ_EX', 'EXT1', 'PERSID', 'NEXT_BUFFER'])(
-  'does not know the opcode %s',
-  (name) => {
-    const codes: Record<string, Buffer> = {
-      INST: Buffer.from('(icollections\nOrderedDict\n'),
-      OBJ: Buffer.from('(ccollections\nOrderedDict\no'),
-      NEWOBJ: Buffer.concat([p.global('collections', 'OrderedDict'), p.EMPTY_TUPLE, Buffer.of(0x81)]),
-      NEWOBJ_EX: Buffer.concat([p.global('collections', 'OrderedDict'), p.EMPTY_TUPLE, p.EMPTY_DICT, Buffer.of(0x92)]),
-      EXT1: Buffer.of(0x82, 1),
-      PERSID: Buffer.from('P0\n'),
-      NEXT_BUFFER: Buffer.of(0x97),
-    };
-    expect(() => run(codes[name] ?? Buffer.alloc(0))).toThrow(`does not need the opcode ${name}`);
-  },
-);
+test.each(['INST', 'OBJ', 'NEWOBJ_EX', 'EXT1', 'PERSID', 'NEXT_BUFFER'])('does not know the opcode %s', (name) => {
+  const codes: Record<string, Buffer> = {
+    INST: Buffer.from('(icollections\nOrderedDict\n'),
+    OBJ: Buffer.from('(ccollections\nOrderedDict\no'),
+    NEWOBJ_EX: Buffer.concat([p.global('collections', 'OrderedDict'), p.EMPTY_TUPLE, p.EMPTY_DICT, Buffer.of(0x92)]),
+    EXT1: Buffer.of(0x82, 1),
+    PERSID: Buffer.from('P0\n'),
+    NEXT_BUFFER: Buffer.of(0x97),
+  };
+  expect(() => run(codes[name] ?? Buffer.alloc(0))).toThrow(`does not need the opcode ${name}`);
+});
+
+const FROM_TYPE = p.global('torch._tensor', '_rebuild_from_type_v2');
+
+/** Arguments that ask for one rebuilding inside another. */
+const nested = (depth: number): Buffer =>
+  depth === 0 ? p.EMPTY_TUPLE : p.tuple(FROM_TYPE, p.NONE, nested(depth - 1), p.NONE);
+
+test.each<[string, readonly Uint8Array[], RegExp]>([
+  [
+    'a dict made as an object',
+    [p.global('collections', 'OrderedDict'), p.EMPTY_TUPLE, Buffer.of(0x81)],
+    /object of collections\.OrderedDict/,
+  ],
+  ['a text made as an object', [p.text('posix.system'), p.EMPTY_TUPLE, Buffer.of(0x81)], /no class/],
+  ['a rebuilding in itself', [FROM_TYPE, nested(3), p.REDUCE], /rebuilt by torch\._tensor/],
+  [
+    'a distributed tensor of nothing',
+    [
+      p.call(
+        'torch._tensor',
+        '_rebuild_from_type_v2',
+        p.global('torch._utils', '_rebuild_wrapper_subclass'),
+        p.NONE,
+        p.tuple(p.global('torch.distributed.tensor', 'DTensor'), p.NONE, p.EMPTY_TUPLE),
+        p.dict({}),
+      ),
+    ],
+    /no piece/,
+  ],
+])('does not make %s', (_, parts, message) => {
+  expect(() => run(...parts)).toThrow(message);
+});

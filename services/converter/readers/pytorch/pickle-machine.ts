@@ -1,17 +1,18 @@
 /**
- * Runs the part of pickle that torch.save writes and makes plain data of it. Every opcode that builds an object of a class is
- * refused; REDUCE reaches the functions of torch-globals.ts and nothing else. Opens nothing, and costs what scanning costs.
+ * Runs the part of pickle that torch.save writes and makes plain data of it. REDUCE and NEWOBJ reach what torch-globals.ts
+ * knows and nothing else. Opens nothing, and costs what scanning costs.
  */
 import { type Opcode, PickleReader } from './pickle-opcodes.ts';
 import {
   PickleDict,
   PickleGlobal,
   PickleList,
+  PickleRecord,
   PickleTuple,
   type PickleValue,
   type StorageSpec,
 } from './pickle-values.ts';
-import { callGlobal, isKnownGlobal, RebuildFault, storageOf } from './torch-globals.ts';
+import { callGlobal, isKnownGlobal, newRecord, RebuildFault, storageOf } from './torch-globals.ts';
 
 export interface Unpickled {
   readonly value: PickleValue;
@@ -156,11 +157,22 @@ class Machine {
         stack.push(callGlobal(this.#pop(), args));
         return;
       }
-      case 'BUILD':
+      case 'NEWOBJ': {
+        const args = this.#pop();
+        const record = newRecord(this.#pop());
+        record.states.push(args);
+        stack.push(record);
+        return;
+      }
+      case 'BUILD': {
+        const state = this.#pop();
+        const built = this.#top();
+        if (built instanceof PickleRecord) built.states.push(state);
         // The attributes of a state dict (its _metadata) say nothing of the weights.
-        this.#pop();
-        if (this.#top() instanceof PickleDict) return;
-        throw this.#reader.fault('it sets the attributes of something that is no dict');
+        else if (!(built instanceof PickleDict))
+          throw this.#reader.fault('it sets the attributes of something that has none');
+        return;
+      }
       default:
         throw this.#reader.fault(`saving tensors does not need the opcode ${name}`);
     }

@@ -14,6 +14,7 @@ export type PickleValue =
   | PickleList
   | PickleDict
   | PickleGlobal
+  | PickleRecord
   | TorchStorage
   | TorchTensor;
 
@@ -37,6 +38,16 @@ export class PickleDict {
 /** A name from the list of those that are known; what it means is decided where it is used. */
 export class PickleGlobal {
   readonly name: string;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+/** An object of a class that only describes: what it was made with and what was set in it. */
+export class PickleRecord {
+  readonly name: string;
+  readonly states: PickleValue[] = [];
 
   constructor(name: string) {
     this.name = name;
@@ -72,6 +83,17 @@ export interface TensorSpec {
   readonly offset: number;
   readonly shape: readonly number[];
   readonly strides: readonly number[];
+  /** Of what this is a piece; undefined: it is whole. */
+  readonly piece?: Piece;
+}
+
+/** Several ranks hold a tensor's pieces, cut along one axis. */
+export interface Piece {
+  readonly axis: number;
+  /** Which of the pieces, from 0. */
+  readonly index: number;
+  /** Of the whole. */
+  readonly shape: readonly number[];
 }
 
 export class TorchTensor {

@@ -3,7 +3,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
-import { openTorchFile, type TorchFileOptions } from './torch-file.ts';
+import { SourceFile } from '../source-file.ts';
+import { openTorchFile, readTorchParts, type TorchFileOptions, type TorchTensors } from './torch-file.ts';
 
 const FIXTURES = join(import.meta.dirname, 'fixtures');
 const MODELS = join(import.meta.dirname, '../../../../../shared/models');
@@ -21,7 +22,7 @@ async function open(path: string, options?: TorchFileOptions) {
   return file;
 }
 
-async function valuesOf(file: Awaited<ReturnType<typeof open>>) {
+async function valuesOf(file: TorchTensors) {
   const values: Record<string, { shape: readonly number[]; values: number[] }> = {};
   for (const [name, tensor] of file.tensors) {
     expect(tensor.name).toBe(name);
@@ -33,7 +34,7 @@ async function valuesOf(file: Awaited<ReturnType<typeof open>>) {
 const MODEL = ['embedding.weight', 'norm.weight', 'norm.bias', 'head.weight'];
 
 test('the fixtures are those the expectations are of', () => {
-  expect(Object.keys(expected)).toHaveLength(7);
+  expect(Object.keys(expected)).toHaveLength(8);
 });
 
 test.each<[string, string, TorchFileOptions?]>([
@@ -103,6 +104,33 @@ test.each([
   await expect(tensor?.read()).rejects.toMatchObject({
     code: 'unsupported_source',
     message: expect.stringMatching(message),
+  });
+});
+
+describe('the files of several ranks', () => {
+  const ranks = async (...numbers: number[]) => {
+    const names = numbers.map((rank) => join(FIXTURES, `model_world_size_3_rank_${rank}.pt`));
+    const files = await Promise.all(names.map((name) => SourceFile.open(name)));
+    onTestFinished(async () => void (await Promise.all(files.map((file) => file.close()))));
+    return readTorchParts(files);
+  };
+
+  test('are joined, in whatever order they come', async () => {
+    expect(await valuesOf(await ranks(0, 1, 2))).toEqual(expected.ranks);
+    expect(await valuesOf(await ranks(2, 0, 1))).toEqual(expected.ranks);
+  });
+
+  test.each([[[0, 1]], [[1, 2]], [[0]], [[1]]])('are refused where of the three only %j are there', async (numbers) => {
+    await expect(ranks(...numbers)).rejects.toMatchObject({
+      code: 'invalid_source',
+      message: expect.stringMatching(/"rows" has [1-4] of its 5 along axis 0.*all of them/),
+    });
+  });
+
+  test('are no ranks where every file has all: nothing says which is meant', async () => {
+    const file = await SourceFile.open(join(FIXTURES, 'types.pt'));
+    onTestFinished(() => file.close());
+    await expect(readTorchParts([file, file])).rejects.toMatchObject({ message: expect.stringContaining('whole') });
   });
 });
 

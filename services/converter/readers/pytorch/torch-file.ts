@@ -1,9 +1,11 @@
 /**
- * A file that torch.save wrote, as lazy tensors: the one door of this folder. No Python runs, and no name in the file leads to
- * anything but the making of tensors. Knows no model.
+ * Files that torch.save wrote, as lazy tensors: the one door of this folder. No Python runs, and no name in a file leads to anything
+ * but the making of tensors. Knows no model.
  */
+import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { SourceTensor } from '../../checkpoint.ts';
 import { SourceFile } from '../source-file.ts';
+import { type FoundTensor, joinPieces } from './join-pieces.ts';
 import { findStateDict } from './state-dict.ts';
 import { storedTensor } from './stored-tensor.ts';
 import { openContainer } from './torch-containers.ts';
@@ -46,19 +48,52 @@ export async function openTorchFile(path: string, options: TorchFileOptions = {}
 }
 
 /** The same of a file that is open already; tensors can be read until it is closed. */
-export async function readTorchTensors(file: SourceFile, { choose }: TorchFileOptions = {}): Promise<TorchTensors> {
-  const { value, locate } = await openContainer(file);
-  const { path, tensors: found, beside } = findStateDict(value, file.name, choose);
-  const positions = new Map<string, number>();
-  const tensors = new Map<string, SourceTensor>();
-  const groups = new Map<string, string[]>();
-  for (const [name, { spec }] of found) {
-    const storage = `${spec.storageKey} ${spec.storageBytes}`;
-    const position = positions.get(storage) ?? (await locate(spec));
-    positions.set(storage, position);
-    tensors.set(name, storedTensor(file, name, spec, position));
-    const same = JSON.stringify([storage, spec.type.name, spec.offset, spec.shape, spec.strides]);
-    groups.set(same, [...(groups.get(same) ?? []), name]);
+export function readTorchTensors(file: SourceFile, options: TorchFileOptions = {}): Promise<TorchTensors> {
+  return readTorchParts([file], options);
+}
+
+/**
+ * Of files that make up one state dict: each holds some of the tensors, or each rank's file a piece of every one (FSDP's DTensors), in
+ * any order. AppError also when pieces are missing, or a name is in two files and no piece.
+ */
+export async function readTorchParts(
+  files: readonly SourceFile[],
+  { choose }: TorchFileOptions = {},
+): Promise<TorchTensors> {
+  const found = new Map<string, FoundTensor[]>();
+  const tied = new Map<string, readonly string[]>();
+  const beside = new Set<string>();
+  const paths = new Set<string>();
+  for (const file of files) {
+    const { value, locate } = await openContainer(file);
+    const state = findStateDict(value, file.name, choose);
+    paths.add(state.path);
+    for (const path of state.beside) beside.add(path);
+    const positions = new Map<string, number>();
+    const groups = new Map<string, string[]>();
+    for (const [name, { spec }] of state.tensors) {
+      const storage = `${spec.storageKey} ${spec.storageBytes}`;
+      const position = positions.get(storage) ?? (await locate(spec));
+      positions.set(storage, position);
+      const tensor = { tensor: storedTensor(file, name, spec, position), piece: spec.piece, file: file.name };
+      listOf(found, name).push(tensor);
+      listOf(groups, JSON.stringify([storage, spec.type.name, spec.offset, spec.shape, spec.strides])).push(name);
+    }
+    for (const names of groups.values()) if (names.length > 1) tied.set(names.join('\0'), names);
   }
-  return { path, tensors, tied: [...groups.values()].filter((names) => names.length > 1), beside };
+  if (paths.size > 1) {
+    throw new AppError(
+      'invalid_source',
+      `${files.map(({ name }) => name).join(', ')}: the weights lie under different keys: ${[...paths].join(', ')}`,
+    );
+  }
+  const ranks = [...found.values()].some((parts) => parts.some(({ piece }) => piece));
+  const tensors = new Map([...found].map(([name, parts]) => [name, joinPieces(name, parts, ranks)]));
+  return { path: [...paths].join(), tensors, tied: [...tied.values()], beside: [...beside].toSorted() };
+}
+
+function listOf<T>(lists: Map<string, T[]>, key: string): T[] {
+  const list = lists.get(key) ?? [];
+  lists.set(key, list);
+  return list;
 }

@@ -2,11 +2,13 @@
  * The only globals that are known, and what each makes: torch/_utils.py's rebuilding of tensors as descriptions checked to lie inside
  * their storage. There is no way from a name in a pickle to any other function. Knows neither opcodes nor files.
  */
+import { DTENSOR, distributedTensor, RECORDS } from './distributed-tensor.ts';
 import { DTYPES, type ElementType, STORAGE_TYPES } from './element-types.ts';
 import {
   PickleDict,
   PickleGlobal,
   PickleList,
+  PickleRecord,
   PickleTuple,
   type PickleValue,
   type StorageSpec,
@@ -16,6 +18,7 @@ import {
 
 const MAX_DIMENSIONS = 64;
 const UNTYPED = 'torch.storage.UntypedStorage';
+const WRAPPER = 'torch._utils._rebuild_wrapper_subclass';
 
 /** Says in words what is wrong; the caller adds where. */
 export class RebuildFault extends Error {}
@@ -31,12 +34,25 @@ const CALLS: ReadonlyMap<string, (args: Arguments) => PickleValue> = new Map<str
   ['torch._utils._rebuild_parameter', ([data]) => requireTensor(data)],
   ['torch._utils._rebuild_parameter_with_state', ([data]) => requireTensor(data)],
   ['torch.Size', ([size]) => new PickleTuple(naturals(size, 'a torch.Size'))],
-  // Where a tensor once lived means nothing here.
+  ['torch._tensor._rebuild_from_type_v2', rebuildFromType],
+  // Where a tensor once lived means nothing here, and every layout that is read is strided.
   ['torch.device', () => null],
+  ['torch.serialization._get_layout', () => null],
 ]);
 
+/** Names that stand for themselves, as types or as what was to be called with them. */
+const NAMES: ReadonlySet<string> = new Set([UNTYPED, DTENSOR, WRAPPER, 'torch.Tensor', 'torch.nn.parameter.Parameter']);
+
 export function isKnownGlobal(name: string): boolean {
-  return CALLS.has(name) || STORAGE_TYPES.has(name) || DTYPES.has(name) || name === UNTYPED;
+  return CALLS.has(name) || STORAGE_TYPES.has(name) || DTYPES.has(name) || NAMES.has(name) || RECORDS.has(name);
+}
+
+/** NEWOBJ. RebuildFault unless it is a class that only describes. */
+export function newRecord(type: PickleValue): PickleRecord {
+  if (type instanceof PickleGlobal && RECORDS.has(type.name)) return new PickleRecord(type.name);
+  throw new RebuildFault(
+    `it makes an object of ${type instanceof PickleGlobal ? type.name : 'something that is no class'}`,
+  );
 }
 
 /** RebuildFault when `callee` is not to be called or its arguments make no sense. */
@@ -97,6 +113,23 @@ function rebuildTensorV3([storage, offset, size, stride, , , dtype]: Arguments):
   const type = dtype instanceof PickleGlobal ? DTYPES.get(dtype.name) : undefined;
   if (!type) throw new RebuildFault('a tensor has no type that is known');
   return tensor(storage, offset, size, stride, type);
+}
+
+/** A tensor with attributes, which are left out, or a distributed one. */
+function rebuildFromType([func, , args, state]: Arguments): TorchTensor {
+  if (!(func instanceof PickleGlobal && args instanceof PickleTuple))
+    throw new RebuildFault('a tensor has no rebuilding');
+  if (func.name === WRAPPER) {
+    const [type, , size] = args.items;
+    if (!(type instanceof PickleGlobal && type.name === DTENSOR))
+      throw new RebuildFault('a tensor of an unknown class');
+    const made = distributedTensor(state, naturals(size, 'the shape of a distributed tensor'));
+    if (typeof made === 'string') throw new RebuildFault(made);
+    return made;
+  }
+  // Not just any call: a pickle can nest this one in itself.
+  if (!func.name.startsWith('torch._utils._rebuild_')) throw new RebuildFault(`a tensor is rebuilt by ${func.name}`);
+  return requireTensor(callGlobal(func, args));
 }
 
 function tensor(
