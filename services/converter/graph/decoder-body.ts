@@ -28,7 +28,8 @@ export function decoder(stored: StoredDecoder, frame: Frame): string {
   let normalized = normalize(frame, stored.layers[0]?.attentionNorm ?? stored.finalNorm, state, 'first_norm');
   for (const [index, layer] of stored.layers.entries()) {
     const name = `layers.${index}`;
-    let attended = attention(frame, layer, turned(frame, layer.inputHadamard, normalized, name), qkvShape, index);
+    const input = turned(frame, layer.inputHadamard, normalized, spec.hiddenSize, name);
+    let attended = attention(frame, layer, input, qkvShape, index);
     if (index === stored.layers.length - 1 && logitRows !== null) {
       // Behind the last attention only the rows whose logits are wanted are still needed.
       const wanted = (rows: string, result: string) =>
@@ -40,7 +41,7 @@ export function decoder(stored: StoredDecoder, frame: Frame): string {
     if (layer.attentionOutputNorm)
       added = normalize(frame, layer.attentionOutputNorm, added, `${name}.attention_output_norm`);
     if (layer.mlpNorm) [normalized, state] = addAndNorm(frame, state, added, layer.mlpNorm, `${name}.mlp_norm`);
-    let result = mlp(frame, layer, turned(frame, layer.inputHadamard, normalized, `${name}.mlp`), name);
+    let result = mlp(frame, layer, normalized, name);
     if (layer.mlpOutputNorm) result = normalize(frame, layer.mlpOutputNorm, result, `${name}.mlp_output_norm`);
     if (!layer.mlpNorm) result = graph.node('Add', [added, result], `${name}.both`);
     const next = stored.layers[index + 1]?.attentionNorm ?? stored.finalNorm;
@@ -50,7 +51,9 @@ export function decoder(stored: StoredDecoder, frame: Frame): string {
   return stored.head(graph, headInput, 'head');
 }
 
-function mlp({ graph, spec }: Frame, layer: StoredLayer, input: string, name: string): string {
+function mlp(frame: Frame, layer: StoredLayer, normalized: string, name: string): string {
+  const { graph, spec } = frame;
+  const input = turned(frame, layer.inputHadamard, normalized, spec.hiddenSize, `${name}.mlp`);
   const up = layer.up(graph, input, `${name}.up`);
   let hidden: string;
   if (spec.activation === 'gelu-tanh') {
@@ -67,18 +70,17 @@ function mlp({ graph, spec }: Frame, layer: StoredLayer, input: string, name: st
         : graph.node('FastGelu', [gate], `${name}.gelu`, {}, MS);
     hidden = graph.node('Mul', [active, value], `${name}.gated`);
   }
-  hidden = turned({ graph }, layer.downHadamard, hidden, `${name}.hidden`);
-  return layer.down(graph, hidden, `${name}.down`);
+  const turnedHidden = turned(frame, layer.downHadamard, hidden, spec.intermediateSize, `${name}.hidden`);
+  return layer.down(graph, turnedHidden, `${name}.down`);
 }
 
-/** Each block of a row times the matrix; the rows themselves without one. */
-function turned({ graph }: Pick<Frame, 'graph'>, matrix: ExternalTensor | null, rows: string, name: string): string {
+/** Each block of the rows, `width` wide, times the matrix; the rows themselves without one. */
+function turned({ graph }: Frame, matrix: ExternalTensor | null, rows: string, width: number, name: string): string {
   if (!matrix) return rows;
   const [block = 1] = matrix.shape;
-  const shape = graph.node('Shape', [rows], `${name}.turned_shape`);
   const blocks = graph.node('Reshape', [rows, graph.int64([-1, block])], `${name}.blocks`);
   const product = graph.node('MatMul', [blocks, graph.weight(matrix)], `${name}.turned_blocks`);
-  return graph.node('Reshape', [product, shape], `${name}.turned`);
+  return graph.node('Reshape', [product, graph.int64([-1, width])], `${name}.turned`);
 }
 
 function normalize({ graph, spec }: Frame, norm: StoredNorm, input: string, name: string): string {

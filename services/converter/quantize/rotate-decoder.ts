@@ -9,10 +9,6 @@ import { hadamard, hadamardBlock, Rotation } from './rotation.ts';
 /** Blocks of the run-time rotation: large enough to spread an outlier, small enough to cost nothing. */
 const RUN_TIME_BLOCK = 64;
 
-function runTimeBlock(size: number): number {
-  return Math.min(RUN_TIME_BLOCK, hadamardBlock(size));
-}
-
 type Edit = (weights: Float32Array, rows: number, columns: number) => void | Promise<void>;
 
 /** Whether `rotateDecoder` turns the residual stream itself, or only what is inside its layers. */
@@ -20,6 +16,7 @@ export function turnsStream(spec: DecoderSpec): boolean {
   return spec.layers.every(({ attentionOutputNorm, mlpOutputNorm }) => !attentionOutputNorm && !mlpOutputNorm);
 }
 
+/** The stream and all around it where that is exact, else what is inside the layers (docs/decisions/006). */
 export function rotateDecoder(spec: DecoderSpec): DecoderSpec {
   return turnsStream(spec) ? rotateStream(spec) : rotateLayers(spec);
 }
@@ -199,6 +196,10 @@ async function foldedBias(linear: Linear, norm: Norm, edit: Edit): Promise<Float
   }
   await edit(bias, rows, 1);
   return bias;
+}
+
+function runTimeBlock(size: number): number {
+  return Math.min(RUN_TIME_BLOCK, hadamardBlock(size));
 }
 
 function scaleColumns(weights: Float32Array, gains: Float32Array): void {
