@@ -102,18 +102,21 @@ function setLengths(
   transposed: boolean,
 ): void {
   const squares = new Float64Array(magnitudes.length);
-  const each = (use: (index: number, output: number) => void) => {
-    for (let row = 0; row < rows; row++) {
-      for (let column = 0; column < columns; column++) use(row * columns + column, transposed ? column : row);
+  for (let row = 0; row < rows; row++) {
+    const from = weight.subarray(row * columns, (row + 1) * columns);
+    if (transposed) {
+      for (let i = 0; i < columns; i++) squares[i] = (squares[i] as number) + (from[i] as number) ** 2;
+    } else {
+      let sum = 0;
+      for (let i = 0; i < columns; i++) sum += (from[i] as number) ** 2;
+      squares[row] = sum;
     }
-  };
-  each((index, output) => {
-    squares[output] = (squares[output] as number) + (weight[index] as number) ** 2;
-  });
+  }
   const factors = squares.map((square, output) => (magnitudes[output] as number) / Math.sqrt(square));
-  each((index, output) => {
-    weight[index] = (weight[index] as number) * (factors[output] as number);
-  });
+  for (let row = 0; row < rows; row++) {
+    const into = weight.subarray(row * columns, (row + 1) * columns);
+    for (let i = 0; i < columns; i++) into[i] = (into[i] as number) * (factors[transposed ? i : row] as number);
+  }
 }
 
 /** [rows, n / rows] -> [n / rows, rows] */

@@ -6,7 +6,7 @@ import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { Checkpoint, SourceTensor } from '../../checkpoint.ts';
-import { readTorchTensors } from '../pytorch/torch-file.ts';
+import { readTorchParts } from '../pytorch/torch-file.ts';
 import { readSafetensors } from '../safetensors.ts';
 import { describeFile, SourceFile } from '../source-file.ts';
 import { weightFiles } from './weight-files.ts';
@@ -38,19 +38,19 @@ export async function openTrainedWeights(path: string): Promise<TrainedWeights> 
     const origins = new Map<string, string>();
     const tied: (readonly string[])[] = [];
     const beside: string[] = [];
-    for (const each of paths) {
-      const file = await SourceFile.open(each);
-      files.push(file);
-      const content = await readFileContent(file);
+    for (const each of paths) files.push(await SourceFile.open(each));
+    for (const part of togetherRead(files)) {
+      const content = await readParts(part);
+      const names = part.map((file) => file.name).join(', ');
       for (const [name, tensor] of content.tensors) {
         const other = origins.get(name);
         if (other !== undefined) {
           throw new AppError(
             'invalid_source',
-            `${path}: the tensor ${name} is in ${other} and in ${file.name}; give the one file that is meant`,
+            `${path}: the tensor ${name} is in ${other} and in ${names}; give the one file that is meant`,
           );
         }
-        origins.set(name, file.name);
+        origins.set(name, names);
         tensors.set(name, tensor);
       }
       tied.push(...content.tied);
@@ -72,16 +72,24 @@ async function filesOf(folder: string): Promise<string[]> {
   return weightFiles(names, folder).map((name) => join(folder, name));
 }
 
-async function readFileContent(file: SourceFile): Promise<FileContent> {
-  if (file.name.endsWith('.safetensors')) return { tensors: await readSafetensors(file), tied: [], beside: [] };
-  if (/\.gguf$/i.test(file.name)) {
+/** Torch's files as one: each of FSDP's ranks holds a piece of every tensor. */
+function togetherRead(files: readonly SourceFile[]): SourceFile[][] {
+  const torch = files.filter(({ name }) => !/\.(safetensors|gguf)$/i.test(name));
+  const others = files.filter((file) => !torch.includes(file));
+  return [...others.map((file) => [file]), ...(torch.length > 0 ? [torch] : [])];
+}
+
+async function readParts(files: readonly SourceFile[]): Promise<FileContent> {
+  const [file] = files;
+  if (file?.name.endsWith('.safetensors')) return { tensors: await readSafetensors(file), tied: [], beside: [] };
+  if (file && /\.gguf$/i.test(file.name)) {
     throw new AppError('invalid_source', `${file.name} brings its own configuration; convert it without --base`);
   }
   try {
-    return await readTorchTensors(file);
+    return await readTorchParts(files);
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     // Several dicts may hold tensors, policy and critic say. Their keys become prefixes, and the base tells which are meant.
-    return readTorchTensors(file, { choose: '' });
+    return readTorchParts(files, { choose: '' });
   }
 }
