@@ -8,8 +8,10 @@ import { copyGolden } from './testing/edit-checkpoint.ts';
 
 const FIXTURES = path.join(import.meta.dirname, '../../services/converter/readers/pytorch/fixtures');
 
-const run = async (source: string) =>
-  (await convert({ source, name: 'model', precision: 'fp32', bucketUrl: await scratch(), allowDrift: false })).manifest;
+const run = async (source: string, base?: string) => {
+  const options = { name: 'model', precision: 'fp32', bucketUrl: await scratch(), allowDrift: false } as const;
+  return (await convert({ source, ...options, ...(base === undefined ? {} : { base }) })).manifest;
+};
 
 describe('convert', () => {
   it('makes of pytorch_model.bin the bytes it makes of the same model.safetensors', async () => {
@@ -23,6 +25,15 @@ describe('convert', () => {
     expect(fromTorch.files).toEqual(fromSafetensors.files);
     expect(fromTorch.parity).toEqual(fromSafetensors.parity);
     expect(fromTorch.parity).toMatchObject({ within_bounds: true, top1_agreement: 1 });
+  });
+
+  it('joins what the ranks of FSDP hold over the base they were trained from', async () => {
+    const folder = await copyGolden('llama-grouped-tied');
+    const fromSafetensors = await run(folder);
+    const fromRanks = await run(path.join(FIXTURES, 'llama-ranks'), folder);
+    const weights = ({ files }: typeof fromRanks) => files.filter((file) => file.path.startsWith('onnx/'));
+    expect(weights(fromRanks)).toEqual(weights(fromSafetensors));
+    expect(fromRanks.parity).toMatchObject({ within_bounds: true, top1_agreement: 1 });
   });
 
   it('asks for --base where a file holds weights alone', async () => {

@@ -24,7 +24,7 @@ export function joinPieces(name: string, found: readonly FoundTensor[], ranks: b
   if (!first) throw fail('is in no file');
   const { piece, tensor } = first;
   if (!piece) {
-    if (found.length > 1 && !ranks) throw fail('is in each of these files, whole; give the one that is meant');
+    if (found.length > 1 && !ranks) throw fail('is whole in each of these files; give the one that is meant');
     return tensor;
   }
   const { axis, shape } = piece;
