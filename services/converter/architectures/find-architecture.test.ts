@@ -7,6 +7,10 @@ import { GOLDEN_FOLDERS, GOLDEN_GGUFS, type GoldenName, readGolden } from '../te
 import { describePositions, parameterCount } from './decoder-spec.ts';
 import { describeDecoder, neededTensors } from './find-architecture.ts';
 
+/**
+ * config.json of models on the Hugging Face hub and their number of weights, counted by transformers on the meta device. Longrope's
+ * factors are stand-ins of the right length.
+ */
 const Published = z.array(
   z.object({ name: z.string(), parameters: z.number(), config: z.record(z.string(), z.unknown()) }),
 );

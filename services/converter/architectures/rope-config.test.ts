@@ -1,5 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import type { Checkpoint, SourceTensor } from '../checkpoint.ts';
+import { ropeSchema, turningOf } from '../parity/reference/rotary.ts';
 import { CheckpointReader } from './checkpoint-reader.ts';
 import { ropeOf } from './rope-config.ts';
 
@@ -36,12 +39,45 @@ async function anglesOf(config: object, positions = 256, reader = readerOf()) {
   });
 }
 
+const Truth = z.array(
+  z.object({
+    scaling: z.looseObject({ rope_type: z.string(), rope_theta: z.number() }),
+    served: z.number(),
+    frequencies: z.array(z.number()),
+    magnitude: z.number(),
+  }),
+);
+const FIXTURE = new URL('fixtures/rope.json', import.meta.url);
+const truths = Truth.parse(JSON.parse(readFileSync(FIXTURE, 'utf8')));
+
 const longrope = {
   rope_type: 'longrope',
   short_factor: [1, 1, 1, 1],
   long_factor: [1, 2, 4, 8],
   original_max_position_embeddings: 64,
 };
+
+describe('what transformers computes', () => {
+  it.each(truths)('$scaling.rope_type, $served served', async ({ scaling, served, frequencies, magnitude }) => {
+    const dim = 2 * frequencies.length;
+    const config = { max_position_embeddings: 2048, rope_parameters: scaling };
+    const { cos, sin } = await ropeOf(readerOf(), config, dim).tables(served);
+    // At position 1 an angle is the frequency: none makes more than half a turn.
+    const at = (table: Float32Array, pair: number) => table[frequencies.length + pair] ?? Number.NaN;
+    for (const [pair, frequency] of frequencies.entries()) {
+      expect(Math.atan2(at(sin, pair), at(cos, pair)) / frequency).toBeCloseTo(1, 4);
+      expect(Math.hypot(at(sin, pair), at(cos, pair))).toBeCloseTo(magnitude, 5);
+    }
+    // The gate's own arithmetic agrees.
+    const weights = { has: () => false, read: async () => new Float32Array() };
+    const lengths = { longest: 2048, served };
+    const turning = await turningOf(ropeSchema.parse(scaling), scaling.rope_theta, dim, lengths, weights);
+    expect(turning.magnitude).toBeCloseTo(magnitude, 6);
+    for (const [pair, frequency] of frequencies.entries()) {
+      expect((turning.frequencies[pair] ?? 0) / frequency).toBeCloseTo(1, 5);
+    }
+  });
+});
 
 describe('ropeOf', () => {
   it('reads the words of old and new files alike', async () => {
