@@ -5,10 +5,10 @@
 import { type Conversion, convert } from '@slipway/converter/convert';
 import { type Exported, type ExportTarget, exportCheckpoint } from '@slipway/converter/export';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
-import { type Manifest, PRECISIONS, type Precision } from '@slipway/shared/contracts/manifest.ts';
+import { PRECISIONS, type Precision } from '@slipway/shared/contracts/manifest.ts';
 import { type Command, Option } from 'commander';
 import { interruptible } from './interruptible.ts';
-import { createProgress } from './progress-bar.ts';
+import { createProgress, type ProgressBar } from './progress-bar.ts';
 
 interface ConvertFlags {
   readonly name?: string;
@@ -96,7 +96,7 @@ Exits 0 when a version was published, 2 when the source or the result is not goo
         console.log(flags.json ? JSON.stringify(summaryOf(conversion)) : describeConversion(conversion));
       };
       try {
-        await interruptible('nothing was published', work);
+        await interruptible(flags.to === 'onnx' ? 'nothing was published' : 'nothing was written', work);
       } finally {
         progress.end();
       }
@@ -108,7 +108,7 @@ async function exportTo(
   target: ExportTarget,
   source: string,
   flags: ConvertFlags,
-  onProgress: (phase: string, part: number) => void,
+  onProgress: ProgressBar['update'],
 ): Promise<Exported> {
   const out = required(flags, 'out', 'the path to make');
   for (const option of ['name', 'bucket', 'parityText', 'allowDrift', 'description'] as const) {
@@ -147,7 +147,8 @@ function knownPrecision(asked: string): Precision | 'auto' {
   throw new AppError('invalid_field', `--precision ${asked} is none that onnx has; it has ${known.join(', ')}`);
 }
 
-function exportSummary({ target, out, precision, tensors, parameters, bytes, seconds, peakRssMib, notes }: Exported) {
+function exportSummary(exported: Exported) {
+  const { target, out, precision, tensors, parameters, bytes, seconds, peakRssMib, notes, fit } = exported;
   const bits = (bytes * 8) / parameters;
   return {
     target,
@@ -160,6 +161,7 @@ function exportSummary({ target, out, precision, tensors, parameters, bytes, sec
     seconds,
     peak_rss_mib: peakRssMib,
     notes,
+    ...(fit ? { fit } : {}),
   };
 }
 
@@ -169,6 +171,7 @@ function describeExport(exported: Exported): string {
     `${out}  ${target}, ${precision}`,
     `  size         ${(bytes / 2 ** 20).toFixed(1)} MiB of weights, ${bits_per_weight.toFixed(2)} bits per weight`,
     `  conversion   ${seconds.toFixed(1)} s, ${peak_rss_mib.toFixed(0)} MiB at most`,
+    ...(exported.fit ? describeFit(exported.fit) : []),
     ...notes.map((note) => `  NOTE         ${note}`),
   ].join('\n');
 }
@@ -209,7 +212,8 @@ export function describeConversion(conversion: Conversion): string {
 }
 
 /** How weights out of training fitted their base: nothing was missing, or there would be no version. */
-function describeFit({ matched, unexpected, tied, renamed }: NonNullable<Manifest['source']['fit']>): string[] {
+function describeFit(fit: Omit<NonNullable<Exported['fit']>, 'missing'>): string[] {
+  const { matched, unexpected, tied, renamed } = fit;
   const line = (title: string, names: readonly string[]) =>
     names.length === 0 ? [] : [`  ${title.padEnd(12)} ${names.length}: ${names.join(', ')}`];
   return [

@@ -6,7 +6,7 @@ import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { DecoderSpec } from './architectures/decoder-spec.ts';
 import { describeDecoder, isLeftover } from './architectures/find-architecture.ts';
 import { requireFinite } from './architectures/require-finite.ts';
-import type { Checkpoint, SourceTensor } from './checkpoint.ts';
+import type { Checkpoint, SourceTensor, TensorFit } from './checkpoint.ts';
 import { bundledText } from './parity/parity-gate.ts';
 import { openCheckpoint } from './readers/open-checkpoint.ts';
 import { GGUF_PRECISIONS, type GgufPrecision, writeGgufModel } from './writers/gguf-model.ts';
@@ -14,6 +14,7 @@ import { parseSize, type WrittenWeights, writeHuggingFaceFolder } from './writer
 import type { FloatType } from './writers/safetensors-file.ts';
 import { differenceInSpec, differenceInText } from './writers/same-model.ts';
 import { writeWhole } from './writers/whole-output.ts';
+import type { WritingProgress } from './writers/writing-progress.ts';
 
 export type ExportTarget = 'safetensors' | 'gguf';
 
@@ -32,7 +33,8 @@ export interface ExportOptions {
   readonly out: string;
   /** safetensors: `5GB`; above it, weights are split over several files. */
   readonly shardSize?: string;
-  readonly onProgress?: (phase: 'reading' | 'writing' | 'proving', part: number) => void;
+  /** What it throws ends the work, and nothing of it stays. */
+  readonly onProgress?: (phase: 'reading' | 'writing' | 'proving', part: number, done?: WritingProgress) => void;
 }
 
 export interface Exported extends WrittenWeights {
@@ -44,6 +46,8 @@ export interface Exported extends WrittenWeights {
   readonly peakRssMib: number;
   /** For people: where the target's own programs will compute something else. */
   readonly notes: readonly string[];
+  /** Only of weights over a base: how their names fitted its names. */
+  readonly fit?: TensorFit;
 }
 
 /** AppError when the source cannot be read, the target cannot say it, or something stands at `out`. */
@@ -61,7 +65,7 @@ export async function exportCheckpoint(options: ExportOptions): Promise<Exported
       const tied = spec.head === null || checkpoint.config.tie_word_embeddings === true;
       const tensors = modelTensors(checkpoint, tied);
       progress('writing', 0);
-      const onProgress = (part: number) => progress('writing', part);
+      const onProgress = (done: WritingProgress) => progress('writing', done.bytes / done.totalBytes, done);
       const written =
         target === 'gguf'
           ? await writeGgufModel(passing, checkpoint, spec, tensors, precision as GgufPrecision, onProgress)
@@ -78,6 +82,7 @@ export async function exportCheckpoint(options: ExportOptions): Promise<Exported
       await requireSame(passing, checkpoint, spec);
       return {
         ...written,
+        ...(checkpoint.fit && { fit: checkpoint.fit }),
         target,
         out,
         precision,

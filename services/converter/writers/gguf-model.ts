@@ -12,6 +12,7 @@ import { describeShape } from './gguf-metadata.ts';
 import { describeText } from './gguf-tokenizer.ts';
 import type { WrittenWeights } from './hugging-face-folder.ts';
 import { STORAGE_TYPES, type StorageType } from './storage-types.ts';
+import { countTensors, type WritingProgress } from './writing-progress.ts';
 
 export const GGUF_PRECISIONS = ['f32', 'f16', 'q8_0', 'q4_0'] as const;
 export type GgufPrecision = (typeof GGUF_PRECISIONS)[number];
@@ -38,7 +39,7 @@ export async function writeGgufModel(
   spec: DecoderSpec,
   tensors: readonly SourceTensor[],
   precision: GgufPrecision,
-  onProgress: (part: number) => void,
+  onProgress: (done: WritingProgress) => void,
 ): Promise<WrittenGguf> {
   const shape = await describeShape(checkpoint, spec);
   const { matrices, fileType } = KINDS[precision];
@@ -65,11 +66,7 @@ export async function writeGgufModel(
     ),
   ];
   const total = stored.reduce((sum, tensor) => sum + bytesOf(tensor), 0);
-  let done = 0;
-  await writeGguf(path, metadata, stored, (bytes) => {
-    done += bytes;
-    onProgress(done / total);
-  });
+  await writeGguf(path, metadata, stored, countTensors(total, onProgress));
   const parameters = tensors.reduce((sum, tensor) => sum + tensor.shape.reduce((a, b) => a * b, 1), 0);
   return { tensors: stored.length, parameters, bytes: total, notes: shape.notes };
 }

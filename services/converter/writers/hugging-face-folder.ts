@@ -7,6 +7,7 @@ import path from 'node:path';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { Checkpoint, SourceTensor, TextFiles } from '../checkpoint.ts';
 import { type FloatType, type StoredTensor, tensorBytes, writeSafetensors } from './safetensors-file.ts';
+import { countTensors, type WritingProgress } from './writing-progress.ts';
 
 /** What transformers calls the type in `dtype`. */
 const DTYPES: Readonly<Record<FloatType, string>> = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
@@ -30,8 +31,7 @@ export interface FolderOptions {
   readonly tied: boolean;
   /** Of one weights file at most; a single tensor may be larger. */
   readonly shardBytes: number;
-  /** Gets 0..1. */
-  readonly onProgress: (part: number) => void;
+  readonly onProgress: (done: WritingProgress) => void;
 }
 
 /** Of the written weights. */
@@ -59,11 +59,7 @@ export async function writeHuggingFaceFolder(
   await writeText(folder, checkpoint.text, json);
 
   const total = stored.reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
-  let done = 0;
-  const onTensor = (bytes: number) => {
-    done += bytes;
-    onProgress(done / total);
-  };
+  const onTensor = countTensors(total, onProgress);
   const parts = shards(stored, shardBytes);
   const fileOf = (index: number) =>
     parts.length === 1 ? 'model.safetensors' : `model-${number(index + 1)}-of-${number(parts.length)}.safetensors`;

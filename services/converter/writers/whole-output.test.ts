@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { scratchFolder } from '../readers/testing/scratch.ts';
 import { writeWhole } from './whole-output.ts';
@@ -87,38 +86,31 @@ test('a missing folder is named', async () => {
   });
 });
 
-describe('a process that is ended while it writes', () => {
-  const WRITES = `
+test('what a killed process left is cleaned up by the next one for the same name', async () => {
+  const folder = await scratchFolder();
+  const target = path.join(folder, 'model.gguf');
+  const script = `
     import { writeFile } from 'node:fs/promises';
     import { writeWhole } from ${JSON.stringify(path.join(import.meta.dirname, 'whole-output.ts'))};
     await writeWhole(process.argv[1], async (passing) => {
       await writeFile(passing, 'half');
-      console.log('writing');
-      await new Promise((resolve) => setTimeout(resolve, 30_000));
+      process.kill(process.pid, 'SIGKILL');
     });`;
+  const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', script, target]);
+  await new Promise((resolve) => child.once('close', resolve));
+  expect(await readdir(folder)).toHaveLength(1);
+  await writeWhole(target, (passing) => writeFile(passing, 'whole'));
+  expect(await readdir(folder)).toEqual(['model.gguf']);
+});
 
-  async function endedBy(signal: NodeJS.Signals, target: string): Promise<NodeJS.Signals | null> {
-    const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', WRITES, target]);
-    child.stdout.once('data', () => child.kill(signal));
-    const [, by] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
-      child.once('close', (code, ended) => resolve([code, ended])),
-    );
-    return by;
-  }
-
-  test.each(['SIGINT', 'SIGTERM'] as const)('by %s leaves nothing, and ends by it', async (signal) => {
-    const folder = await scratchFolder();
-    expect(await endedBy(signal, path.join(folder, 'model.gguf'))).toBe(signal);
-    expect(await readdir(folder)).toEqual([]);
-  });
-
-  test('by SIGKILL leaves what the next one for the same name cleans up', async () => {
-    const folder = await scratchFolder();
-    const target = path.join(folder, 'model.gguf');
-    expect(await endedBy('SIGKILL', target)).toBe('SIGKILL');
-    expect(await readdir(folder)).toHaveLength(1);
-    await pause(10);
-    await writeWhole(target, (passing) => writeFile(passing, 'whole'));
-    expect(await readdir(folder)).toEqual(['model.gguf']);
-  });
+test('a living process keeps what it is writing', async () => {
+  const folder = await scratchFolder();
+  const target = path.join(folder, 'model.gguf');
+  await writeWhole(target, async (passing) => {
+    await writeFile(passing, 'mine');
+    const other = writeWhole(target, (second) => writeFile(second, 'of another'));
+    await other;
+    expect(await readFile(passing, 'utf8')).toBe('mine');
+  }).catch((error: unknown) => expect(error).toMatchObject({ code: 'already_exists' }));
+  expect(await readFile(target, 'utf8')).toBe('of another');
 });

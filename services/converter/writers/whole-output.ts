@@ -2,18 +2,16 @@
  * A file or folder that appears under its name whole or not at all: written beside it under a passing name, then renamed.
  * Knows nothing of what is written.
  */
-import { rmSync } from 'node:fs';
 import { link, lstat, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isDead, newOwnedName } from '@slipway/shared/bucket/owner.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 
 const SUFFIX = '.partial';
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
- * `write` makes a file or a folder at the path it is given; what it made then stands at `target`. When it fails, or the process is told
- * to end, nothing stands anywhere; what a killed process left is cleaned up by the next one for the same target.
+ * `write` makes a file or a folder at the path it is given; what it made then stands at `target`. When it fails nothing stands
+ * anywhere; what a killed process left is cleaned up by the next one for the same target.
  * AppError already_exists when something stands at `target`, not_found when its folder is missing, disk_full.
  */
 export async function writeWhole<T>(target: string, write: (passing: string) => Promise<T>): Promise<T> {
@@ -21,12 +19,6 @@ export async function writeWhole<T>(target: string, write: (passing: string) => 
   await requireFree(place);
   await removeDead(place);
   const passing = passingName(place, newOwnedName());
-  const ended = (signal: NodeJS.Signals) => {
-    rmSync(passing, { recursive: true, force: true });
-    for (const other of SIGNALS) process.off(other, ended);
-    process.kill(process.pid, signal);
-  };
-  for (const signal of SIGNALS) process.on(signal, ended);
   try {
     const result = await write(passing);
     await giveName(passing, place);
@@ -35,7 +27,6 @@ export async function writeWhole<T>(target: string, write: (passing: string) => 
     throw asDiskFull(error, place) ?? error;
   } finally {
     await rm(passing, { recursive: true, force: true });
-    for (const signal of SIGNALS) process.off(signal, ended);
   }
 }
 
@@ -76,21 +67,16 @@ async function giveName(passing: string, place: string): Promise<void> {
   const isFolder = (await stat(passing)).isDirectory();
   try {
     if (isFolder) await rename(passing, place);
-    // A link fails where a rename would replace; not every filesystem has links.
-    else
-      await link(passing, place).catch(
-        (error) => linkless(error) ?? requireFree(place).then(() => rename(passing, place)),
-      );
+    // A link fails where a rename would replace.
+    else await link(passing, place);
   } catch (error) {
-    if (['EEXIST', 'ENOTEMPTY', 'ENOTDIR'].includes(codeOf(error))) throw taken(place);
-    throw error;
+    const code = codeOf(error);
+    if (['EEXIST', 'ENOTEMPTY', 'ENOTDIR'].includes(code)) throw taken(place);
+    // Not every filesystem has links.
+    if (isFolder || !['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(code)) throw error;
+    await requireFree(place);
+    await rename(passing, place);
   }
-}
-
-function linkless(error: unknown): Promise<never> | undefined {
-  return ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(codeOf(error))
-    ? undefined
-    : Promise.reject(error);
 }
 
 function asDiskFull(error: unknown, place: string): AppError | undefined {
