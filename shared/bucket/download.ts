@@ -106,7 +106,8 @@ export async function* streamRange(
   let at = start;
   for (let attempt = 1; ; attempt++) {
     const stalled = new AbortController();
-    const watch = setTimeout(() => stalled.abort(), stallMs);
+    const watchFor = () => setTimeout(() => stalled.abort(), stallMs);
+    let watch = watchFor();
     try {
       for await (const chunk of await source.read(at, end, AbortSignal.any([signal, stalled.signal]))) {
         if (at + chunk.byteLength > end) throw new Error('more bytes came than were asked for');
@@ -115,7 +116,7 @@ export async function* streamRange(
         // Only what the source takes counts, not what is done with it.
         clearTimeout(watch);
         yield chunk;
-        watch.refresh();
+        watch = watchFor();
       }
       if (at === end) return;
       throw new Error('it was cut off');

@@ -5,6 +5,7 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Manifest } from '../contracts/manifest.ts';
 import type { Bucket } from './bucket.ts';
 import { openS3Bucket } from './s3.ts';
 import { draftManifest, writeDraftFiles } from './testing/draft.ts';
@@ -32,10 +33,13 @@ if (typeof server === 'string') {
 } else {
   const { endpoint, root } = server;
   let proxy: FaultProxy;
+  let other: FaultProxy;
   beforeAll(async () => {
     proxy = await startFaultProxy(endpoint);
+    other = await startFaultProxy(endpoint);
   });
   afterAll(async () => {
+    await other.stop();
     await proxy.stop();
     await server.stop();
     await rm(scratch, { recursive: true, force: true });
@@ -43,17 +47,17 @@ if (typeof server === 'string') {
 
   /** `first` stops before its request number `step` until `second` has ended, or has waited for it; false: it has not so many. */
   async function meet(step: number, first: () => Promise<unknown>, second: () => Promise<unknown>): Promise<boolean> {
-    let other: Promise<unknown> | undefined;
+    let meeting: Promise<unknown> | undefined;
     proxy.restart();
     proxy.before = async ({ number }) => {
       if (number !== step) return undefined;
-      other = second();
-      await Promise.race([other.catch(() => undefined), new Promise((resolve) => setTimeout(resolve, 250))]);
+      meeting = second();
+      await Promise.race([meeting.catch(() => undefined), new Promise((resolve) => setTimeout(resolve, 250))]);
       return undefined;
     };
     await first();
-    await other;
-    return other !== undefined;
+    await meeting;
+    return meeting !== undefined;
   }
 
   describe('a publisher of blobs that nobody names any more and a collector', () => {
@@ -83,6 +87,39 @@ if (typeof server === 'string') {
         expect(manifest.version, `step ${step}`).toBe('v003');
         await bucket.materialize(manifest);
         expect(step).toBeLessThan(100);
+      }
+    });
+
+    it('lose nothing when the publisher comes just before a collection, and writes its manifest at any later step', async () => {
+      for (let step = 0; ; step++) {
+        const prefix = `late-${step}`;
+        await cp(join(root, 'slipway/rubbish'), join(root, 'slipway', prefix), { recursive: true });
+        const waiting = Promise.withResolvers<void>();
+        const goOn = Promise.withResolvers<void>();
+        other.before = async ({ method, url }) => {
+          if (method !== 'PUT' || !url.includes('/manifests/')) return undefined;
+          waiting.resolve();
+          await goOn.promise;
+          return undefined;
+        };
+        let published: Promise<Manifest> | undefined;
+        let left = step;
+        proxy.before = async ({ method, url }) => {
+          if (published === undefined && method === 'PUT' && url.includes('/collections/')) {
+            published = publish(open(other.endpoint, prefix), 'gone');
+            await waiting.promise;
+          } else if (published !== undefined && left-- === 0) {
+            goOn.resolve();
+            await published;
+          }
+          return undefined;
+        };
+        await open(proxy.endpoint, prefix).collect({ graceMs: 0 });
+        goOn.resolve();
+        const manifest = await published;
+        if (manifest === undefined) throw new Error('nothing was collected');
+        await open(endpoint, prefix).materialize(manifest);
+        if (left >= 0) break;
       }
     });
   });
