@@ -11,7 +11,7 @@ export function humanBytes(bytes: number): string {
     value /= 1024;
     unit++;
   }
-  return `${unit === 0 ? value : value.toFixed(1)} ${BINARY[unit]}`;
+  return `${unit === 0 ? Math.round(value) : value.toFixed(1)} ${BINARY[unit]}`;
 }
 
 /** 134515008: `135 M`. */

@@ -104,6 +104,7 @@ Examples:
     .option('--file <path>', 'one file instead of the whole model, such as one of several .gguf')
     .option('--folder <path>', 'where to download to (default: downloads/ORG/NAME)')
     .option('--no-convert', 'only download')
+    .option('--base <path>', 'what the model changes, when it is an adapter')
     .option('--name <name>', "the name to publish under (default: the model's own)")
     .addOption(
       new Option('--precision <precision>', 'how weights are kept; auto chooses by size and says why')

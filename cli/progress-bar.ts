@@ -32,7 +32,7 @@ export function createProgress(json: boolean): ProgressBar {
   return json ? createProgressLines() : createProgressBar();
 }
 
-function createProgressBar(stream: NodeJS.WriteStream = process.stderr): ProgressBar {
+export function createProgressBar(stream: NodeJS.WriteStream = process.stderr): ProgressBar {
   const pace = new Pace();
   let told = '';
   let drawnAt = 0;
@@ -62,7 +62,7 @@ function createProgressBar(stream: NodeJS.WriteStream = process.stderr): Progres
 }
 
 /** One object per line: `event` is always "progress". */
-function createProgressLines(stream: NodeJS.WriteStream = process.stdout): ProgressBar {
+export function createProgressLines(stream: NodeJS.WriteStream = process.stdout): ProgressBar {
   const pace = new Pace();
   let writtenAt = 0;
   // `| head` has seen enough; the work itself is still wanted.
@@ -90,8 +90,10 @@ function createProgressLines(stream: NodeJS.WriteStream = process.stdout): Progr
 function inWords(detail: ProgressDetail, pace: Pace, now: number): string {
   const { bytes, totalBytes, tensors, files, totalFiles, waiting } = detail;
   const seconds = pace.secondsLeft(now);
+  const partPerSecond = pace.partPerSecond(now);
   return [
     bytes === undefined ? '' : `${humanBytes(bytes)}${totalBytes === undefined ? '' : ` of ${humanBytes(totalBytes)}`}`,
+    partPerSecond === undefined || totalBytes === undefined ? '' : `${humanBytes(partPerSecond * totalBytes)}/s`,
     tensors === undefined ? '' : `${tensors} tensors`,
     files === undefined ? '' : `${files} of ${totalFiles} files`,
     waiting ?? (seconds === undefined ? '' : `${humanSeconds(seconds)} left`),
@@ -119,11 +121,15 @@ class Pace {
     return isNew;
   }
 
-  secondsLeft(now: number): number | undefined {
+  partPerSecond(now: number): number | undefined {
     const elapsed = (now - this.#startedAt) / 1000;
     const done = this.#part - this.#first;
-    if (elapsed < ESTIMATE_AFTER_SECONDS || done <= 0) return undefined;
-    return (elapsed * (1 - this.#part)) / done;
+    return elapsed < ESTIMATE_AFTER_SECONDS || done <= 0 ? undefined : done / elapsed;
+  }
+
+  secondsLeft(now: number): number | undefined {
+    const pace = this.partPerSecond(now);
+    return pace === undefined ? undefined : (1 - this.#part) / pace;
   }
 }
 

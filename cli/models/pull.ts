@@ -17,6 +17,7 @@ interface PullFlags extends CommonOptions {
   readonly file?: string;
   readonly folder?: string;
   readonly convert: boolean;
+  readonly base?: string;
   readonly name?: string;
   readonly precision: Precision | 'auto';
   readonly parityText?: string;
@@ -49,6 +50,7 @@ export async function pullModel(repository: string, flags: PullFlags): Promise<v
       }
       const conversion = await convert({
         source: pulled.source,
+        ...(flags.base === undefined ? {} : { base: flags.base }),
         sourceLabel: `${repository}@${pulled.commit.slice(0, 12)}`,
         name,
         precision: flags.precision,
