@@ -121,6 +121,14 @@ test('a legacy file with something behind its end is refused', async () => {
   });
 });
 
+test('a legacy file that lists a storage twice is refused', async () => {
+  const storage = ['0', 2n, f32(1, 2)] as const;
+  await expect(read(legacy(GOOD, [storage, storage]))).rejects.toMatchObject({
+    code: 'invalid_source',
+    message: expect.stringContaining('storage 0 is there twice'),
+  });
+});
+
 describe('a pickle that misuses what is known', () => {
   const state = (lie: p.TensorLie) => p.dict({ w: p.tensor(lie) });
   const nothing = Buffer.alloc(0);

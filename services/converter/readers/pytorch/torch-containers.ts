@@ -127,6 +127,8 @@ async function legacyStorages(
   for (const key of keys) {
     const storage = typeof key === 'string' ? storages.get(key) : undefined;
     if (!storage) throw new AppError('invalid_source', `${file.name}: no tensor has the storage ${String(key)}`);
+    if (places.has(storage.key))
+      throw new AppError('invalid_source', `${file.name}: storage ${storage.key} is there twice`);
     const count = (await file.read(position, 8)).readBigInt64LE();
     const bytes = storage.count * (storage.type?.bytes ?? 1);
     if (count !== BigInt(storage.count)) {

@@ -42,7 +42,7 @@ export async function readZipDirectory(file: SourceFile): Promise<Map<string, Zi
     const name = directory.toString('utf8', at + CENTRAL_BYTES, nameEnd);
     const quoted = JSON.stringify(name);
     // Nothing is unpacked, yet such a name is never that of a checkpoint.
-    if (name.startsWith('/') || /\\|\0|:/.test(name) || name.split('/').includes('..')) {
+    if (name.startsWith('/') || /\\|\0/.test(name) || name.split('/').includes('..')) {
       throw fail(`the zip entry ${quoted} points outside the file`);
     }
     const flags = directory.readUInt16LE(at + 8);
