@@ -2,12 +2,14 @@ import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { describeDecoder } from './architectures/find-architecture.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { type ExportOptions, exportCheckpoint } from './export-checkpoint.ts';
 import { openCheckpoint } from './readers/open-checkpoint.ts';
 import { safetensorsBytes } from './readers/testing/safetensors-bytes.ts';
 import { scratchFolder } from './readers/testing/scratch.ts';
 import { GOLDEN_FOLDERS, GOLDEN_GGUFS, type GoldenName, readGolden } from './testing/golden.ts';
+import { largestDifference } from './testing/numbers.ts';
 
 const ALL = [...GOLDEN_FOLDERS, ...GOLDEN_GGUFS];
 
@@ -150,6 +152,21 @@ describe('precisions', () => {
     await exported({ source, target: 'gguf', precision: 'q4_0' }, (out) =>
       opened(out, async ({ tensors }) => {
         expect(tensors.get('model.layers.0.self_attn.q_proj.weight')?.dtype).toBe('F16');
+      }),
+    );
+  });
+
+  test('a 4-bit gpt2 keeps its blocks all the way to its layers', async () => {
+    const { source } = await readGolden('gpt2');
+    await exported({ source, target: 'gguf', precision: 'q4_0' }, (out) =>
+      opened(out, async (checkpoint) => {
+        const [layer] = describeDecoder(checkpoint).layers;
+        const floats = await layer?.qkv.weight.read();
+        const blocks = await layer?.qkv.weight.readBlocks?.();
+        const made =
+          blocks?.q &&
+          Float32Array.from(blocks.q, (q, i) => (blocks.scales[i >> 5] ?? 0) * q + (blocks.minimums[i >> 5] ?? 0));
+        expect(largestDifference(made ?? [], floats ?? [0])).toBe(0);
       }),
     );
   });

@@ -79,8 +79,8 @@ function asStored(dtype: string): FloatType {
 }
 
 /** In order, each file as full as it may be. */
-export function shards<T extends Pick<StoredTensor, 'shape' | 'type'>>(tensors: readonly T[], limit: number): T[][] {
-  const result: T[][] = [];
+function shards(tensors: readonly StoredTensor[], limit: number): StoredTensor[][] {
+  const result: StoredTensor[][] = [];
   let left = 0;
   for (const tensor of tensors) {
     const bytes = tensorBytes(tensor);
