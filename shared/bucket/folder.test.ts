@@ -161,6 +161,35 @@ describe('publishers at the same time', () => {
   });
 });
 
+describe('a collector beside a publisher', () => {
+  it('never takes a blob that a visible version has', async () => {
+    const folder = newFolder();
+    const bucket = openFolderBucket(folder);
+    await publish(bucket, 'other');
+    const publisher = startPublisher(folder, 'tiny', 'same', '25', '30');
+    let ended = false;
+    publisher.exited.then(() => {
+      ended = true;
+    });
+    let collected = 0;
+    while (!ended) {
+      // All that the publisher has made goes, so that its blobs are rubbish again and again.
+      const versions = await bucket.versions('tiny');
+      for (const version of versions) {
+        const manifest = await bucket.resolve(`tiny@${version}`);
+        const missing = manifest.files.filter(({ sha256 }) => !existsSync(join(folder, blobKey(sha256))));
+        expect(missing, version).toEqual([]);
+        if (version !== 'v001') await bucket.remove('tiny', version);
+      }
+      collected += (await bucket.collect({ graceMs: 0 })).versions.length;
+    }
+    expect(await publisher.exited).toBe(0);
+    expect(collected).toBeGreaterThan(0);
+    for (const version of await bucket.versions('tiny'))
+      await bucket.materialize(await bucket.resolve(`tiny@${version}`));
+  });
+});
+
 describe('staging folders of owners elsewhere', () => {
   it('are left alone while they are touched, and removed when they have not been for long', async () => {
     const folder = newFolder();

@@ -59,6 +59,8 @@ export function openFolderBucket(path: string): Bucket {
       Manifest.parse({ ...draft, version, created_at: new Date().toISOString(), files });
     // From here on a cleaner can tell which blobs are ours should we die.
     await writeDurably(join(place.path, 'manifest.json'), JSON.stringify({ files }));
+    // A collection that has not seen this plan is over now; one that begins from here on spares what is in it.
+    await uses.nobodyFrees();
     for (const file of files) await ensureBlob(join(folder, file.path), file.sha256, 'verify');
     const manifest = await catalogue.publish(name, complete);
     // A cleaner that looked just before the manifest stood may have moved a blob of ours away.
@@ -87,7 +89,8 @@ export function openFolderBucket(path: string): Bucket {
       for (const { name, version } of dryRun ? [] : gone) {
         await rm(join(root, 'materialized', name, version), { recursive: true, force: true });
       }
-      // Plans before manifests: whoever publishes in between is then in one of the two.
+      // Who publishes and wrote the plan too late for this waits until the end (nobodyFrees); all others are in it, and their blobs
+      // are spared. Plans before manifests: whoever has ended in between is in these.
       const planned = await staging.planned();
       const isGone = new Set(gone.map(labelOf));
       const reachable = blobsOf((await catalogue.allManifests()).filter((manifest) => !isGone.has(labelOf(manifest))));

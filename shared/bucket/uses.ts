@@ -12,6 +12,8 @@ export interface Uses {
   /** `what` stays in use while this process lives, or until `end`. Once per process is enough. */
   begin(what: string): Promise<void>;
   end(what: string): Promise<void>;
+  /** Waits while somebody frees. Whoever has said elsewhere what it needs, where those who free look, may go on then. */
+  nobodyFrees(): Promise<void>;
   /** Gives `free` all that is in use. What begins meanwhile waits until it is done. */
   whileFreeing<T>(free: (inUse: ReadonlySet<string>) => Promise<T>): Promise<T>;
 }
@@ -55,6 +57,11 @@ export function openUses(folder: string): Uses {
     await rm(file, { force: true });
   }
 
+  async function nobodyFrees(): Promise<void> {
+    const patience = performance.now() + LONGEST_FREEING_MS;
+    while ((await living()).some((name) => name.endsWith(FREEING)) && performance.now() < patience) await pause(20);
+  }
+
   return {
     async begin(what) {
       if (!mine.has(what)) {
@@ -63,9 +70,9 @@ export function openUses(folder: string): Uses {
         mine.set(what, made);
         if (earlier) await unmark(earlier);
       }
-      const patience = performance.now() + LONGEST_FREEING_MS;
-      while ((await living()).some((name) => name.endsWith(FREEING)) && performance.now() < patience) await pause(20);
+      await nobodyFrees();
     },
+    nobodyFrees,
     async end(what) {
       const use = mine.get(what);
       mine.delete(what);
