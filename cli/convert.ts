@@ -28,7 +28,10 @@ export function register(program: Command): void {
   program
     .command('convert')
     .description('turn a checkpoint into a version in the bucket')
-    .argument('<source>', 'a Hugging Face folder, a .gguf file, or a llama2.c .bin file')
+    .argument(
+      '<source>',
+      "a Hugging Face folder, a .gguf file, a llama2.c .bin file, an adapter's folder, or, with --base, weights out of training",
+    )
     .option('--base <path>', 'the model an adapter changes, or that weights out of training are weights of')
     .option('--name <name>', 'the name to publish under; versions count up by themselves')
     .addOption(

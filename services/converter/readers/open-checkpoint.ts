@@ -13,10 +13,12 @@ import { openWeightsOverBase } from './over-base/weights-over-base.ts';
 import { openTorchFile } from './pytorch/torch-file.ts';
 import { SourceFile } from './source-file.ts';
 
-const WHAT_IS_READ = 'a Hugging Face folder, a .gguf file or a llama2.c .bin checkpoint';
+const WHAT_IS_READ =
+  "a Hugging Face folder, a .gguf file, a llama2.c .bin checkpoint, an adapter's folder, or, with --base, weights out of training";
 
 /**
- * Opens a source; `base`: what an adapter changes, or what weights without a configuration are weights of. Tensors are read when asked for; the caller closes it.
+ * Opens a source; `base`: what an adapter changes, or what weights without a configuration are weights of. Tensors are read when
+ * asked for; the caller closes it.
  * AppError not_found, invalid_source (it is broken: says what and where) or unsupported_source (it is something else).
  */
 export async function openCheckpoint(path: string, base?: string): Promise<Checkpoint> {
@@ -46,7 +48,7 @@ async function openByContent(path: string): Promise<Checkpoint> {
   if (/\.safetensors$/i.test(name)) {
     throw new AppError(
       'invalid_source',
-      `${name}: give the folder it lies in; config.json and the tokenizer are needed as well`,
+      `${name}: config.json and the tokenizer are needed as well: give the folder it lies in, or the model it was trained from with --base FOLDER`,
     );
   }
   if (isLlama2c(head, file.size)) return openLlama2c(path);

@@ -68,8 +68,9 @@ export async function openTrainedWeights(path: string): Promise<TrainedWeights> 
 async function filesOf(folder: string): Promise<string[]> {
   const names = await readdir(folder);
   const latest = names.includes('latest') ? (await readFile(join(folder, 'latest'), 'utf8')).trim() : '';
-  if (/^\w[\w.-]{0,100}$/.test(latest) && names.includes(latest)) return filesOf(join(folder, latest));
-  return weightFiles(names, folder).map((name) => join(folder, name));
+  if (latest === '' || !names.includes(latest)) return weightFiles(names, folder).map((name) => join(folder, name));
+  const newest = join(folder, latest);
+  return weightFiles(await readdir(newest), newest).map((name) => join(newest, name));
 }
 
 /** Torch's files as one: each of FSDP's ranks holds a piece of every tensor. */

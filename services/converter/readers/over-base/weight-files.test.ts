@@ -20,7 +20,7 @@ describe('which files hold the weights', () => {
   });
 
   it('takes the one file of DeepSpeed that has all, whatever lies beside it', () => {
-    const names = ['bf16_zero_pp_rank_0_mp_rank_00_optim_states.pt', 'mp_rank_00_model_states.pt'];
+    const names = ['bf16_zero_pp_rank_1_mp_rank_00_optim_states.pt', 'mp_rank_00_model_states.pt'];
     expect(weightFiles(names, 'run')).toEqual(['mp_rank_00_model_states.pt']);
   });
 

@@ -27,7 +27,8 @@ export function weightFiles(names: readonly string[], folder: string): string[] 
       'holds a torch distributed checkpoint (.distcp); join it with: python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER weights.pt',
     );
   }
-  requireSeries(names, folder);
+  const kept = names.filter((name) => !BESIDE.test(name));
+  requireSeries(kept, folder);
   if (names.some((name) => /^zero_pp_rank_\d+_mp_rank_\d+_model_states\.pt$/.test(name))) {
     throw unsupported(
       'every rank of this DeepSpeed ZeRO-3 checkpoint holds a part of each tensor; join them with the zero_to_fp32.py that DeepSpeed put beside it, and convert what that writes',
@@ -38,7 +39,7 @@ export function weightFiles(names: readonly string[], folder: string): string[] 
       'this DeepSpeed checkpoint was split by tensor parallelism (mp_rank_01 and up); gather it to one rank before saving',
     );
   }
-  const weights = names.filter((name) => WEIGHTS.test(name) && !BESIDE.test(name)).toSorted();
+  const weights = kept.filter((name) => WEIGHTS.test(name)).toSorted();
   const safe = weights.filter((name) => name.endsWith('.safetensors'));
   // Both are there when a trainer saved one and somebody converted it: the same weights.
   if (safe.length > 0) return safe;
