@@ -86,7 +86,7 @@ function modelOf(engine: SupervisedEngine) {
     whenReady: (signal: AbortSignal) => engineReady(engine, signal),
     whyNotReady: () => whyNotReady(engine),
     fingerprint: 'fp_test',
-    aliases: () => [],
+    aliases: () => ['latest'],
     hold: () => () => {},
   };
 }
