@@ -27,7 +27,7 @@ import { openCheckpoint } from './readers/open-checkpoint.ts';
 import type { Written } from './writers/weights-file.ts';
 
 export interface ConvertOptions {
-  /** A Hugging Face folder, a .gguf file or a llama2.c .bin. */
+  /** A Hugging Face folder, a .gguf file, a llama2.c .bin, an adapter's folder or, with `base`, weights out of training. */
   readonly source: string;
   /** What an adapter or a training checkpoint is laid over: a folder or file that is a source itself. */
   readonly base?: string;

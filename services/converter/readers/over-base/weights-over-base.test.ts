@@ -139,6 +139,13 @@ describe('weights out of training over a base', () => {
     expect(describeModel(checkpoint)).toMatchObject({ head: { weight: { rows: 288 } } });
   });
 
+  it('knows models that have no such head at all', async () => {
+    const { source } = await readGolden('char-lstm-odd');
+    const checkpoint = await open(await trained(source, (name) => `module.${name}`), source);
+    expect(checkpoint.fit).toMatchObject({ missing: [], unexpected: [], tied: [] });
+    describeModel(checkpoint);
+  });
+
   it('refuses weights of which some are missing, with their names', async () => {
     const { source } = await readGolden('llama-plain');
     const cut = await trained(source, (name) => (/layers\.1\.mlp|lm_head/.test(name) ? undefined : `actor.${name}`));

@@ -89,7 +89,8 @@ async function settleHead(
   const embeddingName = EMBEDDINGS.find((name) => tensors.has(name) || base.tensors.has(name));
   const embedding = tensors.get(embeddingName ?? '');
   const head = tensors.get(HEAD);
-  if (!head || embeddingName === undefined) return { config: base.config, tied: [HEAD] };
+  if (embeddingName === undefined) return { config: base.config, tied: [] };
+  if (!head) return { config: base.config, tied: [HEAD] };
   const found = [matched.get(embeddingName), matched.get(HEAD)];
   const isShared = weights.tied.some((names) => found.every((name) => name !== undefined && names.includes(name)));
   if (embedding && !isShared && !(await sameValues(embedding, head))) {
