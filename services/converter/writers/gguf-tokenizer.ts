@@ -22,6 +22,20 @@ const KIND_NUMBERS: Readonly<Record<PieceKind, number>> = {
   byte: 6,
 };
 
+type Merge = string | readonly [string, string];
+
+function isVocabulary(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.values(value).every((id) => Number.isSafeInteger(id) && id >= 0);
+}
+
+function isMergeList(value: unknown): boolean {
+  const isMerge = (merge: unknown) =>
+    typeof merge === 'string' ||
+    (Array.isArray(merge) && merge.length === 2 && merge.every((part) => typeof part === 'string'));
+  return Array.isArray(value) && value.every(isMerge);
+}
+
 const TokenizerJson = z.object({
   added_tokens: z
     .array(
@@ -37,8 +51,9 @@ const TokenizerJson = z.object({
   pre_tokenizer: z.unknown(),
   model: z.object({
     type: z.string().default('BPE'),
-    vocab: z.record(z.string(), z.number().int().nonnegative()),
-    merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
+    // A schema for each of 150,000 entries would take seconds.
+    vocab: z.custom<Readonly<Record<string, number>>>(isVocabulary, 'is no object of ids'),
+    merges: z.custom<readonly Merge[]>(isMergeList, 'is no array of pairs'),
     unk_token: z.string().nullish(),
     byte_fallback: z.boolean().nullish(),
     ignore_merges: z.boolean().nullish(),
@@ -193,7 +208,7 @@ function describeSpecial(text: TextFiles, pieces: readonly Piece[]): MetadataEnt
   ];
 }
 
-function pair(merge: string | readonly [string, string]): readonly [string, string] {
+function pair(merge: Merge): readonly [string, string] {
   if (typeof merge !== 'string') return merge;
   const space = merge.indexOf(' ');
   return [merge.slice(0, space), merge.slice(space + 1)];
