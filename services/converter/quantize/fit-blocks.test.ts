@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { gaussian, largestDifference } from '../testing/numbers.ts';
-import { fitBlocks } from './fit-blocks.ts';
+import { fitBlocks, liesOnGrid } from './fit-blocks.ts';
 
 const SIZE = 32;
 
@@ -49,5 +49,13 @@ describe('fitBlocks', () => {
     const weights = Float32Array.from([0, 3.5, -1e-7, 1e6].flatMap((value) => Array<number>(SIZE).fill(value)));
     const blocks = fitBlocks(weights, SIZE);
     expect(largestDifference(restored(blocks), weights)).toBe(0);
+  });
+});
+
+describe('liesOnGrid', () => {
+  it('knows what a 4-bit format held from what was rounded nowhere', () => {
+    const weights = gaussian(100 * SIZE);
+    expect(liesOnGrid(weights, SIZE)).toBe(false);
+    expect(liesOnGrid(restored(fitBlocks(weights, SIZE)), SIZE)).toBe(true);
   });
 });

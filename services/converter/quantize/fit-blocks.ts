@@ -10,6 +10,21 @@ const RANGES = [1, 0.95, 0.9, 0.85];
 const LEVELS = 15;
 /** Parts of a block's squared weights: what float32 can tell from an exact fit. */
 const EXACT = 1e-12;
+const SAMPLED_BLOCKS = 64;
+
+/** Whether the first blocks are what a 4-bit format with a minimum (GGUF's Q4_1 and the like) can hold without loss. */
+export function liesOnGrid(weights: Float32Array, size: number): boolean {
+  const sample = weights.subarray(0, SAMPLED_BLOCKS * size);
+  const { q, scales, minimums } = fitBlocks(sample, size);
+  let error = 0;
+  let squares = 0;
+  for (const [i, weight] of sample.entries()) {
+    const block = Math.floor(i / size);
+    error += (weight - ((scales[block] as number) * (q[i] as number) + (minimums[block] as number))) ** 2;
+    squares += weight * weight;
+  }
+  return error <= EXACT * squares;
+}
 
 /**
  * Blocks of `size` weights each: w ~ scale * q + minimum, q in 0..15. For every range tried, integers are rounded and scale and minimum
@@ -74,5 +89,5 @@ export function fitBlocks(weights: Float32Array, size: number): Blocks {
 
 function nearestLevel(weight: number, start: number, inverse: number): number {
   const level = (weight - start) * inverse + ROUNDER - ROUNDER;
-  return level < 0 ? 0 : level > LEVELS ? LEVELS : level;
+  return Math.max(0, Math.min(level, LEVELS));
 }

@@ -1,13 +1,14 @@
 /**
- * int4: weights in 4-bit blocks of 32 inputs with a scale and a minimum each, the embedding in 8-bit blocks; activations int8 per block.
+ * int4: weights in 4-bit blocks of 32 inputs with a scale and a zero point each, the embedding in 8-bit blocks; activations int8 per block.
  * A source that already lies on such a grid (GGUF Q4_0, Q4_1, Q4_K) keeps its integers; only where a grid begins is rounded, to 1/16 step.
  * Knows no architecture.
  */
-import type { Matrix } from '../architectures/decoder-spec.ts';
+import type { Blocks, Matrix } from '../architectures/decoder-spec.ts';
 import { type GraphBuilder, MS } from '../graph/graph-builder.ts';
 import { DATA_TYPES, type ExternalTensor } from '../graph/onnx-model.ts';
 import type { WeightsFile } from '../writers/weights-file.ts';
-import { fitBlocks } from './fit-blocks.ts';
+import { fitBlocks, liesOnGrid } from './fit-blocks.ts';
+import { fitZeroPoints } from './fit-zero-points.ts';
 import { floatScheme } from './float.ts';
 import { toHalf } from './half.ts';
 import { type ApplyLinear, type Scheme, storeBias } from './scheme.ts';
@@ -26,7 +27,7 @@ export function int4Scheme(): Scheme {
     multipliesIntegers: false,
     tables: 'float16',
     description:
-      'weights in 4-bit blocks of 32 with scale and shift, embedding in 8-bit blocks of 64; activations int8 per block; cache int8 per channel',
+      'weights in 4-bit blocks of 32 with scale and zero point (or the shift of a 4-bit source), embedding in 8-bit blocks of 64; activations int8 per block; cache int8 per channel',
     prepare: (spec) => spec,
     linear: async (name, linear, _input, file) => {
       // Too narrow for whole blocks: such a matrix is small, and stays exact.
@@ -47,6 +48,8 @@ interface StoredBlocks {
   readonly packed: ExternalTensor;
   /** float16 [out, in/32] */
   readonly scales: ExternalTensor;
+  /** uint8 [out * ceil(in/64)]: two blocks' zero points in a byte. Null: all are 8. */
+  readonly zeroPoints: ExternalTensor | null;
   /** int8 [out, in/32]: how far each block's grid is shifted, in 1/16 of its scale. Null when no block is. */
   readonly shifts: ExternalTensor | null;
 }
@@ -54,13 +57,46 @@ interface StoredBlocks {
 async function storeBlocks(name: string, matrix: Matrix, file: WeightsFile): Promise<StoredBlocks> {
   const { rows, columns } = matrix;
   const shape = [rows, columns / BLOCK];
-  const { q, scales, minimums } = matrix.readBlocks ? await matrix.readBlocks() : fitBlocks(await matrix.read(), BLOCK);
-  const shifts = shiftGrids(q, scales, minimums);
+  const { q, scales, zeroPoints, shifts } = await gridsOf(matrix);
+  const packedZeros = zeroPoints && packRows(zeroPoints, rows, columns / BLOCK);
   return {
     packed: await file.add(`${name}.int4`, 'uint8', [...shape, BLOCK / 2], packNibbles(q)),
     scales: await file.add(`${name}.scale`, 'float16', shape, toHalf(scales)),
-    shifts: shifts.every((shift) => shift === 0) ? null : await file.add(`${name}.shift`, 'int8', shape, shifts),
+    zeroPoints: packedZeros && (await file.add(`${name}.zero_point`, 'uint8', [packedZeros.length], packedZeros)),
+    shifts: shifts && (await file.add(`${name}.shift`, 'int8', shape, shifts)),
   };
+}
+
+interface Grids {
+  readonly q: Uint8Array;
+  readonly scales: Float32Array;
+  readonly zeroPoints: Uint8Array | null;
+  readonly shifts: Int8Array | null;
+}
+
+/** A source's own grids are kept, for a fifth of the speed; others are fitted with whole zero points, which cost nothing. */
+async function gridsOf(matrix: Matrix): Promise<Grids> {
+  if (matrix.readBlocks) return shifted(await matrix.readBlocks());
+  const weights = await matrix.read();
+  if (liesOnGrid(weights, BLOCK)) return shifted(fitBlocks(weights, BLOCK));
+  return { ...fitZeroPoints(weights, BLOCK), shifts: null };
+}
+
+function shifted({ q, scales, minimums }: Blocks): Grids {
+  const shifts = shiftGrids(q, scales, minimums);
+  return { q, scales, zeroPoints: null, shifts: shifts.every((shift) => shift === 0) ? null : shifts };
+}
+
+/** Each row's nibbles in whole bytes. */
+function packRows(nibbles: Uint8Array, rows: number, perRow: number): Uint8Array {
+  const width = Math.ceil(perRow / 2);
+  const packed = new Uint8Array(rows * width);
+  for (let row = 0; row < rows; row++) {
+    for (let i = 0; i < perRow; i++) {
+      (packed[row * width + (i >> 1)] as number) |= (nibbles[row * perRow + i] as number) << (4 * (i % 2));
+    }
+  }
+  return packed;
 }
 
 /**
@@ -93,10 +129,11 @@ function packNibbles(q: Uint8Array): Uint8Array {
   return packed;
 }
 
-function applyBlocks({ packed, scales, shifts }: StoredBlocks, { rows, columns }: Matrix): ApplyLinear {
+function applyBlocks({ packed, scales, zeroPoints, shifts }: StoredBlocks, { rows, columns }: Matrix): ApplyLinear {
   return (graph, input, name) => {
     const wide = widened(graph, scales);
-    const product = matMulNBits(graph, input, packed, wide, { rows, columns, bits: 4, block: BLOCK }, name);
+    const sizes = { rows, columns, bits: 4, block: BLOCK };
+    const product = matMulNBits(graph, input, packed, wide, sizes, name, zeroPoints);
     if (!shifts) return product;
     // What a block adds for each unit of its inputs' sum: [out, in/32], computed once when the graph is loaded.
     // (A DequantizeLinear would not be folded, but run at every step.)
@@ -168,7 +205,9 @@ function matMulNBits(
   scales: string,
   { rows, columns, bits, block }: { rows: number; columns: number; bits: number; block: number },
   name: string,
+  zeroPoints: ExternalTensor | null = null,
 ): string {
   const attributes = { K: columns, N: rows, bits, block_size: block, accuracy_level: INT8_ACTIVATIONS };
-  return graph.node('MatMulNBits', [input, graph.weight(table), scales], name, attributes, MS);
+  const inputs = [input, graph.weight(table), scales, ...(zeroPoints ? [graph.weight(zeroPoints)] : [])];
+  return graph.node('MatMulNBits', inputs, name, attributes, MS);
 }
