@@ -9,6 +9,7 @@ import { describeIssues } from '@slipway/shared/lib/describe-issues.ts';
 import { z } from 'zod';
 import type { Checkpoint, SourceTensor } from '../checkpoint.ts';
 import { readFolderText } from './hugging-face-text.ts';
+import { isMetaLlama, openMetaLlama } from './pytorch/meta-llama-folder.ts';
 import { readTorchTensors } from './pytorch/torch-file.ts';
 import { readSafetensors } from './safetensors.ts';
 import { describeFile, SourceFile } from './source-file.ts';
@@ -51,6 +52,7 @@ export async function openHuggingFaceFolder(path: string): Promise<Checkpoint> {
   };
   try {
     if (!folder.has('config.json')) {
+      if (isMetaLlama(folder)) return await openMetaLlama(folder);
       const gguf = [...folder.names].filter((name) => /\.gguf$/i.test(name));
       const hint = gguf.length > 0 ? `; it holds ${gguf.join(', ')}: name that file` : '';
       throw new AppError('invalid_source', `${path}: config.json is missing${hint}`);
