@@ -1,12 +1,15 @@
 /** A service that follows a name in the bucket: versions are swapped under load, and nobody notices but by the answers. */
-import { existsSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BUNDLED_BUCKET } from '@slipway/inference/serve';
 import type { Bucket } from '@slipway/shared/bucket/bucket.ts';
+import { openBucket } from '@slipway/shared/bucket/open-bucket.ts';
+import { startS3Server } from '@slipway/shared/bucket/testing/s3-server.ts';
 import { loadServiceConfig, type ServiceConfig } from '@slipway/shared/contracts/config.ts';
 import type { GenerateAnswer, GenerateDelta } from '@slipway/shared/contracts/generate.ts';
 import { createLogger, silence } from '@slipway/shared/lib/log.ts';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Service, startService } from '../../services/inference/http/service.ts';
 import type { MemoryReadings } from '../../services/inference/models/memory.ts';
 import { hostModel, type LoadingModelHost } from '../../services/inference/models/model-host.ts';
@@ -261,6 +264,32 @@ describe.skipIf(!existsSync(join(BUNDLED_BUCKET, 'manifests')) || process.platfo
     await eventually(detail, (text) => text === '');
     await bucket.setAlias(NAME, 'champion', 'v002');
     await isServing('v002');
+  });
+
+  it('follows a bucket on S3 as well, under load', { timeout: 120_000 }, async ({ skip, onTestFinished }) => {
+    const server = await startS3Server();
+    if (typeof server === 'string') return skip(server);
+    const cache = mkdtempSync(join(tmpdir(), 'slipway-follow-cache-'));
+    vi.stubEnv('SLIPWAY_CACHE_DIR', cache);
+    onTestFinished(async () => {
+      vi.unstubAllEnvs();
+      rmSync(cache, { recursive: true, force: true });
+      await server.stop();
+    });
+    const address = `s3://${server.bucket}/models?endpoint=${encodeURIComponent(server.endpoint)}`;
+    bucket = openBucket(address);
+    await publishVariant(bucket, 1);
+    await publishVariant(bucket, 1.3);
+    await bucket.setAlias(NAME, 'champion', 'v001');
+    await start({ bucketUrl: address });
+    const load = keepAsking(4);
+    await bucket.setAlias(NAME, 'champion', 'v002');
+    await isServing('v002');
+    await bucket.rollback(NAME);
+    await isServing('v001');
+    expect(new Set((await load.stop()).map(({ text }) => text)).size).toBe(2);
+    await service?.close();
+    service = undefined;
   });
 
   it('ends both engines when it is closed in the middle of a swap', async () => {

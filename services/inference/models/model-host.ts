@@ -2,6 +2,7 @@
  * Holds the model that this service serves, from the first look into the bucket until it is closed, puts another version in its place
  * when its name comes to point there, and knows at every moment what answers.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bucket } from '@slipway/shared/bucket/bucket.ts';
 import type { ServiceConfig } from '@slipway/shared/contracts/config.ts';
 import type { Manifest } from '@slipway/shared/contracts/manifest.ts';
@@ -24,6 +25,7 @@ export interface LoadingModelHost extends ModelHost {
 
 /** What a replaced version's requests get beyond their own deadline, to be answered. */
 const GRACE_SECONDS = 5;
+const CLOSING_MILLISECONDS = 3000;
 
 /** Begins to load at once. */
 export function hostModel(
@@ -95,7 +97,8 @@ export function hostModel(
     try {
       next = await open(bucket, manifest, (stage) => log.info(stage));
     } catch (error) {
-      await bucket.release(manifest);
+      // The first error is the one to tell.
+      await bucket.release(manifest).catch(() => {});
       throw error;
     }
     const discard = async () => {
@@ -105,7 +108,7 @@ export function hostModel(
     try {
       await proveEngine(next.engine, next.bosTokenId ?? 0);
     } catch (error) {
-      await discard();
+      await discard().catch(() => {});
       throw error;
     }
     return {
@@ -132,7 +135,8 @@ export function hostModel(
       closing.abort();
       // It either gives a model to close or has cleaned up after itself.
       await loaded.catch(() => {});
-      await follower?.ended;
+      // A swap gives up at once, unless files are being fetched, which nobody waits for.
+      await Promise.race([follower?.ended, sleep(CLOSING_MILLISECONDS, undefined, { ref: false })]);
       await model?.engine.close();
     },
   };
