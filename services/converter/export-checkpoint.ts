@@ -9,6 +9,7 @@ import { requireFinite } from './architectures/require-finite.ts';
 import type { Checkpoint, SourceTensor, TensorFit } from './checkpoint.ts';
 import { bundledText } from './parity/parity-gate.ts';
 import { openCheckpoint } from './readers/open-checkpoint.ts';
+import { requireFittingTokenizer } from './require-fitting-tokenizer.ts';
 import { GGUF_PRECISIONS, type GgufPrecision, writeGgufModel } from './writers/gguf-model.ts';
 import { parseSize, type WrittenWeights, writeHuggingFaceFolder } from './writers/hugging-face-folder.ts';
 import type { FloatType } from './writers/safetensors-file.ts';
@@ -62,6 +63,7 @@ export async function exportCheckpoint(options: ExportOptions): Promise<Exported
     const checkpoint = await openCheckpoint(source, options.base);
     try {
       const spec = describeDecoder(checkpoint);
+      requireFittingTokenizer(checkpoint, spec.vocabSize);
       const tied = spec.head === null || checkpoint.config.tie_word_embeddings === true;
       const tensors = modelTensors(checkpoint, tied);
       progress('writing', 0);

@@ -80,8 +80,8 @@ interface Piece {
 }
 
 /**
- * `vocabSize`: rows of the embedding; ids without a piece get an unused one. AppError unsupported_source says what cannot be said,
- * invalid_source that the tokenizer has ids the model has not.
+ * `vocabSize`: rows of the embedding, no fewer than the tokenizer has ids; those without a piece get an unused one. AppError
+ * unsupported_source says what cannot be said.
  */
 export function describeText(text: TextFiles, vocabSize: number, label: string): MetadataEntry[] {
   const parsed = TokenizerJson.safeParse(text.tokenizerJson);
@@ -91,7 +91,7 @@ export function describeText(text: TextFiles, vocabSize: number, label: string):
   }
   const json = parsed.data;
   const byteLevel = isByteLevel(json.pre_tokenizer);
-  const pieces = piecesOf(json, byteLevel, vocabSize, label);
+  const pieces = piecesOf(json, byteLevel, vocabSize);
   return [
     ['general.name', { text: nameFor(json, pieces, label) }],
     ...(byteLevel ? describeByteLevel(json, pieces, label) : describeSentencePiece(json, text, pieces)),
@@ -116,22 +116,15 @@ function nameFor(json: TokenizerJson, pieces: readonly Piece[], label: string): 
   return named.test(label) ? label : `${label} (phi-3)`;
 }
 
-function piecesOf(json: TokenizerJson, byteLevel: boolean, vocabSize: number, label: string): Piece[] {
+function piecesOf(json: TokenizerJson, byteLevel: boolean, vocabSize: number): Piece[] {
   const pieces: Piece[] = Array.from({ length: vocabSize }, (_, id) => ({ text: `[PAD${id}]`, kind: 'unused' }));
-  const put = (id: number, piece: Piece) => {
-    if (id < vocabSize) pieces[id] = piece;
-    else {
-      throw new AppError(
-        'invalid_source',
-        `${label}: the tokenizer has the id ${id} (${JSON.stringify(piece.text)}), the model's vocabulary ends at ${vocabSize - 1}: they do not belong together`,
-      );
-    }
-  };
   const isByte = (text: string) => !byteLevel && json.model.byte_fallback === true && /^<0x[0-9A-F]{2}>$/.test(text);
-  for (const [text, id] of Object.entries(json.model.vocab)) put(id, { text, kind: isByte(text) ? 'byte' : 'normal' });
+  for (const [text, id] of Object.entries(json.model.vocab)) {
+    pieces[id] = { text, kind: isByte(text) ? 'byte' : 'normal' };
+  }
   for (const { id, content, special } of json.added_tokens) {
     const unknown = content === json.model.unk_token;
-    put(id, { text: content, kind: unknown ? 'unknown' : special ? 'control' : 'user' });
+    pieces[id] = { text: content, kind: unknown ? 'unknown' : special ? 'control' : 'user' };
   }
   return pieces;
 }
