@@ -17,6 +17,10 @@ import { allEvents } from './testing/event-source.ts';
 import { eventually } from './testing/raw-client.ts';
 import { emptyBucket, NAME, publishVariant } from './testing/versions-bucket.ts';
 
+/** Many processes on few cores: what takes a second alone may take a minute. */
+const PATIENCE = 60_000;
+vi.setConfig({ testTimeout: 180_000 });
+
 const REQUEST = { prompt: 'Once upon a time', max_new_tokens: 60, temperature: 0, seed: 1 };
 
 let bucket: Bucket;
@@ -62,7 +66,7 @@ async function get(path: string) {
 const generate = (body: object = {}) =>
   fetch(`${service?.url}/generate`, { method: 'POST', body: JSON.stringify({ ...REQUEST, ...body }) });
 const servedVersion = async (): Promise<string> => (await get('/model-info')).version;
-const isServing = (version: string) => eventually(servedVersion, (served) => served === version, 20_000);
+const isServing = (version: string) => eventually(servedVersion, (served) => served === version, PATIENCE);
 const detail = () => host.following()?.detail ?? '';
 
 /** Process ids of this process's engines. */
@@ -149,8 +153,8 @@ describe.skipIf(!existsSync(join(BUNDLED_BUCKET, 'manifests')) || process.platfo
     expect(new Set([...texts.values()].map((own) => [...own][0])).size).toBe(2);
     expect(seen.length).toBeGreaterThan(50);
     // The memory of those before has been given back.
-    await eventually(engines, (pids) => pids.length === 1);
-    await eventually(detail, (text) => text === '');
+    await eventually(engines, (pids) => pids.length === 1, PATIENCE);
+    await eventually(detail, (text) => text === '', PATIENCE);
   });
 
   it('names what it follows and serves, and answers to the aliases that point there', async () => {
@@ -191,7 +195,7 @@ describe.skipIf(!existsSync(join(BUNDLED_BUCKET, 'manifests')) || process.platfo
     const broken = await publishVariant(bucket, 1.1, true);
     const load = keepAsking(2);
     await bucket.setAlias(NAME, 'champion', broken);
-    await eventually(detail, (text) => /^v003 cannot be served: .*; v001 goes on serving$/.test(text), 20_000);
+    await eventually(detail, (text) => /^v003 cannot be served: .*; v001 goes on serving$/.test(text), PATIENCE);
     const ready = await fetch(`${service?.url}/readyz`);
     expect([ready.status, await ready.json()]).toEqual([
       200,
@@ -231,12 +235,12 @@ describe.skipIf(!existsSync(join(BUNDLED_BUCKET, 'manifests')) || process.platfo
     await start();
     const load = keepAsking(2);
     await bucket.setAlias(NAME, 'champion', 'v002');
-    await eventually(detail, (text) => text.includes('v002 is being loaded'), 5_000);
+    await eventually(detail, (text) => text.includes('v002 is being loaded'), PATIENCE);
     await bucket.rollback(NAME);
     await bucket.remove(NAME, 'v002');
     await bucket.collect({ graceMs: 0 });
-    await eventually(detail, (text) => text !== 'v002 is being loaded beside v001', 20_000);
-    await eventually(engines, (pids) => pids.length === 1);
+    await eventually(detail, (text) => text !== 'v002 is being loaded beside v001', PATIENCE);
+    await eventually(engines, (pids) => pids.length === 1, PATIENCE);
     expect(await servedVersion()).toBe('v001');
     expect(new Set((await load.stop()).map(({ text }) => text)).size).toBe(1);
   });
@@ -247,7 +251,7 @@ describe.skipIf(!existsSync(join(BUNDLED_BUCKET, 'manifests')) || process.platfo
     await bucket.setAlias(NAME, 'champion', 'v002');
     const why =
       /^v002 is not loaded: it needs about \d+ MiB of memory beside the one that runs, and 20 MiB are free; v001 goes on serving$/;
-    await eventually(detail, (text) => why.test(text));
+    await eventually(detail, (text) => why.test(text), PATIENCE);
     expect((await get('/readyz')).detail).toMatch(why);
     expect((await get('/model-info')).following).toMatchObject({ wanted: 'v002', detail: expect.stringMatching(why) });
     expect(engines()).toHaveLength(1);
@@ -258,15 +262,15 @@ describe.skipIf(!existsSync(join(BUNDLED_BUCKET, 'manifests')) || process.platfo
   it('goes on serving while the bucket cannot be read, and follows again afterwards', async () => {
     await start();
     renameSync(bucket.location, `${bucket.location}-away`);
-    await eventually(detail, (text) => text.startsWith(`where ${NAME} points could not be seen: `));
+    await eventually(detail, (text) => text.startsWith(`where ${NAME} points could not be seen: `), PATIENCE);
     expect((await generate()).status).toBe(200);
     renameSync(`${bucket.location}-away`, bucket.location);
-    await eventually(detail, (text) => text === '');
+    await eventually(detail, (text) => text === '', PATIENCE);
     await bucket.setAlias(NAME, 'champion', 'v002');
     await isServing('v002');
   });
 
-  it('follows a bucket on S3 as well, under load', { timeout: 120_000 }, async ({ skip, onTestFinished }) => {
+  it('follows a bucket on S3 as well, under load', async ({ skip, onTestFinished }) => {
     const server = await startS3Server();
     if (typeof server === 'string') return skip(server);
     const cache = mkdtempSync(join(tmpdir(), 'slipway-follow-cache-'));
@@ -295,7 +299,7 @@ describe.skipIf(!existsSync(join(BUNDLED_BUCKET, 'manifests')) || process.platfo
   it('ends both engines when it is closed in the middle of a swap', async () => {
     await start();
     await bucket.setAlias(NAME, 'champion', 'v002');
-    await eventually(engines, (pids) => pids.length === 2);
+    await eventually(engines, (pids) => pids.length === 2, PATIENCE);
     await service?.close();
     service = undefined;
     expect(engines()).toEqual([]);
