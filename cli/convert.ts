@@ -27,7 +27,7 @@ interface ConvertFlags {
 export function register(program: Command): void {
   program
     .command('convert')
-    .description('turn a checkpoint into a version in the bucket')
+    .description('turn a checkpoint into a version in the bucket, a Hugging Face folder or a GGUF file')
     .argument(
       '<source>',
       "a Hugging Face folder, a .gguf file, a llama2.c .bin file, an adapter's folder, or, with --base, weights out of training",
@@ -69,7 +69,7 @@ Precisions, by target:
 
 To onnx, the result runs in the real engine and is compared with the source before anything is published.
 To safetensors and gguf, it is read back and must be the same model before it gets its name.
-Exits 0 when a version was published, 2 when the source or the result is not good enough, 1 for anything else.`,
+Exits 0 when it was made, 2 when the source or the result is not good enough, 1 for anything else.`,
     )
     .action(async (source: string, flags: ConvertFlags) => {
       const progress = createProgress(flags.json ?? false);

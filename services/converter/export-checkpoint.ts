@@ -10,7 +10,7 @@ import type { Checkpoint, SourceTensor, TensorFit } from './checkpoint.ts';
 import { bundledText } from './parity/parity-gate.ts';
 import { openCheckpoint } from './readers/open-checkpoint.ts';
 import { requireFittingTokenizer } from './require-fitting-tokenizer.ts';
-import { GGUF_PRECISIONS, type GgufPrecision, writeGgufModel } from './writers/gguf-model.ts';
+import { GGUF_PRECISIONS, writeGgufModel } from './writers/gguf-model.ts';
 import { parseSize, type WrittenWeights, writeHuggingFaceFolder } from './writers/hugging-face-folder.ts';
 import type { FloatType } from './writers/safetensors-file.ts';
 import { differenceInSpec, differenceInText } from './writers/same-model.ts';
@@ -20,7 +20,12 @@ import type { WritingProgress } from './writers/writing-progress.ts';
 export type ExportTarget = 'safetensors' | 'gguf';
 
 /** What --precision may say beside auto. */
-const SAFETENSORS_TYPES: Readonly<Record<string, FloatType>> = { fp32: 'F32', fp16: 'F16', bf16: 'BF16' };
+const SAFETENSORS_PRECISIONS = ['fp32', 'fp16', 'bf16'] as const;
+const SAFETENSORS_TYPES: Readonly<Record<(typeof SAFETENSORS_PRECISIONS)[number], FloatType>> = {
+  fp32: 'F32',
+  fp16: 'F16',
+  bf16: 'BF16',
+};
 
 export interface ExportOptions {
   /** A Hugging Face folder, a .gguf file or whatever else a reader reads. */
@@ -57,8 +62,7 @@ export async function exportCheckpoint(options: ExportOptions): Promise<Exported
   const progress = options.onProgress ?? (() => {});
   const started = performance.now();
   progress('reading', 0);
-  const precision = choosePrecision(target, options.precision);
-  const shardBytes = parseSize(options.shardSize ?? '50GB');
+  const { precision, write } = target === 'gguf' ? ggufWriter(options) : folderWriter(options);
   return writeWhole(out, async (passing) => {
     const checkpoint = await openCheckpoint(source, options.base);
     try {
@@ -68,18 +72,7 @@ export async function exportCheckpoint(options: ExportOptions): Promise<Exported
       const tensors = modelTensors(checkpoint, tied);
       progress('writing', 0);
       const onProgress = (done: WritingProgress) => progress('writing', done.bytes / done.totalBytes, done);
-      const written =
-        target === 'gguf'
-          ? await writeGgufModel(passing, checkpoint, spec, tensors, precision as GgufPrecision, onProgress)
-          : {
-              ...(await writeHuggingFaceFolder(passing, checkpoint, tensors, {
-                type: SAFETENSORS_TYPES[precision] ?? 'source',
-                tied,
-                shardBytes,
-                onProgress,
-              })),
-              notes: [],
-            };
+      const written = await write({ passing, checkpoint, spec, tensors, tied, onProgress });
       progress('proving', 0);
       await requireSame(passing, checkpoint, spec);
       return {
@@ -97,12 +90,51 @@ export async function exportCheckpoint(options: ExportOptions): Promise<Exported
   });
 }
 
+interface Work {
+  readonly passing: string;
+  readonly checkpoint: Checkpoint;
+  readonly spec: DecoderSpec;
+  /** Those that belong to the model. */
+  readonly tensors: readonly SourceTensor[];
+  readonly tied: boolean;
+  readonly onProgress: (done: WritingProgress) => void;
+}
+
+interface Writer {
+  readonly precision: string;
+  readonly write: (work: Work) => Promise<WrittenWeights & { readonly notes: readonly string[] }>;
+}
+
+function ggufWriter(options: ExportOptions): Writer {
+  const precision = options.precision === 'auto' ? 'f16' : chosen(GGUF_PRECISIONS, options);
+  return {
+    precision,
+    write: ({ passing, checkpoint, spec, tensors, onProgress }) =>
+      writeGgufModel(passing, checkpoint, spec, tensors, precision, onProgress),
+  };
+}
+
+function folderWriter(options: ExportOptions): Writer {
+  const shardBytes = parseSize(options.shardSize ?? '50GB');
+  const precision = options.precision === 'auto' ? 'source' : chosen(SAFETENSORS_PRECISIONS, options);
+  const type = precision === 'source' ? precision : SAFETENSORS_TYPES[precision];
+  return {
+    precision,
+    write: async ({ passing, checkpoint, tensors, tied, onProgress }) => ({
+      ...(await writeHuggingFaceFolder(passing, checkpoint, tensors, { type, tied, shardBytes, onProgress })),
+      notes: [],
+    }),
+  };
+}
+
 /** AppError invalid_field names what the target knows. */
-function choosePrecision(target: ExportTarget, asked: string): string {
-  const known: readonly string[] = target === 'gguf' ? GGUF_PRECISIONS : Object.keys(SAFETENSORS_TYPES);
-  if (asked === 'auto') return target === 'gguf' ? 'f16' : 'source';
-  if (known.includes(asked)) return asked;
-  throw new AppError('invalid_field', `--precision ${asked} is none that ${target} has; it has ${known.join(', ')}`);
+function chosen<T extends string>(known: readonly T[], { precision, target }: ExportOptions): T {
+  const found = known.find((one) => one === precision);
+  if (found !== undefined) return found;
+  throw new AppError(
+    'invalid_field',
+    `--precision ${precision} is none that ${target} has; it has ${known.join(', ')}`,
+  );
 }
 
 /** Without computed tables, masks and a tied head's copy. */

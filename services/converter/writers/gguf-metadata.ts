@@ -64,7 +64,7 @@ export async function describeShape(checkpoint: Checkpoint, spec: DecoderSpec): 
     metadata: own.map(([key, value]) => [`${architecture}.${key}`, value]),
     divisors: rope.divisors,
     notes:
-      window === null || architecture === 'gemma3'
+      window === null || window >= spec.contextLength || architecture === 'gemma3'
         ? []
         : [
             `llama.cpp gives a ${architecture} no attention windows: beyond ${window} positions it computes something else`,
