@@ -96,6 +96,24 @@ describe('the cache', () => {
     expect(await readFile(join(folder, 'serving.onnx'), 'utf8')).toBe('weights one');
   });
 
+  it('looks at its files again after another start of the machine', async () => {
+    const root = newRoot();
+    const manifest = manifestOf('v001', ONE);
+    const folder = await open(root).materialize(manifest, server(ONE).fetch);
+    const file = join(folder, '../verified.json');
+    const verified = JSON.parse(await readFile(file, 'utf8'));
+    await writeFile(file, JSON.stringify({ ...verified, boot: 'an earlier one' }));
+    // What a power cut can leave: all is as it was but the bytes.
+    const { mtime } = await stat(join(folder, 'serving.onnx'));
+    await chmod(join(folder, 'serving.onnx'), 0o644);
+    await writeFile(join(folder, 'serving.onnx'), '\0'.repeat('weights one'.length));
+    await utimes(join(folder, 'serving.onnx'), mtime, mtime);
+    const again = server(ONE);
+    await open(root).materialize(manifest, again.fetch);
+    expect(again.fetched).toEqual(['serving.onnx']);
+    expect(await readFile(join(folder, 'serving.onnx'), 'utf8')).toBe('weights one');
+  });
+
   it('goes on with what a failed attempt, or a dead process, has left', async () => {
     const root = newRoot();
     const manifest = manifestOf('v001', THREE);

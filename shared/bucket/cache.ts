@@ -12,6 +12,7 @@ import { linkOrCopy, sha256Of, syncToDisk, tellDiskFull } from './durable-files.
 import { inParallel } from './in-parallel.ts';
 import { blobKey } from './keys.ts';
 import { linkVersion, stillVerified, Verified } from './materialize.ts';
+import { bootId } from './owner.ts';
 import { openPartials } from './partials.ts';
 import { listBlobs, type StagingArea, stagingArea } from './staging-area.ts';
 import { openUses } from './uses.ts';
@@ -47,6 +48,7 @@ type Use = z.infer<typeof Use>;
 
 export function openCache({ root, bucket, limitBytes }: CacheOptions): Cache {
   const staging = stagingArea(root, async () => new Set<string>());
+  const boot = bootId();
   const uses = openUses(join(root, 'uses'));
   const versionsFolder = join(root, 'materialized');
   const partials = openPartials(join(root, 'downloads'));
@@ -67,7 +69,7 @@ export function openCache({ root, bucket, limitBytes }: CacheOptions): Cache {
       if (!(await stillVerified(target, manifest))) {
         await tellDiskFull(root, async () => {
           const verified = await haveBlobs(manifest, fetch);
-          await linkVersion(root, target, staging, manifest, verified);
+          await linkVersion(root, target, staging, manifest, boot === '' ? { verified } : { verified, boot });
         });
       }
       const now = new Date();
@@ -106,8 +108,9 @@ export function openCache({ root, bucket, limitBytes }: CacheOptions): Cache {
     try {
       await fetch(file, partial.path);
       await chmod(partial.path, 0o444);
-      // A power cut must not leave a file of the right size and time that holds nothing.
-      await syncToDisk(partial.path);
+      // After a power cut a file may have its size and time and hold nothing. Where starts of the machine cannot be told apart it is
+      // forced onto the disk, which takes longer than the download; elsewhere the next start looks at it again.
+      if (boot === '') await syncToDisk(partial.path);
       await mkdir(dirname(copyOf(file.sha256)), { recursive: true });
       await rename(partial.path, copyOf(file.sha256));
     } finally {
@@ -142,9 +145,13 @@ export function openCache({ root, bucket, limitBytes }: CacheOptions): Cache {
         for (const version of await below(join(id, name))) {
           const place = join(id, name, version);
           const { mtimeMs } = await stat(join(versionsFolder, place)).catch(() => ({ mtimeMs: 0 }));
-          const text = await readFile(join(versionsFolder, place, 'verified.json'), 'utf8').catch(() => '[]');
+          const text = await readFile(join(versionsFolder, place, 'verified.json'), 'utf8').catch(() => '{}');
           const files = Verified.safeParse(JSON.parse(text));
-          found.push({ place, lastUsed: mtimeMs, sha256: files.success ? files.data.map(({ sha256 }) => sha256) : [] });
+          found.push({
+            place,
+            lastUsed: mtimeMs,
+            sha256: files.success ? files.data.files.map(({ sha256 }) => sha256) : [],
+          });
         }
       }
     }

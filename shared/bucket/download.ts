@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { AppError } from '../contracts/errors.ts';
 
@@ -30,13 +30,15 @@ const PART_BYTES = 8 * 2 ** 20;
 const PARALLEL = 6;
 const STALL_MS = 20_000;
 const ATTEMPTS = 6;
+/** What one call of the system takes. */
+const CHUNKS_AT_ONCE = 1000;
 
 /** Afterwards `file` is whole and right. AppError bucket_unavailable: what has come is kept; internal: it was wrong, and is emptied. */
 export async function download(source: Source, file: string, options: DownloadOptions = {}): Promise<void> {
   const partBytes = options.partBytes ?? PART_BYTES;
   const handle = await open(file, 'a');
   const abort = new AbortController();
-  const parts: Promise<Buffer>[] = [];
+  const parts: Promise<Uint8Array[]>[] = [];
   try {
     const { size } = await handle.stat();
     if (size > source.bytes) {
@@ -57,10 +59,10 @@ export async function download(source: Source, file: string, options: DownloadOp
     const parallel = options.parallel ?? PARALLEL;
     while (next < source.bytes && parts.length < parallel) begin();
     for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
-      const content = await part;
+      const chunks = await part;
       if (next < source.bytes) begin();
-      const written = handle.writeFile(content);
-      hash.update(content);
+      const written = writeAll(handle, chunks);
+      for (const chunk of chunks) hash.update(chunk);
       await written;
     }
     const found = hash.digest('hex');
@@ -85,14 +87,11 @@ async function readPart(
   end: number,
   signal: AbortSignal,
   options: DownloadOptions,
-): Promise<Buffer> {
-  const content = Buffer.allocUnsafe(end - start);
-  let filled = 0;
-  for await (const chunk of streamRange(source, start, end, signal, options)) {
-    content.set(chunk, filled);
-    filled += chunk.byteLength;
-  }
-  return content;
+): Promise<Uint8Array[]> {
+  // As they come: putting them into one buffer would cost as much as hashing them.
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of streamRange(source, start, end, signal, options)) chunks.push(chunk);
+  return chunks;
 }
 
 /** Exactly the bytes `start` to `end` (excluded). What is cut off goes on where it was. AppError bucket_unavailable. */

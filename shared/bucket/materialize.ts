@@ -10,13 +10,17 @@ import { z } from 'zod';
 import type { Manifest } from '../contracts/manifest.ts';
 import { errorCode, linkOrCopy, sha256Of, tellDiskFull, writeDurably } from './durable-files.ts';
 import { blobKey } from './keys.ts';
+import { bootId } from './owner.ts';
 import { damaged } from './read-file.ts';
 import { type StagingArea, stagingArea } from './staging-area.ts';
 
 /** What the files looked like right after their hashes were found right. */
-export const Verified = z.array(
-  z.object({ path: z.string(), bytes: z.number(), mtimeMs: z.number(), sha256: z.string() }),
-);
+export const Verified = z.object({
+  /** Set when the files were not forced onto the disk: after another start of the machine they may not be what they were. */
+  boot: z.string().optional(),
+  files: z.array(z.object({ path: z.string(), bytes: z.number(), mtimeMs: z.number(), sha256: z.string() })),
+});
+type Verified = z.infer<typeof Verified>;
 
 /** For a folder bucket, whose blobs lie on this machine. */
 export function materializer(root: string, staging: StagingArea): (manifest: Manifest) => Promise<string> {
@@ -41,20 +45,24 @@ export function isReadOnly(error: unknown): boolean {
   return ['EROFS', 'EACCES', 'EPERM'].includes(errorCode(error) ?? '');
 }
 
-/**
- * Makes `target` from the blobs below `root`; gives the folder of its files. `verified`: the sha256 of blobs that were found right a
- * moment ago and need no other look.
- */
+export interface LinkOptions {
+  /** The sha256 of blobs that were found right a moment ago and need no other look. */
+  readonly verified?: ReadonlySet<string>;
+  /** The blobs have not been forced onto the disk: they count until the machine starts again. */
+  readonly boot?: string;
+}
+
+/** Makes `target` from the blobs below `root`; gives the folder of its files. */
 export async function linkVersion(
   root: string,
   target: string,
   staging: StagingArea,
   manifest: Manifest,
-  verified: ReadonlySet<string> = new Set(),
+  { verified = new Set(), boot }: LinkOptions = {},
 ): Promise<string> {
   const place = await staging.open();
   try {
-    const made: z.infer<typeof Verified> = [];
+    const files: Verified['files'] = [];
     for (const { path, bytes, sha256 } of manifest.files) {
       const file = join(place.path, 'files', path);
       try {
@@ -65,10 +73,10 @@ export async function linkVersion(
       }
       const found = verified.has(sha256) ? sha256 : await sha256Of(file);
       if (found !== sha256) throw damaged(manifest, path, `its sha256 is ${found} instead of ${sha256}`);
-      made.push({ path, bytes, sha256, mtimeMs: (await stat(file)).mtimeMs });
+      files.push({ path, bytes, sha256, mtimeMs: (await stat(file)).mtimeMs });
     }
     await rm(join(place.path, 'orphans'), { recursive: true });
-    await writeDurably(join(place.path, 'verified.json'), JSON.stringify(made));
+    await writeDurably(join(place.path, 'verified.json'), JSON.stringify({ boot, files } satisfies Verified));
     await takeName(place.path, target, manifest);
     return join(target, 'files');
   } finally {
@@ -97,7 +105,8 @@ async function takeName(built: string, target: string, manifest: Manifest): Prom
 export async function stillVerified(folder: string, manifest: Manifest): Promise<boolean> {
   try {
     const verified = Verified.parse(JSON.parse(await readFile(join(folder, 'verified.json'), 'utf8')));
-    const byPath = new Map(verified.map((file) => [file.path, file]));
+    if (verified.boot !== undefined && verified.boot !== bootId()) return false;
+    const byPath = new Map(verified.files.map((file) => [file.path, file]));
     for (const { path, bytes, sha256 } of manifest.files) {
       const file = await stat(join(folder, 'files', path));
       const known = byPath.get(path);

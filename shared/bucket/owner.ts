@@ -23,6 +23,11 @@ export function isDead(ownedName: string, lastTouched: number, now: number): boo
   return startTimeOf(Number(pid)) !== startTime;
 }
 
+/** Tells one start of the machine from the next; empty where that is not known. */
+export function bootId(): string {
+  return readOrEmpty('/proc/sys/kernel/random/boot_id').trim();
+}
+
 export function isMine(ownedName: string): boolean {
   const [owner, pid] = ownedName.split('-');
   return owner === place() && Number(pid) === process.pid;
@@ -33,7 +38,7 @@ let cachedPlace: string | undefined;
 /** The same for all processes that can see each other's process ids: one boot of one machine, one container. */
 function place(): string {
   cachedPlace ??= createHash('sha256')
-    .update([hostname(), readOrEmpty('/proc/sys/kernel/random/boot_id'), pidNamespace()].join('\n'))
+    .update([hostname(), bootId(), pidNamespace()].join('\n'))
     .digest('hex')
     .slice(0, 12);
   return cachedPlace;

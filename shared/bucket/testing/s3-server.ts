@@ -36,10 +36,14 @@ export async function startS3Server(): Promise<S3Server | string> {
     program,
     ['--quiet', '--port', `127.0.0.1:${port}`, 'posix', '--sidecar', join(scratch, 'meta'), root],
     {
-      stdio: 'ignore',
+      stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, ROOT_ACCESS_KEY: credentials.accessKeyId, ROOT_SECRET_KEY: credentials.secretAccessKey },
     },
   );
+  let said = '';
+  server.stderr.on('data', (chunk: Buffer) => {
+    said += chunk.toString();
+  });
   const exited = new Promise<void>((resolve) => server.once('close', () => resolve()));
   const stop = async () => {
     server.kill('SIGKILL');
@@ -53,9 +57,9 @@ export async function startS3Server(): Promise<S3Server | string> {
       await client.send(new CreateBucketCommand({ Bucket: 'slipway' }));
       break;
     } catch (error) {
-      if (attempt === 20 || server.exitCode !== null) {
+      if (attempt === 150 || server.exitCode !== null) {
         await stop();
-        return `${program} does not serve: ${error instanceof Error ? error.message : String(error)}`;
+        return `${program} does not serve: ${said || String(error)}`;
       }
       await pause(100);
     }
