@@ -81,6 +81,16 @@ export async function download(source: Source, file: string, options: DownloadOp
   }
 }
 
+async function writeAll(handle: FileHandle, chunks: readonly Uint8Array[]): Promise<void> {
+  for (let from = 0; from < chunks.length; from += CHUNKS_AT_ONCE) {
+    const some = chunks.slice(from, from + CHUNKS_AT_ONCE);
+    const { bytesWritten } = await handle.writev(some);
+    const bytes = some.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+    // Less is written when a disk is full, and the attempt to write the rest says so.
+    if (bytesWritten < bytes) await handle.writeFile(Buffer.concat(some).subarray(bytesWritten));
+  }
+}
+
 async function readPart(
   source: Source,
   start: number,
