@@ -25,6 +25,8 @@ export interface Download {
   /** Where the file is, with the commit in its path. */
   readonly url: URL;
   readonly file: HubFile;
+  /** For people: ORG/NAME/FILE. */
+  readonly label: string;
   readonly folder: string;
   /** Bytes that are here now; negative when some turned out to be of no use. */
   readonly onBytes: (added: number) => void;
@@ -102,7 +104,7 @@ interface Progress {
 
 /** One connection. PassingFailure when it ended too early; what came until then is kept. */
 async function continueFrom(
-  { hub, url, file, onBytes, onReceived }: Download,
+  { hub, url, file, label, onBytes, onReceived }: Download,
   handle: FileHandle,
   progress: Progress,
   restart: () => Promise<void>,
@@ -120,7 +122,7 @@ async function continueFrom(
     else if (statusCode === 416) {
       await restart();
       throw new PassingFailure('the hub has fewer bytes than are here');
-    } else throw failureOf(statusCode, header, file.path, hub.token !== null);
+    } else throw failureOf(statusCode, header, label, hub.token !== null);
     if (progress.done > 0) return;
     // A weak tag names no exact bytes, so that it cannot be asked for.
     progress.etag = header('etag')?.startsWith('"') ? (header('etag') ?? null) : null;

@@ -251,6 +251,17 @@ describe('pull', () => {
     await expect(pullInto(folder)).rejects.toMatchObject({ code: 'already_exists' });
   });
 
+  it('takes files of somebody else that are right, and writes over none that are not', async () => {
+    const folder = await start();
+    writeFileSync(join(folder, 'model.safetensors'), FILES['model.safetensors']);
+    writeFileSync(join(folder, 'config.json'), 'mine');
+    await expect(pullInto(folder)).rejects.toMatchObject({ code: 'already_exists' });
+    expect(readFileSync(join(folder, 'config.json'), 'utf8')).toBe('mine');
+    rmSync(join(folder, 'config.json'));
+    expect((await pullInto(folder)).downloadedBytes).toBeLessThan(1000);
+    expectWhole(folder);
+  });
+
   it('stops when it is told to, and keeps what has come', async () => {
     const folder = await start();
     hub.faults.push({ at: 'CDN', slow: 2 });

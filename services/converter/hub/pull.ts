@@ -86,8 +86,7 @@ export async function pull(options: PullOptions): Promise<Pulled> {
   const unlock = await lockFolder(folder);
   let downloadedBytes = 0;
   try {
-    await removeStale(folder, repository, files);
-    await writeRecord(folder, { repository, commit, files: files.map(({ path }) => path) });
+    const isOurs = await removeStale(folder, repository, files);
     const missing: HubFile[] = [];
     for (const file of files) {
       options.signal?.throwIfAborted();
@@ -95,6 +94,8 @@ export async function pull(options: PullOptions): Promise<Pulled> {
       else Object.assign(progress, { bytes: progress.bytes + file.bytes, files: progress.files + 1 });
       tell();
     }
+    if (!isOurs) await requireNothingElse(folder, missing);
+    await writeRecord(folder, { repository, commit, files: files.map(({ path }) => path) });
     await requireRoom(folder, missing);
     await inParallel(missing, AT_ONCE, giveUp, async (file) => {
       const url = new URL(`${hub.endpoint}/${repository}/resolve/${commit}/${encodePath(file.path)}`);
@@ -105,7 +106,8 @@ export async function pull(options: PullOptions): Promise<Pulled> {
       const onReceived = (received: number) => {
         downloadedBytes += received;
       };
-      await downloadFile({ hub, url, file, folder, onBytes, onReceived });
+      const label = `${repository}/${file.path}`;
+      await downloadFile({ hub, url, file, label, folder, onBytes, onReceived });
       progress.files++;
       tell();
     });
@@ -156,8 +158,11 @@ async function inParallel<T>(
   if (failure) throw failure.error;
 }
 
-/** Only what an earlier pull made and this commit has no more: a shard of yesterday would be read as one of today. */
-async function removeStale(folder: string, repository: string, wanted: readonly HubFile[]): Promise<void> {
+/**
+ * Only what an earlier pull made and this commit has no more: a shard of yesterday would be read as one of today. False when no pull
+ * made this folder.
+ */
+async function removeStale(folder: string, repository: string, wanted: readonly HubFile[]): Promise<boolean> {
   const record = await readRecord(folder);
   if (record && record.repository !== repository) {
     throw new AppError(
@@ -169,6 +174,19 @@ async function removeStale(folder: string, repository: string, wanted: readonly 
   for (const path of record?.files ?? []) {
     if (keep.has(path) || !isSafePath(path)) continue;
     for (const name of [path, `${path}.part`, `${path}.part.json`]) await rm(join(folder, name), { force: true });
+  }
+  return record !== undefined;
+}
+
+/** Files of somebody's own are not written over. */
+async function requireNothingElse(folder: string, missing: readonly HubFile[]): Promise<void> {
+  for (const { path } of missing) {
+    const found = await stat(join(folder, path)).catch(() => undefined);
+    if (found === undefined) continue;
+    throw new AppError(
+      'already_exists',
+      `${join(folder, path)} is there with other bytes, and no pull made it; give another --folder, or remove it`,
+    );
   }
 }
 
