@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { exportCheckpoint } from '../../services/converter/export-checkpoint.ts';
 import { referenceLogits } from '../../services/converter/parity/reference/reference-logits.ts';
 import { openCheckpoint } from '../../services/converter/readers/open-checkpoint.ts';
+import { type SafetensorSpec, safetensorsBytes } from '../../services/converter/readers/testing/safetensors-bytes.ts';
 import {
   GOLDEN_FOLDERS,
   GOLDEN_GGUFS,
@@ -59,7 +60,8 @@ describe.skipIf(llamaCppMissing !== '')(`llama.cpp${llamaCppMissing}`, { timeout
   it('goes on with families it knows in one variant only as our reference does', async () => {
     const folder = await scratch();
     const variants: [GoldenName, object][] = [
-      ['gemma3-older', { query_pre_attn_scalar: 16, sliding_window_pattern: 6, sliding_window: 512 }],
+      // The sixth layer is the one that sees everything, and turns heads by another rope.
+      ['gemma3-older', { num_hidden_layers: 6, query_pre_attn_scalar: 16, sliding_window_pattern: 6 }],
       ['qwen2-window', { use_sliding_window: false }],
       ['mistral-window', { sliding_window: null }],
       ['phi3-window', { sliding_window: null }],
@@ -75,6 +77,7 @@ describe.skipIf(llamaCppMissing !== '')(`llama.cpp${llamaCppMissing}`, { timeout
       await cp((await readGolden(name)).source, source, { recursive: true });
       const config = path.join(source, 'config.json');
       await writeFile(config, JSON.stringify({ ...JSON.parse(await readFile(config, 'utf8')), ...changes }));
+      if (name === 'gemma3-older') await repeatLayers(source, 2, 6);
       const model = `${source}.gguf`;
       await exportCheckpoint({ source, target: 'gguf', precision: 'f32', out: model });
       jobs.push({ model, prompts, texts: [] });
@@ -110,6 +113,22 @@ describe.skipIf(llamaCppMissing !== '')(`llama.cpp${llamaCppMissing}`, { timeout
     expect(told?.encoded).toEqual(await tokensOf(source, texts));
   });
 });
+
+/** Makes `layers` of the `own` layers of a folder's weights. */
+async function repeatLayers(folder: string, own: number, layers: number): Promise<void> {
+  const { tensors, close } = await openCheckpoint(folder);
+  const all: Record<string, SafetensorSpec> = {};
+  for (const [name, tensor] of tensors) {
+    const { shape } = tensor;
+    const data = new Uint8Array((await tensor.read()).buffer);
+    const [, layer] = /^model\.layers\.(\d+)\./.exec(name) ?? [];
+    const copies = layer === undefined ? [name] : [];
+    for (let copy = Number(layer); copy < layers; copy += own) copies.push(name.replace(/\d+/, String(copy)));
+    for (const copy of copies) all[copy] = { dtype: 'F32', shape, data };
+  }
+  await close();
+  await writeFile(path.join(folder, 'model.safetensors'), safetensorsBytes(all));
+}
 
 async function greedyByReference(
   source: string,
