@@ -60,7 +60,8 @@ describe('slipway convert', () => {
     ];
     const ended = await Promise.all([slipway(args), slipway(args)]);
     expect(ended.map(({ code }) => code)).toEqual([0, 0]);
-    expect(ended.map(({ stdout }) => JSON.parse(stdout).version)).toEqual(['v001', 'v001']);
+    const outcomes = ended.map(({ stdout }) => JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? ''));
+    expect(outcomes.map(({ version }) => version)).toEqual(['v001', 'v001']);
     expect(leftovers(bucket)).toEqual([]);
   });
 
