@@ -101,6 +101,17 @@ describe('a GGUF file in float32 holds the source, bit for bit', () => {
   });
 });
 
+test('biases where llama.cpp has none are refused by name', async () => {
+  const { source } = await readGolden('qwen3-bias-tied');
+  const folder = await scratchFolder();
+  await edited(source, folder, { use_sliding_window: false });
+  const written = exported({ source: folder, target: 'gguf', precision: 'f32' }, async () => {});
+  await expect(written).rejects.toMatchObject({
+    code: 'unsupported_source',
+    message: expect.stringMatching(/self_attn\.\w+\.bias has no name in a GGUF file of a qwen3/),
+  });
+});
+
 describe('a gemma3 as llama.cpp knows it', () => {
   test('goes to GGUF and back, its norms through the sum that ggml keeps', async () => {
     const { source } = await readGolden('gemma3-older');
@@ -308,8 +319,11 @@ describe('a source that cannot become such a file is refused, and nothing is wri
 });
 
 const STORIES = path.join(import.meta.dirname, '../../../shared/models/stories260K/stories260K.bin');
-test.skipIf(!existsSync(STORIES))('a llama2.c checkpoint goes to GGUF bit for bit (needs ../shared/models)', () =>
-  exported({ source: STORIES, target: 'gguf', precision: 'f32' }, async (out) => {
+test.skipIf(!existsSync(STORIES)).each([
+  ['gguf', 'f32'],
+  ['safetensors', 'auto'],
+] as const)('a llama2.c checkpoint goes to %s bit for bit (needs ../shared/models)', (target, precision) =>
+  exported({ source: STORIES, target, precision }, async (out) => {
     expect(await weightsOf(out)).toEqual(await weightsOf(STORIES));
   }),
 );
