@@ -32,7 +32,7 @@ export function parseS3Address(address: string, environment: Environment): S3Add
   const endpoint =
     url.searchParams.get('endpoint') || environment.AWS_ENDPOINT_URL_S3 || environment.AWS_ENDPOINT_URL || undefined;
   if (endpoint !== undefined) checkEndpoint(endpoint);
-  const path = decodeURIComponent(url.pathname).replace(/^\/|\/$/g, '');
+  const path = decoded(url.pathname).replace(/^\/|\/$/g, '');
   if (path !== '' && !isSafePath(path)) throw invalid('has a prefix that is no path');
   const region =
     url.searchParams.get('region') || environment.AWS_REGION || environment.AWS_DEFAULT_REGION || 'us-east-1';
@@ -44,6 +44,15 @@ export function parseS3Address(address: string, environment: Environment): S3Add
     region,
     location: endpoint === undefined ? place : `${place} at ${endpoint}`,
   };
+}
+
+/** What cannot be decoded is no safe path either. */
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return '..';
+  }
 }
 
 function checkEndpoint(endpoint: string): void {
