@@ -2,7 +2,6 @@
  * Which models and versions a bucket has and what their names point at: manifests, and a journal per model. The same for every kind
  * of bucket; knows no blobs and no storage.
  */
-import { isDeepStrictEqual } from 'node:util';
 import { AppError } from '../contracts/errors.ts';
 import { type Manifest, VersionName } from '../contracts/manifest.ts';
 import type { Bucket } from './bucket.ts';
@@ -16,7 +15,7 @@ import {
   nextVersion,
   parseReference,
 } from './keys.ts';
-import { parseManifest } from './parse-manifest.ts';
+import { parseManifest, saysTheSame } from './parse-manifest.ts';
 import type { Records } from './records.ts';
 
 type Names = Pick<
@@ -291,12 +290,6 @@ function forgetting(state: JournalState, versions: ReadonlySet<string>): Decisio
     event: { kind: 'collect', versions: [...versions] },
     state: { ...state, removed, collected: [...state.collected, ...versions].sort(compareVersions) },
   };
-}
-
-function saysTheSame(left: Manifest, right: Manifest): boolean {
-  // As JSON: an optional field that is undefined is one that is not there.
-  const said = (manifest: Manifest): unknown => JSON.parse(JSON.stringify({ ...manifest, created_at: null }));
-  return isDeepStrictEqual(said(left), said(right));
 }
 
 function unlessDamaged(error: unknown): undefined {

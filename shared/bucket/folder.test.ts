@@ -244,7 +244,7 @@ describe('a version whose folder is in use', () => {
       await new Promise((resolve) => setTimeout(resolve, 200));
       freed = true;
     });
-    await until(() => filesBelow(join(folder, 'materialized', '.uses')).length > 0);
+    await until(() => filesBelow(join(folder, 'materialized', '.uses')).some((file) => file.endsWith('.freeing')));
     await bucket.materialize(manifest);
     expect(freed).toBe(true);
     await freeing;

@@ -1,6 +1,8 @@
 /**
- * From a manifest's text in a bucket to a manifest that can be trusted to name nothing outside its version. Knows no storage.
+ * From a manifest's text in a bucket to a manifest that can be trusted to name nothing outside its version, and whether two say the
+ * same. Knows no storage.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { AppError } from '../contracts/errors.ts';
 import { Manifest } from '../contracts/manifest.ts';
 import { isSafePath } from './keys.ts';
@@ -27,4 +29,11 @@ export function parseManifest(text: string, name: string, version: string, where
   const unsafe = manifest.data.files.find((entry) => !isSafePath(entry.path));
   if (unsafe) throw problem(`the path ${JSON.stringify(unsafe.path)} leaves the version`);
   return manifest.data;
+}
+
+/** But for when they were made. */
+export function saysTheSame(left: Manifest, right: Manifest): boolean {
+  // As JSON: an optional field that is undefined is one that is not there.
+  const said = (manifest: Manifest): unknown => JSON.parse(JSON.stringify({ ...manifest, created_at: null }));
+  return isDeepStrictEqual(said(left), said(right));
 }

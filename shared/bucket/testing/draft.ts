@@ -3,8 +3,9 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { GraphSpec } from '../../contracts/manifest.ts';
-import type { DraftManifest, Staging } from '../bucket.ts';
+import type { Readable } from 'node:stream';
+import type { GraphSpec, Manifest } from '../../contracts/manifest.ts';
+import type { Bucket, DraftManifest, Staging } from '../bucket.ts';
 
 const GRAPH = {
   layers: 1,
@@ -65,4 +66,16 @@ export async function writeDraftFiles(staging: Staging, content: string, extraFi
     await mkdir(dirname(join(staging.folder, path)), { recursive: true });
     await writeFile(join(staging.folder, path), `${path}: ${content}`);
   }
+}
+
+export async function publish(bucket: Bucket, name = 'tiny', content = 'content'): Promise<Manifest> {
+  const staging = await bucket.stage(name);
+  await writeDraftFiles(staging, content);
+  return staging.publish(draftManifest(name));
+}
+
+export async function textOf(stream: Promise<Readable>): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of await stream) chunks.push(Buffer.from(chunk));
+  return Buffer.concat(chunks).toString();
 }
