@@ -8,7 +8,7 @@ import { type GraphBuilder, MS } from '../graph/graph-builder.ts';
 import { DATA_TYPES, type ExternalTensor } from '../graph/onnx-model.ts';
 import type { WeightsFile } from '../writers/weights-file.ts';
 import { fitBlocks, liesOnGrid } from './fit-blocks.ts';
-import { fitZeroPoints } from './fit-zero-points.ts';
+import { fitInThreads } from './fit-in-threads.ts';
 import { floatScheme } from './float.ts';
 import { toHalf } from './half.ts';
 import { type ApplyLinear, type Scheme, storeBias } from './scheme.ts';
@@ -79,7 +79,7 @@ async function gridsOf(matrix: Matrix): Promise<Grids> {
   if (matrix.readBlocks) return shifted(await matrix.readBlocks());
   const weights = await matrix.read();
   if (liesOnGrid(weights, BLOCK)) return shifted(fitBlocks(weights, BLOCK));
-  return { ...fitZeroPoints(weights, BLOCK), shifts: null };
+  return { ...(await fitInThreads(weights, BLOCK)), shifts: null };
 }
 
 function shifted({ q, scales, minimums }: Blocks): Grids {
