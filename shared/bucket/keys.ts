@@ -68,7 +68,7 @@ export function parseReference(reference: string): Reference {
 }
 
 /** Aliases that follow from others and cannot be set. */
-export const COMPUTED_ALIASES = ['latest', 'previous'] as const;
+const COMPUTED_ALIASES = ['latest', 'previous'] as const;
 
 /** Throws AppError invalid_field unless it is an alias that can be stored. */
 export function checkStoredAlias(alias: string): string {

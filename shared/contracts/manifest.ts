@@ -64,7 +64,7 @@ export type GraphSpec = z.infer<typeof GraphSpec>;
 const LineageFile = z.object({ name: z.string(), bytes: z.number().int().nonnegative(), sha256 });
 
 /** Where a version comes from, so that it can be made again. What a publisher does not know is left out. */
-export const Lineage = z.object({
+const Lineage = z.object({
   /** What it was trained on. */
   data: z.array(LineageFile).optional(),
   /** The settings of the run that made it, as they were. */
