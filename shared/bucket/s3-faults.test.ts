@@ -101,12 +101,12 @@ if (typeof server === 'string') {
   it.for(OPERATIONS.flatMap((operation) => FAULTS.map((fault) => ({ ...operation, fault }))))(
     'is as it was or as it should be after $name met $fault at any request',
     async ({ name, operate, chosen, fault }) => {
+      const before = await look(open(endpoint, 'base'), folderOf('base'));
       let felt = 0;
       for (let target = 0; ; target++) {
         const prefix = `${name}-${fault}-${target}`.replaceAll(' ', '-');
         await cp(folderOf('base'), folderOf(prefix), { recursive: true });
         const direct = open(endpoint, prefix);
-        const before = await look(direct, folderOf(prefix));
         let left = target;
         proxy.before = ({ url }) => ((chosen?.test(url) ?? true) && left-- === 0 ? fault : undefined);
         const cache = `cache-${caches++}`;
