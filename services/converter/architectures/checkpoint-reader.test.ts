@@ -42,9 +42,9 @@ describe('CheckpointReader', () => {
     const checkpoint = checkpointOf([tensor('a.w.weight', [1, 2], [1, 2]), tensor('a.w.bias', [1], [3])]);
     const prefixed = new CheckpointReader(checkpoint, 'a.');
     expect([prefixed.has('w.weight'), prefixed.has('a.w.weight')]).toEqual([true, false]);
-    const { weight, bias } = prefixed.linear('w', 1, 2);
+    const { weight, bias } = prefixed.linear('w', 1, 2, false);
     expect([...(await weight.read()), ...((await bias?.()) ?? [])]).toEqual([1, 2, 3]);
-    expect(reader(tensor('w.weight', [1, 2], [1, 2])).linear('w', 1, 2).bias).toBeNull();
+    expect(reader(tensor('w.weight', [1, 2], [1, 2])).linear('w', 1, 2, false).bias).toBeNull();
   });
 
   it('says which tensor is missing, or of another shape, and what was expected', () => {
@@ -88,7 +88,7 @@ describe('stackRows', () => {
       tensor('b.weight', [2, 2], [3, 4, 5, 6]),
       tensor('b.bias', [2], [7, 8]),
     );
-    const [a, b] = [one.linear('a', 1, 2), one.linear('b', 2, 2)];
+    const [a, b] = [one.linear('a', 1, 2, false), one.linear('b', 2, 2, false)];
     const both = stackRows([a, b]);
     expect([both.weight.rows, both.weight.columns]).toEqual([3, 2]);
     expect([...(await both.weight.read())]).toEqual([1, 2, 3, 4, 5, 6]);

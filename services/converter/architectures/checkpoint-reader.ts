@@ -56,11 +56,14 @@ export class CheckpointReader {
     return () => tensor.read();
   }
 
-  /** `NAME.weight` [rows, columns] and, where the checkpoint has it, `NAME.bias` [rows]: not every format's metadata tells. */
-  linear(name: string, rows: number, columns: number): Linear {
+  /**
+   * `NAME.weight` [rows, columns] and `NAME.bias` [rows]: where the family or its configuration has one it must be there, elsewhere it
+   * may be (an adapter can add one).
+   */
+  linear(name: string, rows: number, columns: number, biased: boolean): Linear {
     return {
       weight: this.matrix(`${name}.weight`, rows, columns),
-      bias: this.has(`${name}.bias`) ? this.vector(`${name}.bias`, rows) : null,
+      bias: biased || this.has(`${name}.bias`) ? this.vector(`${name}.bias`, rows) : null,
     };
   }
 }

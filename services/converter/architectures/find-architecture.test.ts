@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import type { Checkpoint } from '../checkpoint.ts';
+import { referenceLogits } from '../parity/reference/reference-logits.ts';
 import { openCheckpoint } from '../readers/open-checkpoint.ts';
 import { GOLDEN_FOLDERS, GOLDEN_GGUFS, type GoldenName, readGolden } from '../testing/golden.ts';
 import { describePositions, parameterCount } from './decoder-spec.ts';
@@ -22,6 +23,12 @@ async function withGolden<T>(name: GoldenName, use: (checkpoint: Checkpoint) => 
   } finally {
     await checkpoint.close();
   }
+}
+
+function without({ tensors }: Checkpoint, name: string): Checkpoint['tensors'] {
+  const left = new Map(tensors);
+  if (!left.delete(name)) throw new Error(`there is no ${name}`);
+  return left;
 }
 
 /** A checkpoint's description with some of its configuration changed. */
@@ -67,12 +74,21 @@ describe('llama', () => {
     });
   });
 
-  it('takes an absent head for a tied one, whatever the configuration says', async () => {
+  it('takes an absent head for a tied one, unless the configuration says that it is not', async () => {
     await withGolden('llama-plain', (checkpoint) => {
-      const tensors = new Map(checkpoint.tensors);
-      tensors.delete('lm_head.weight');
-      expect(describeDecoder({ ...checkpoint, tensors }).head).toBeNull();
-      expect(describeDecoder(checkpoint).head).not.toBeNull();
+      const { tie_word_embeddings: said, ...config } = checkpoint.config;
+      expect(said).toBe(false);
+      const tensors = without(checkpoint, 'lm_head.weight');
+      expect(describeDecoder({ ...checkpoint, config, tensors }).head).toBeNull();
+      expect(describeDecoder({ ...checkpoint, config }).head).not.toBeNull();
+      expect(() => describeDecoder({ ...checkpoint, tensors })).toThrow(/lm_head\.weight \[288,32\] is missing/);
+    });
+  });
+
+  it('refuses weights that were quantized before, saying what to take', async () => {
+    await withGolden('llama-plain', (checkpoint) => {
+      const gptq = { quantization_config: { quant_method: 'gptq', bits: 4 } };
+      expect(() => changed(checkpoint, gptq)).toThrow(/has a quantization_config: .* Take the model/);
     });
   });
 });
@@ -99,14 +115,72 @@ describe('published configurations', () => {
     expect(published.length).toBeGreaterThan(10);
     await withGolden('llama-plain', (checkpoint) => {
       for (const { name, parameters, config } of published) {
-        const biased = { qwen2: /[qkv]_proj\.bias$/, phi: /\.bias$/ }[String(config.model_type)] ?? /^never$/;
-        const needed = neededTensors(
-          { ...checkpoint, config },
-          (tensor) => biased.test(tensor) || (tensor === 'lm_head.weight' && config.tie_word_embeddings === false),
-        );
+        const needed = neededTensors({ ...checkpoint, config }, () => false);
         const spec = describeDecoder({ ...checkpoint, config, tensors: new Map(needed) });
         expect([name, parameterCount(spec)]).toEqual([name, parameters]);
       }
+    });
+  });
+});
+
+describe('what a configuration asks for', () => {
+  it.each<[GoldenName, string]>([
+    ['llama-bias', 'model.layers.1.self_attn.o_proj.bias'],
+    ['llama-bias', 'model.layers.0.mlp.up_proj.bias'],
+    ['qwen2-yarn', 'model.layers.1.self_attn.k_proj.bias'],
+    ['qwen3-bias-tied', 'model.layers.0.self_attn.q_proj.bias'],
+    ['phi', 'model.layers.1.mlp.fc1.bias'],
+    ['phi', 'lm_head.bias'],
+    ['gpt2', 'transformer.h.0.attn.c_attn.bias'],
+  ])('must be there, biases too: %s without %s', async (name, tensor) => {
+    await withGolden(name, async (checkpoint) => {
+      const tensors = without(checkpoint, tensor);
+      expect(() => describeDecoder({ ...checkpoint, tensors })).toThrow(`the tensor ${tensor} [`);
+      await expect(referenceLogits({ ...checkpoint, tensors }, [1, 2])).rejects.toThrow(tensor);
+    });
+  });
+
+  it.each<[GoldenName, string]>([
+    ['gpt2-dialogpt', 'transformer.wte.weight'],
+    ['llama-grouped-tied', 'model.embed_tokens.weight'],
+  ])('is one matrix where a head is tied and stored all the same: %s', async (name, embedding) => {
+    await withGolden(name, async (checkpoint) => {
+      const own = checkpoint.tensors.get(embedding);
+      if (!own) throw new Error(`${name} has no ${embedding}`);
+      const withHead = (change: number) => {
+        const read = async () => (await own.read()).map((value, index) => (index === 7 ? value + change : value));
+        const tensors = new Map(checkpoint.tensors).set('lm_head.weight', { ...own, name: 'lm_head.weight', read });
+        return describeDecoder({ ...checkpoint, tensors });
+      };
+      const same = withHead(0);
+      expect(same.head).toBeNull();
+      expect(await same.embedding.read()).toEqual(await own.read());
+      await expect(withHead(0.5).embedding.read()).rejects.toThrow(
+        `ties the head to the embedding, but lm_head.weight holds other values than ${embedding}. Set`,
+      );
+    });
+  });
+
+  it('is the older of two rotary settings, as transformers has it', async () => {
+    await withGolden('llama-plain', async (checkpoint) => {
+      const older = { rope_scaling: { rope_type: 'linear', factor: 4, rope_theta: 500 } };
+      const both = { ...older, rope_parameters: { rope_type: 'default', rope_theta: 10_000 } };
+      expect(describePositions(changed(checkpoint, both))).toBe('rotary: base 500, linear by 4');
+      const logits = (changes: object) =>
+        referenceLogits({ ...checkpoint, config: { ...checkpoint.config, ...changes } }, [1, 2, 3]);
+      expect(await logits(both)).toEqual(await logits(older));
+    });
+  });
+
+  it('is, of the layers of a Mistral, what layer_types says', async () => {
+    await withGolden('mistral-window', async (checkpoint) => {
+      const named = { layer_types: ['full_attention', 'sliding_attention'] };
+      expect(changed(checkpoint, named).layers.map(({ window }) => window)).toEqual([null, 7]);
+      const full = { layer_types: ['full_attention', 'full_attention'] };
+      const logits = (changes: object) =>
+        referenceLogits({ ...checkpoint, config: { ...checkpoint.config, ...changes } }, [...Array(12).keys()]);
+      expect(await logits(full)).toEqual(await logits({ sliding_window: null }));
+      expect(await logits(named)).not.toEqual(await logits(full));
     });
   });
 });
@@ -123,6 +197,12 @@ describe('families that a checkpoint may almost be', () => {
     ['phi3-window', { hidden_act: 'gelu' }, /hidden_act/],
     ['qwen3', { head_dim: 23 }, /4 heads of 23/],
     ['mistral-window', { sliding_window: 0 }, /sliding_window/],
+    ['mistral-window', { layer_types: ['full_attention'] }, /layer_types: must name each of the num_hidden_layers/],
+    ['gemma3', { layer_types: ['full_attention'] }, /layer_types: must name each/],
+    ['qwen2-window', { layer_types: [] }, /layer_types: must name each/],
+    ['qwen3', { layer_types: ['full_attention'] }, /layer_types: must name each/],
+    ['qwen3', { partial_rotary_factor: 0.5 }, /turns 12 of 24 numbers of a head; a qwen3 turns all/],
+    ['llama-plain', { rope_scaling: { rope_type: 'default', partial_rotary_factor: 0.5 } }, /turns 8 of 16/],
   ])('%s with %j is refused by name', async (name, changes, message) => {
     await withGolden(name, (checkpoint) => {
       expect(() => changed(checkpoint, changes)).toThrow(message);

@@ -55,6 +55,12 @@ export function neededTensors(
 }
 
 function architectureOf({ config, label }: Checkpoint) {
+  if (config.quantization_config) {
+    throw new AppError(
+      'unsupported_source',
+      `${label}: config.json has a quantization_config: weights of GPTQ, AWQ, bitsandbytes and the like are not read. Take the model that they were made from, or a GGUF file of it.`,
+    );
+  }
   const type = String(config.model_type);
   const describe = Object.hasOwn(ARCHITECTURES, type) ? ARCHITECTURES[type] : undefined;
   if (describe) return describe;

@@ -2,12 +2,14 @@
  * The shape most families share: RMS norms, grouped heads, rotary positions, a gated MLP. A family says in what it differs.
  * Knows the names these weights have in Hugging Face's files; knows no ONNX and no precision.
  */
+import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { z } from 'zod';
 import type { Checkpoint } from '../checkpoint.ts';
 import { CheckpointReader, stackRows } from './checkpoint-reader.ts';
 import type { DecoderSpec, HeadNorm, LayerSpec, Norm, Rope } from './decoder-spec.ts';
 import { requireHeads } from './parse-config.ts';
 import { ropeConfig, rotaryDimOf } from './rope-config.ts';
+import { tiedEmbedding } from './tied-head.ts';
 
 const size = z.number().int().positive();
 
@@ -22,7 +24,8 @@ export const gatedConfig = {
   intermediate_size: size,
   vocab_size: size,
   rms_norm_eps: z.number().positive().default(1e-6),
-  tie_word_embeddings: z.boolean().default(false),
+  /** Not said: tied where the checkpoint has no head. */
+  tie_word_embeddings: z.boolean().nullish(),
 };
 export type GatedConfig = z.infer<z.ZodObject<typeof gatedConfig>>;
 
@@ -41,6 +44,10 @@ export interface GatedFamily {
   readonly outputNorms?: boolean;
   /** Norms are stored less one. */
   readonly gainsLessOne?: boolean;
+  /** Projections that have biases; llama: none, unless its configuration says so. */
+  readonly biases?: { readonly qkv?: boolean; readonly output?: boolean; readonly mlp?: boolean };
+  /** A part of each head may be turned; llama: all of it. */
+  readonly partlyTurned?: boolean;
   readonly activation?: 'silu-gated' | 'gelu-tanh-gated';
   readonly embeddingScale?: number;
   /** Llama: the inverse root of a head's size. */
@@ -54,6 +61,12 @@ export function gatedDecoder(checkpoint: Checkpoint, config: GatedConfig, family
   const headDim = config.head_dim ?? hidden / heads;
   const rotaryDim = rotaryDimOf(config, headDim);
   requireHeads(checkpoint, { hidden, heads, kvHeads, headDim, rotaryDim });
+  if (rotaryDim !== headDim && !family.partlyTurned) {
+    throw new AppError(
+      'unsupported_source',
+      `${checkpoint.label}: partial_rotary_factor turns ${rotaryDim} of ${headDim} numbers of a head; a ${family.family} turns all of them`,
+    );
+  }
   const reader = new CheckpointReader(checkpoint);
   const gain = (name: string, length: number) => {
     const read = reader.vector(`${name}.weight`, length);
@@ -61,29 +74,32 @@ export function gatedDecoder(checkpoint: Checkpoint, config: GatedConfig, family
   };
   const norm = (name: string): Norm => ({ gain: gain(name, hidden), bias: null });
   const headNorm = (name: string): HeadNorm => ({ gain: gain(name, headDim), epsilon: config.rms_norm_eps });
-  // Some files say they are tied and carry a head all the same, others leave it out without saying so.
-  const tied = config.tie_word_embeddings || !reader.has('lm_head.weight');
+  const tied = config.tie_word_embeddings ?? !reader.has('lm_head.weight');
+  const embeddingName = 'model.embed_tokens.weight';
+  const embedding = reader.matrix(embeddingName, config.vocab_size, hidden);
   const layerSpec = (index: number): LayerSpec => {
     const at = `model.layers.${index}`;
-    const attention = (name: string, rows: number, columns: number) =>
-      reader.linear(`${at}.self_attn.${name}`, rows, columns);
-    const mlp = (name: string, rows: number, columns: number) => reader.linear(`${at}.mlp.${name}`, rows, columns);
+    const { qkv = false, output = false, mlp: mlpBias = false } = family.biases ?? {};
+    const attention = (name: string, rows: number, columns: number, biased: boolean) =>
+      reader.linear(`${at}.self_attn.${name}`, rows, columns, biased);
+    const mlp = (name: string, rows: number, columns: number) =>
+      reader.linear(`${at}.mlp.${name}`, rows, columns, mlpBias);
     return {
       rope: 0,
       window: null,
       ...family.layer?.(index),
       attentionNorm: norm(`${at}.input_layernorm`),
       qkv: family.fused
-        ? attention('qkv_proj', (heads + 2 * kvHeads) * headDim, hidden)
+        ? attention('qkv_proj', (heads + 2 * kvHeads) * headDim, hidden, qkv)
         : stackRows([
-            attention('q_proj', heads * headDim, hidden),
-            attention('k_proj', kvHeads * headDim, hidden),
-            attention('v_proj', kvHeads * headDim, hidden),
+            attention('q_proj', heads * headDim, hidden, qkv),
+            attention('k_proj', kvHeads * headDim, hidden, qkv),
+            attention('v_proj', kvHeads * headDim, hidden, qkv),
           ]),
       headNorms: family.headNorms
         ? { query: headNorm(`${at}.self_attn.q_norm`), key: headNorm(`${at}.self_attn.k_norm`) }
         : null,
-      output: attention('o_proj', hidden, heads * headDim),
+      output: attention('o_proj', hidden, heads * headDim, output),
       attentionOutputNorm: family.outputNorms ? norm(`${at}.post_attention_layernorm`) : null,
       mlpNorm: norm(`${at}.${family.outputNorms ? 'pre_feedforward' : 'post_attention'}_layernorm`),
       up: family.fused
@@ -110,10 +126,10 @@ export function gatedDecoder(checkpoint: Checkpoint, config: GatedConfig, family
     ropes: family.ropes(reader, rotaryDim),
     attentionScale: family.attentionScale ?? 1 / Math.sqrt(headDim),
     positions: null,
-    embedding: reader.matrix('model.embed_tokens.weight', config.vocab_size, hidden),
+    embedding: tied ? tiedEmbedding(checkpoint, embeddingName, embedding) : embedding,
     embeddingScale: family.embeddingScale ?? 1,
     embeddingOutput: null,
-    head: tied ? null : reader.linear('lm_head', config.vocab_size, hidden),
+    head: tied ? null : reader.linear('lm_head', config.vocab_size, hidden, false),
     headInput: null,
     finalNorm: norm('model.norm'),
     layers: Array.from({ length: config.num_hidden_layers }, (_, index) => layerSpec(index)),

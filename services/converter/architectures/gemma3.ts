@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { Checkpoint } from '../checkpoint.ts';
 import type { DecoderSpec } from './decoder-spec.ts';
 import { gatedConfig, gatedDecoder } from './gated-decoder.ts';
+import { layerTypes, namesEveryLayer } from './layer-types.ts';
 import { parseConfig } from './parse-config.ts';
 import { type RopeConfig, ropeOf } from './rope-config.ts';
 
@@ -13,25 +14,28 @@ const size = z.number().int().positive();
 const positive = z.number().positive();
 const rope = z.looseObject({ rope_theta: positive.nullish() });
 
-const Gemma3Config = z.looseObject({
-  ...gatedConfig,
-  head_dim: size.default(256),
-  max_position_embeddings: size.default(131_072),
-  tie_word_embeddings: z.boolean().default(true),
-  hidden_activation: z.literal('gelu_pytorch_tanh').default('gelu_pytorch_tanh'),
-  query_pre_attn_scalar: positive.default(256),
-  sliding_window: size.default(4096),
-  // Which layers see all: by name, or every so many.
-  layer_types: z.array(z.enum(['full_attention', 'sliding_attention'])).nullish(),
-  sliding_window_pattern: size.default(6),
-  // Ropes of both kinds, or, in older files, the settings of each beside the others.
-  rope_parameters: z.looseObject({ full_attention: rope.nullish(), sliding_attention: rope.nullish() }).nullish(),
-  rope_local_base_freq: positive.default(10_000),
-  // Gemma 2's, and those of embedding models: refused rather than computed wrongly.
-  attn_logit_softcapping: z.null().default(null),
-  final_logit_softcapping: z.null().default(null),
-  use_bidirectional_attention: z.literal(false).nullish(),
-});
+const Gemma3Config = z
+  .looseObject({
+    ...gatedConfig,
+    head_dim: size.default(256),
+    max_position_embeddings: size.default(131_072),
+    tie_word_embeddings: z.boolean().default(true),
+    hidden_activation: z.literal('gelu_pytorch_tanh').default('gelu_pytorch_tanh'),
+    query_pre_attn_scalar: positive.default(256),
+    sliding_window: size.default(4096),
+    // Which layers see all: by name, or every so many.
+    ...layerTypes,
+    sliding_window_pattern: size.default(6),
+    // Ropes of both kinds, or, in older files, the settings of each beside the others.
+    rope_parameters: z.looseObject({ full_attention: rope.nullish(), sliding_attention: rope.nullish() }).nullish(),
+    rope_local_base_freq: positive.default(10_000),
+    // Gemma 2's, and those of embedding models: refused rather than computed wrongly.
+    attn_logit_softcapping: z.literal(null).default(null),
+    final_logit_softcapping: z.literal(null).default(null),
+    use_bidirectional_attention: z.literal(false).nullish(),
+    attention_bias: z.boolean().default(false),
+  })
+  .refine(...namesEveryLayer);
 
 /** Throws AppError when the configuration or a tensor is not what a Gemma 3 has. */
 export function gemma3(checkpoint: Checkpoint): DecoderSpec {
@@ -50,10 +54,11 @@ export function gemma3(checkpoint: Checkpoint): DecoderSpec {
     {
       family: 'gemma3_text',
       ropes: (reader, rotaryDim) => [
-        ropeOf(reader, ropeConfig(given?.full_attention ?? scaling, config.rope_theta), rotaryDim, 1_000_000),
+        ropeOf(reader, ropeConfig({ ...given?.full_attention, ...scaling }, config.rope_theta), rotaryDim, 1_000_000),
         ropeOf(reader, ropeConfig(given?.sliding_attention, config.rope_local_base_freq), rotaryDim),
       ],
       layer: (index) => (isLocal(index) ? { rope: 1, window: config.sliding_window } : { rope: 0, window: null }),
+      biases: { qkv: config.attention_bias, output: config.attention_bias },
       headNorms: true,
       outputNorms: true,
       gainsLessOne: true,

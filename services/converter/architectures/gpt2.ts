@@ -9,6 +9,7 @@ import { transposed } from '../readers/rearrange.ts';
 import { asMatrix, CheckpointReader } from './checkpoint-reader.ts';
 import type { DecoderSpec, Linear, Norm } from './decoder-spec.ts';
 import { parseConfig } from './parse-config.ts';
+import { tiedEmbedding } from './tied-head.ts';
 
 const size = z.number().int().positive();
 
@@ -42,6 +43,7 @@ export function gpt2(checkpoint: Checkpoint): DecoderSpec {
   // A language model's names are prefixed, those saved from the bare transformer are not; a head never is.
   const prefix = checkpoint.tensors.has('transformer.wte.weight') ? 'transformer.' : '';
   const reader = new CheckpointReader(checkpoint, prefix);
+  const embedding = reader.matrix('wte.weight', vocab, hidden);
   const norm = (name: string): Norm => ({
     gain: reader.vector(`${name}.weight`, hidden),
     bias: reader.vector(`${name}.bias`, hidden),
@@ -61,11 +63,11 @@ export function gpt2(checkpoint: Checkpoint): DecoderSpec {
     ropes: [],
     attentionScale: 1 / Math.sqrt(hidden / heads),
     positions: reader.matrix('wpe.weight', contextLength, hidden),
-    embedding: reader.matrix('wte.weight', vocab, hidden),
+    embedding: config.tie_word_embeddings ? tiedEmbedding(checkpoint, `${prefix}wte.weight`, embedding) : embedding,
     embeddingScale: 1,
     embeddingOutput: null,
     headInput: null,
-    head: config.tie_word_embeddings ? null : new CheckpointReader(checkpoint).linear('lm_head', vocab, hidden),
+    head: config.tie_word_embeddings ? null : new CheckpointReader(checkpoint).linear('lm_head', vocab, hidden, false),
     finalNorm: norm('ln_f'),
     layers: Array.from({ length: config.n_layer }, (_, index) => {
       const layer = `h.${index}`;

@@ -5,17 +5,24 @@ import { z } from 'zod';
 import type { Checkpoint } from '../checkpoint.ts';
 import type { DecoderSpec } from './decoder-spec.ts';
 import { gatedConfig, gatedDecoder } from './gated-decoder.ts';
+import { layerTypes, namesEveryLayer } from './layer-types.ts';
 import { parseConfig } from './parse-config.ts';
 import { ropeOf } from './rope-config.ts';
 
-const MistralConfig = z.looseObject({
-  ...gatedConfig,
-  num_key_value_heads: z.number().int().positive().nullable().default(8),
-  max_position_embeddings: z.number().int().positive().default(131_072),
-  hidden_act: z.literal('silu').default('silu'),
-  // Absent in files of the first version, which has one of 4,096; null in later versions, which have none.
-  sliding_window: z.number().int().positive().nullable().default(4096),
-});
+const size = z.number().int().positive();
+
+const MistralConfig = z
+  .looseObject({
+    ...gatedConfig,
+    // Where layers are named, transformers takes the model for a Ministral, which differs in this alone.
+    ...layerTypes,
+    num_key_value_heads: size.nullable().default(8),
+    max_position_embeddings: size.default(131_072),
+    hidden_act: z.literal('silu').default('silu'),
+    // Absent in files of the first version, which has one of 4,096; null in later versions, which have none.
+    sliding_window: size.nullable().default(4096),
+  })
+  .refine(...namesEveryLayer);
 
 /** Throws AppError when the configuration or a tensor is not what a Mistral has. */
 export function mistral(checkpoint: Checkpoint): DecoderSpec {
@@ -23,6 +30,9 @@ export function mistral(checkpoint: Checkpoint): DecoderSpec {
   return gatedDecoder(checkpoint, config, {
     family: 'mistral',
     ropes: (reader, rotaryDim) => [ropeOf(reader, config, rotaryDim)],
-    layer: () => ({ rope: 0, window: config.sliding_window }),
+    layer: (index) => ({
+      rope: 0,
+      window: config.layer_types?.[index] === 'full_attention' ? null : config.sliding_window,
+    }),
   });
 }

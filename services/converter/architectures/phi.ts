@@ -8,6 +8,7 @@ import { CheckpointReader, stackRows } from './checkpoint-reader.ts';
 import type { DecoderSpec, Norm } from './decoder-spec.ts';
 import { parseConfig, requireHeads } from './parse-config.ts';
 import { ropeConfig, ropeOf, rotaryDimOf } from './rope-config.ts';
+import { tiedEmbedding } from './tied-head.ts';
 
 const size = z.number().int().positive();
 
@@ -40,11 +41,13 @@ export function phi(checkpoint: Checkpoint): DecoderSpec {
     gain: reader.vector(`${name}.weight`, hidden),
     bias: reader.vector(`${name}.bias`, hidden),
   });
-  const embedding = reader.matrix('model.embed_tokens.weight', config.vocab_size, hidden);
+  const embeddingName = 'model.embed_tokens.weight';
+  const stored = reader.matrix(embeddingName, config.vocab_size, hidden);
+  const embedding = config.tie_word_embeddings ? tiedEmbedding(checkpoint, embeddingName, stored) : stored;
   // The head has a bias even where its weights are the embedding's, which then are stored twice.
   const head = config.tie_word_embeddings
     ? { weight: embedding, bias: reader.vector('lm_head.bias', config.vocab_size) }
-    : reader.linear('lm_head', config.vocab_size, hidden);
+    : reader.linear('lm_head', config.vocab_size, hidden, true);
   return {
     family: 'phi',
     hiddenSize: hidden,
@@ -69,7 +72,7 @@ export function phi(checkpoint: Checkpoint): DecoderSpec {
     layers: Array.from({ length: config.num_hidden_layers }, (_, index) => {
       const at = `model.layers.${index}`;
       const attention = (name: string, rows: number, columns: number) =>
-        reader.linear(`${at}.self_attn.${name}`, rows, columns);
+        reader.linear(`${at}.self_attn.${name}`, rows, columns, true);
       return {
         attentionNorm: norm(`${at}.input_layernorm`),
         qkv: stackRows([
@@ -83,8 +86,8 @@ export function phi(checkpoint: Checkpoint): DecoderSpec {
         output: attention('dense', hidden, heads * headDim),
         attentionOutputNorm: null,
         mlpNorm: null,
-        up: reader.linear(`${at}.mlp.fc1`, intermediate, hidden),
-        down: reader.linear(`${at}.mlp.fc2`, hidden, intermediate),
+        up: reader.linear(`${at}.mlp.fc1`, intermediate, hidden, true),
+        down: reader.linear(`${at}.mlp.fc2`, hidden, intermediate, true),
         downHadamard: null,
         inputHadamard: null,
         mlpOutputNorm: null,

@@ -27,6 +27,7 @@ export function phi3(checkpoint: Checkpoint): DecoderSpec {
     ropes: (reader, rotaryDim) => [ropeOf(reader, { ...config, ...renamedScaling(config) }, rotaryDim)],
     layer: () => ({ rope: 0, window: config.sliding_window ?? null }),
     fused: true,
+    partlyTurned: true,
   });
 }
 

@@ -62,16 +62,20 @@ export const ropeConfig = {
 };
 export type RopeConfig = z.infer<z.ZodObject<typeof ropeConfig>>;
 
+/** A file that has both was written for transformers 4, which knows the older, and 5, which prefers it. */
+function settingsOf(config: RopeConfig) {
+  return config.rope_scaling ?? config.rope_parameters;
+}
+
 /** How many of a head's numbers are turned; `fallback`: the share where the configuration names none. */
 export function rotaryDimOf(config: RopeConfig, headDim: number, fallback = 1): number {
-  const share = config.rope_parameters?.partial_rotary_factor ?? config.partial_rotary_factor ?? fallback;
+  const share = settingsOf(config)?.partial_rotary_factor ?? config.partial_rotary_factor ?? fallback;
   return Math.floor(headDim * share);
 }
 
 /** AppError unsupported_source names a scaling that is not known, or what it lacks. */
 export function ropeOf(reader: CheckpointReader, config: RopeConfig, rotaryDim: number, defaultTheta = 10_000): Rope {
-  const theta =
-    config.rope_parameters?.rope_theta ?? config.rope_scaling?.rope_theta ?? config.rope_theta ?? defaultTheta;
+  const theta = settingsOf(config)?.rope_theta ?? config.rope_theta ?? defaultTheta;
   const plain = plainFrequencies(theta, rotaryDim);
   const scaled = scaledRope(reader, config, parseScaling(reader, config), theta, plain);
   // GGUF files may carry a scaling as one divisor per pair.
@@ -131,7 +135,7 @@ function scaledRope(
 }
 
 export function parseScaling(reader: CheckpointReader, config: RopeConfig): Scaling {
-  const given: Record<string, unknown> = { ...(config.rope_parameters ?? config.rope_scaling) };
+  const given: Record<string, unknown> = { ...settingsOf(config) };
   const type = String(given.rope_type ?? given.type ?? 'default');
   const named = {
     ...given,

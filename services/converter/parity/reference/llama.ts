@@ -32,7 +32,7 @@ const configSchema = z.object({
   num_attention_heads: size,
   num_key_value_heads: size.nullish(),
   head_dim: size.nullish(),
-  max_position_embeddings: size.default(2048),
+  max_position_embeddings: size.nullish(),
   original_max_position_embeddings: size.nullish(),
   rms_norm_eps: z.number().positive().nullish(),
   tie_word_embeddings: z.boolean().nullish(),
@@ -46,12 +46,25 @@ const configSchema = z.object({
   rope_theta: z.number().positive().nullish(),
   rope_local_base_freq: z.number().positive().default(10_000),
   rope_scaling: ropeSchema.nullish(),
-  rope_parameters: z
-    .union([z.object({ full_attention: ropeSchema, sliding_attention: ropeSchema }), ropeSchema])
+  /** Gemma's has one for each kind of layer. */
+  rope_parameters: ropeSchema
+    .extend({ full_attention: ropeSchema.nullish(), sliding_attention: ropeSchema.nullish() })
     .nullish(),
+  attention_bias: z.boolean().default(false),
+  mlp_bias: z.boolean().default(false),
 });
 
 type Config = z.infer<typeof configSchema>;
+
+/** max_position_embeddings where files leave it out. */
+const LONGEST: Readonly<Record<Config['model_type'], number>> = {
+  llama: 2048,
+  mistral: 131_072,
+  qwen2: 32_768,
+  qwen3: 32_768,
+  phi3: 4096,
+  gemma3_text: 131_072,
+};
 
 /** Logits at every position: [tokens, vocab]. `served`: positions of the version that is judged; null: all the model has. */
 export async function llamaLogits(
@@ -66,7 +79,8 @@ export async function llamaLogits(
   const gemma = config.model_type === 'gemma3_text';
   const kvHeads = config.num_key_value_heads ?? heads;
   const headDim = config.head_dim ?? { gemma3_text: 256, qwen3: 128 }[String(config.model_type)] ?? hidden / heads;
-  const lengths = { longest: config.max_position_embeddings, served: served ?? config.max_position_embeddings };
+  const longest = config.max_position_embeddings ?? LONGEST[config.model_type];
+  const lengths = { longest, served: served ?? longest };
   const turning = async (local: boolean): Promise<Turning> => {
     const { theta, share, ...rope } = ropeSettings(config, local);
     return turningOf(rope, theta, Math.floor(headDim * share), lengths, weights);
@@ -75,7 +89,8 @@ export async function llamaLogits(
 
   const project = async (x: Matrix, name: string, out: number): Promise<Matrix> => {
     const weight = await weights.read(`${name}.weight`, [out, x.width]);
-    return linear(x, weight, weights.has(`${name}.bias`) ? await weights.read(`${name}.bias`, [out]) : undefined);
+    const biased = hasBias(config, name) || weights.has(`${name}.bias`);
+    return linear(x, weight, biased ? await weights.read(`${name}.bias`, [out]) : undefined);
   };
   const gain = async (name: string, width: number): Promise<Float32Array> => {
     const stored = await weights.read(`${name}.weight`, [width]);
@@ -147,9 +162,24 @@ export async function llamaLogits(
     addInPlace(x, gemma ? await norm(result, `${at}.post_feedforward_layernorm`) : result);
   }
   const last = await norm(x, 'model.norm');
-  const tied = config.tie_word_embeddings ?? gemma;
-  const head = tied || !weights.has('lm_head.weight') ? embedding : 'lm_head.weight';
-  return linear(last, await weights.read(head, [config.vocab_size, hidden]));
+  const tied = config.tie_word_embeddings ?? (gemma || !weights.has('lm_head.weight'));
+  if (!tied) return project(last, 'lm_head', config.vocab_size);
+  return linear(last, await weights.read(embedding, [config.vocab_size, hidden]));
+}
+
+/** Whether a projection's bias must be there. */
+function hasBias(config: Config, name: string): boolean {
+  switch (config.model_type) {
+    case 'llama':
+      return (name.includes('.self_attn.') && config.attention_bias) || (name.includes('.mlp.') && config.mlp_bias);
+    case 'qwen2':
+      return /\.[qkv]_proj$/.test(name);
+    case 'qwen3':
+    case 'gemma3_text':
+      return name.includes('.self_attn.') && config.attention_bias;
+    default:
+      return false;
+  }
 }
 
 /** Whether a layer sees only the last `sliding_window` positions. */
@@ -159,7 +189,7 @@ function isLocal(config: Config, layer: number): boolean {
     case 'llama':
       return false;
     case 'mistral':
-      return config.sliding_window !== null;
+      return config.sliding_window !== null && named !== 'full_attention';
     case 'phi3':
       return typeof config.sliding_window === 'number';
     case 'qwen2':
@@ -172,22 +202,24 @@ function isLocal(config: Config, layer: number): boolean {
 
 /** Where a configuration of any age says how heads turn. Gemma's local layers turn otherwise than its global ones. */
 function ropeSettings(config: Config, local: boolean): RopeSettings & { theta: number; share: number } {
-  const { rope_parameters: given } = config;
+  const { rope_parameters: given, rope_scaling: older } = config;
   if (config.model_type === 'gemma3_text') {
+    const own = local ? (given?.sliding_attention ?? {}) : { ...given?.full_attention, ...older };
     const theta = local ? config.rope_local_base_freq : (config.rope_theta ?? 1_000_000);
-    const nested = given && 'full_attention' in given ? given : null;
-    const own = nested?.[local ? 'sliding_attention' : 'full_attention'] ?? (local ? null : config.rope_scaling) ?? {};
     return { ...own, theta: own.rope_theta ?? theta, share: 1 };
   }
-  const rope = (given && !('full_attention' in given) ? given : null) ?? config.rope_scaling ?? {};
+  const rope = older ?? given ?? {};
+  const common = { ...rope, theta: rope.rope_theta ?? config.rope_theta ?? 10_000, share: 1 };
+  const original = config.original_max_position_embeddings;
+  if (config.model_type !== 'phi3') {
+    return { ...common, original_max_position_embeddings: original ?? rope.original_max_position_embeddings };
+  }
   // Phi-3's first files called longrope by other names.
-  const renamed =
-    config.model_type === 'phi3' && [rope.type, rope.rope_type].includes('yarn') ? { rope_type: 'longrope' } : {};
+  const renamed = [rope.type, rope.rope_type].includes('yarn') ? { rope_type: 'longrope' } : {};
   return {
-    ...rope,
+    ...common,
     ...renamed,
-    original_max_position_embeddings: config.original_max_position_embeddings ?? rope.original_max_position_embeddings,
-    theta: rope.rope_theta ?? config.rope_theta ?? 10_000,
+    original_max_position_embeddings: original ?? 4096,
     share: rope.partial_rotary_factor ?? config.partial_rotary_factor ?? 1,
   };
 }

@@ -37,7 +37,7 @@ export async function phiLogits(
   const { hidden_size: hidden, num_attention_heads: heads, vocab_size: vocab } = config;
   const kvHeads = config.num_key_value_heads ?? heads;
   const headDim = hidden / heads;
-  const rope = config.rope_parameters ?? config.rope_scaling ?? {};
+  const rope = config.rope_scaling ?? config.rope_parameters ?? {};
   const turning = await turningOf(
     rope,
     rope.rope_theta ?? config.rope_theta ?? 10_000,

@@ -4,13 +4,13 @@
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { Checkpoint, SourceTensor } from '../../checkpoint.ts';
+import { sameValues } from '../../same-values.ts';
 import type { LoraConfig } from './adapter-config.ts';
 import { AdapterFit } from './adapter-fit.ts';
 import { sortAdapterTensors } from './adapter-tensors.ts';
 import { EMBEDDINGS, HEAD, isTied } from './base-model.ts';
 import { matchNames } from './match-names.ts';
 import { withChange, withLora } from './merge-lora.ts';
-import { sameValues } from './same-values.ts';
 
 export interface AdaptedModel {
   readonly config: Checkpoint['config'];

@@ -50,9 +50,9 @@ export async function openBase(path: string, open: OpenSource): Promise<Checkpoi
 
 /** Whether a model of this configuration uses its embedding as its head, as the architectures see it. */
 export function isTied(config: Readonly<Record<string, unknown>>, tensors: ReadonlyMap<string, SourceTensor>): boolean {
-  if (!tensors.has(HEAD)) return true;
   const said = config.tie_word_embeddings;
-  return typeof said === 'boolean' ? said : TIED_UNLESS_SAID.includes(String(config.model_type));
+  if (typeof said === 'boolean') return said;
+  return !tensors.has(HEAD) || TIED_UNLESS_SAID.includes(String(config.model_type));
 }
 
 /** The files of both, each under what it belongs to. */

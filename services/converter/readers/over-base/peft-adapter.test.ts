@@ -94,8 +94,8 @@ describe('an adapter over its base', () => {
     const { folder, token_ids, logits } = await readAdapter('llama-embedding-tied');
     const base = await scratchFolder();
     await cp(await golden('llama-grouped-tied'), base, { recursive: true });
-    const config = JSON.parse(await readFile(join(base, 'config.json'), 'utf8'));
-    await writeFile(join(base, 'config.json'), JSON.stringify({ ...config, tie_word_embeddings: false }));
+    const { tie_word_embeddings: _, ...config } = JSON.parse(await readFile(join(base, 'config.json'), 'utf8'));
+    await writeFile(join(base, 'config.json'), JSON.stringify(config));
     expect(largestError(await referenceLogits(await open(folder, base), token_ids), logits)).toBeLessThan(1e-4);
   });
 

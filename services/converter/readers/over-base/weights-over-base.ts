@@ -5,9 +5,9 @@
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { isLeftover, neededTensors } from '../../architectures/find-architecture.ts';
 import type { Checkpoint, SourceTensor, TensorFit } from '../../checkpoint.ts';
+import { sameValues } from '../../same-values.ts';
 import { EMBEDDINGS, filesOfBoth, HEAD, isTied, type OpenSource, openBase } from './base-model.ts';
 import { matchNames, type NameMatch, ownSegment } from './match-names.ts';
-import { sameValues } from './same-values.ts';
 import { openTrainedWeights, type TrainedWeights } from './trained-weights.ts';
 
 /** First segments of what is trained beside a policy: never a language model's own. */

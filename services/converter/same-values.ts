@@ -1,6 +1,6 @@
 /** Whether two tensors hold the same values, with one of them in memory at a time. */
 import { createHash } from 'node:crypto';
-import type { SourceTensor } from '../../checkpoint.ts';
+import type { SourceTensor } from './checkpoint.ts';
 
 export async function sameValues(a: SourceTensor, b: SourceTensor): Promise<boolean> {
   if (a.shape.join() !== b.shape.join()) return false;
