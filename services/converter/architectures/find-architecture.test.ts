@@ -48,7 +48,7 @@ describe('describeDecoder', () => {
     });
   });
 
-  it.each(['mamba', undefined, 'constructor', '__proto__', '../x'])('says how to add %s', async (type) => {
+  it.each(['mamba', null, 'constructor', '__proto__', '../x'])('says how to add %s', async (type) => {
     await withGolden('llama-plain', (checkpoint) => {
       expect(() => changed(checkpoint, { model_type: type })).toThrow(
         expect.objectContaining({
@@ -65,9 +65,14 @@ describe('describeDecoder', () => {
 describe('llama', () => {
   it('refuses sizes that do not fit, saying which', async () => {
     await withGolden('llama-plain', (checkpoint) => {
-      expect(() => changed(checkpoint, { num_attention_heads: 3 })).toThrow(/3 heads of 10\.66.* hidden size of 32/);
-      expect(() => changed(checkpoint, { num_key_value_heads: 3 })).toThrow(/over 3 key\/value heads/);
-      expect(() => changed(checkpoint, { head_dim: 5 })).toThrow(/heads of 5/);
+      expect(() => changed(checkpoint, { model_type: undefined })).toThrow(/has no model_type/);
+      expect(() => changed(checkpoint, { num_attention_heads: 3 })).toThrow(
+        /3 heads do not divide a hidden size of 32/,
+      );
+      expect(() => changed(checkpoint, { num_key_value_heads: 3 })).toThrow(/3 key\/value heads do not divide 2 heads/);
+      expect(() => changed(checkpoint, { head_dim: 5 })).toThrow(
+        /5 of 5 numbers of a head would be turned, which are no pairs/,
+      );
       expect(() => changed(checkpoint, { hidden_act: 'relu' })).toThrow(
         /not that of a supported llama model: hidden_act/,
       );
@@ -189,13 +194,13 @@ describe('families that a checkpoint may almost be', () => {
   it.each<[GoldenName, object, RegExp]>([
     ['phi', { qk_layernorm: true }, /supported phi model: qk_layernorm/],
     ['phi', { hidden_act: 'gelu' }, /hidden_act/],
-    ['phi', { partial_rotary_factor: 0.01 }, /2 heads of 16 \(0 of each turned\)/],
+    ['phi', { partial_rotary_factor: 0.01 }, /0 of 16 numbers of a head would be turned/],
     ['gemma3', { final_logit_softcapping: 30 }, /supported gemma3_text model: final_logit_softcapping/],
     ['gemma3', { attn_logit_softcapping: 50 }, /attn_logit_softcapping/],
     ['gemma3', { use_bidirectional_attention: true }, /use_bidirectional_attention/],
     ['gemma3', { layer_types: ['chunked_attention'] }, /layer_types/],
     ['phi3-window', { hidden_act: 'gelu' }, /hidden_act/],
-    ['qwen3', { head_dim: 23 }, /4 heads of 23/],
+    ['qwen3', { head_dim: 23 }, /23 of 23 numbers of a head would be turned/],
     ['mistral-window', { sliding_window: 0 }, /sliding_window/],
     ['mistral-window', { layer_types: ['full_attention'] }, /layer_types: must name each of the num_hidden_layers/],
     ['gemma3', { layer_types: ['full_attention'] }, /layer_types: must name each/],

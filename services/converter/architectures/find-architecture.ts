@@ -61,6 +61,9 @@ function architectureOf({ config, label }: Checkpoint) {
       `${label}: config.json has a quantization_config: weights of GPTQ, AWQ, bitsandbytes and the like are not read. Take the model that they were made from, or a GGUF file of it.`,
     );
   }
+  if (config.model_type === undefined) {
+    throw new AppError('invalid_source', `${label}: config.json has no model_type, which says what the weights are`);
+  }
   const type = String(config.model_type);
   const describe = Object.hasOwn(ARCHITECTURES, type) ? ARCHITECTURES[type] : undefined;
   if (describe) return describe;

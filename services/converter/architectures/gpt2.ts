@@ -2,13 +2,12 @@
  * GPT-2 and what shares its shape (DialoGPT): layer norms with biases, learned positions, a GELU MLP, weights stored [in, out].
  * Owns the family's names; knows no ONNX and no precision.
  */
-import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { z } from 'zod';
 import type { Checkpoint } from '../checkpoint.ts';
 import { transposed } from '../readers/rearrange.ts';
 import { asMatrix, CheckpointReader } from './checkpoint-reader.ts';
 import type { DecoderSpec, Linear, Norm } from './decoder-spec.ts';
-import { parseConfig } from './parse-config.ts';
+import { parseConfig, requireHeads } from './parse-config.ts';
 import { tiedEmbedding } from './tied-head.ts';
 
 const size = z.number().int().positive();
@@ -34,12 +33,9 @@ export function gpt2(checkpoint: Checkpoint): DecoderSpec {
   const config = parseConfig(checkpoint, 'gpt2', Gpt2Config);
   const { n_embd: hidden, n_head: heads, n_positions: contextLength, vocab_size: vocab } = config;
   const intermediate = config.n_inner ?? 4 * hidden;
-  if (hidden % heads !== 0) {
-    throw new AppError(
-      'invalid_source',
-      `${checkpoint.label}: ${heads} heads do not divide a hidden size of ${hidden}`,
-    );
-  }
+  const headDim = hidden / heads;
+  // No head is turned: any size will do.
+  requireHeads(checkpoint, { hidden, heads, kvHeads: heads, headDim, rotaryDim: 2 });
   // A language model's names are prefixed, those saved from the bare transformer are not; a head never is.
   const prefix = checkpoint.tensors.has('transformer.wte.weight') ? 'transformer.' : '';
   const reader = new CheckpointReader(checkpoint, prefix);
@@ -53,15 +49,15 @@ export function gpt2(checkpoint: Checkpoint): DecoderSpec {
     hiddenSize: hidden,
     heads,
     kvHeads: heads,
-    headDim: hidden / heads,
-    rotaryDim: hidden / heads,
+    headDim,
+    rotaryDim: headDim,
     intermediateSize: intermediate,
     vocabSize: vocab,
     contextLength,
     norm: { kind: 'layer', epsilon: config.layer_norm_epsilon },
     activation: 'gelu-tanh',
     ropes: [],
-    attentionScale: 1 / Math.sqrt(hidden / heads),
+    attentionScale: 1 / Math.sqrt(headDim),
     positions: reader.matrix('wpe.weight', contextLength, hidden),
     embedding: config.tie_word_embeddings ? tiedEmbedding(checkpoint, `${prefix}wte.weight`, embedding) : embedding,
     embeddingScale: 1,

@@ -23,10 +23,14 @@ export function requireHeads(
   sizes: { hidden: number; heads: number; kvHeads: number; headDim: number; rotaryDim: number },
 ): void {
   const { hidden, heads, kvHeads, headDim, rotaryDim } = sizes;
-  if (Number.isInteger(headDim) && heads % kvHeads === 0 && rotaryDim >= 2 && rotaryDim % 2 === 0) return;
-  const turned = rotaryDim === headDim ? '' : ` (${rotaryDim} of each turned)`;
-  throw new AppError(
-    'invalid_source',
-    `${checkpoint.label}: ${heads} heads of ${headDim}${turned} over ${kvHeads} key/value heads do not fit a hidden size of ${hidden}`,
-  );
+  const faults = [
+    { is: !Number.isInteger(headDim), why: `${heads} heads do not divide a hidden size of ${hidden}` },
+    { is: heads % kvHeads !== 0, why: `${kvHeads} key/value heads do not divide ${heads} heads` },
+    {
+      is: rotaryDim < 2 || rotaryDim % 2 !== 0,
+      why: `${rotaryDim} of ${headDim} numbers of a head would be turned, which are no pairs`,
+    },
+  ];
+  const fault = faults.find(({ is }) => is);
+  if (fault) throw new AppError('invalid_source', `${checkpoint.label}: ${fault.why}`);
 }

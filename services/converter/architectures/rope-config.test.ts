@@ -117,6 +117,7 @@ describe('ropeOf', () => {
     [{ type: 'linear' }, /"linear".*factor: Invalid input/],
     [{ rope_type: 'llama3', factor: 8 }, /low_freq_factor/],
     [{ rope_type: 'toString' }, /there are default/],
+    [{ ...longrope, original_max_position_embeddings: 1 }, /^tiny: rotary scaling "longrope" is not supported: orig/],
   ])('refuses %j by name', (scaling, message) => {
     expect(() => ropeOf(readerOf(), { ...BASE, rope_scaling: scaling }, DIM)).toThrow(
       expect.objectContaining({ code: 'unsupported_source', message: expect.stringMatching(message) }),

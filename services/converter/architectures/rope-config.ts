@@ -11,6 +11,8 @@ import { llama3Frequency, plainFrequencies, ropeTables, yarnFrequencies, yarnMag
 
 const size = z.number().int().positive();
 const positive = z.number().positive();
+/** Yarn takes its logarithm. */
+const theta = z.number().gt(1);
 
 const Scaling = z.discriminatedUnion('rope_type', [
   z.looseObject({ rope_type: z.literal('default') }),
@@ -37,7 +39,8 @@ const Scaling = z.discriminatedUnion('rope_type', [
   z.looseObject({
     rope_type: z.literal('longrope'),
     factor: positive.nullish(),
-    original_max_position_embeddings: size,
+    // Its logarithm is divided by.
+    original_max_position_embeddings: size.gt(1),
     attention_factor: positive.nullish(),
     short_factor: z.array(positive),
     long_factor: z.array(positive),
@@ -50,10 +53,10 @@ type ScalingOf<T extends Scaling['rope_type']> = Extract<Scaling, { rope_type: T
 const ALIASES = new Map([['su', 'longrope']]);
 
 /** transformers 5 keeps theta and scaling in one object; older files have them apart, with `type` for `rope_type`. */
-const raw = z.looseObject({ rope_theta: positive.nullish(), partial_rotary_factor: positive.max(1).nullish() });
+const raw = z.looseObject({ rope_theta: theta.nullish(), partial_rotary_factor: positive.max(1).nullish() });
 export const ropeConfig = {
   max_position_embeddings: size.default(2048),
-  rope_theta: positive.nullish(),
+  rope_theta: theta.nullish(),
   rope_parameters: raw.nullish(),
   rope_scaling: raw.nullish(),
   partial_rotary_factor: positive.max(1).nullish(),
@@ -153,7 +156,7 @@ export function parseScaling(reader: CheckpointReader, config: RopeConfig): Scal
     : `there are ${known.join(', ')} (architectures/rope-config.ts)`;
   throw new AppError(
     'unsupported_source',
-    `${reader.label}: rotary scaling ${JSON.stringify(given)} is not supported: ${fault}`,
+    `${reader.label}: rotary scaling ${JSON.stringify(type)} is not supported: ${fault}`,
   );
 }
 
