@@ -1,25 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Checkpoint, SourceTensor } from '../checkpoint.ts';
+import type { SourceTensor } from '../checkpoint.ts';
+import { tinyCheckpoint } from '../testing/tiny-checkpoint.ts';
 import { CheckpointReader, stackRows } from './checkpoint-reader.ts';
-
-function checkpointOf(tensors: readonly SourceTensor[]): Checkpoint {
-  return {
-    kind: 'gguf',
-    label: 'tiny',
-    files: [],
-    config: {},
-    tensors: new Map(tensors.map((tensor) => [tensor.name, tensor])),
-    text: {
-      tokenizerJson: {},
-      tokenizerConfig: {},
-      chatTemplate: null,
-      bosTokenId: null,
-      eosTokenIds: [],
-      addBos: false,
-    },
-    close: async () => {},
-  };
-}
 
 function tensor(name: string, shape: readonly number[], values: readonly number[]): SourceTensor {
   return { name, shape, dtype: 'F32', read: async () => Float32Array.from(values) };
@@ -35,11 +17,11 @@ function blocked(name: string, scales: readonly number[], minimums: readonly num
   };
 }
 
-const reader = (...tensors: SourceTensor[]) => new CheckpointReader(checkpointOf(tensors));
+const reader = (...tensors: SourceTensor[]) => new CheckpointReader(tinyCheckpoint(tensors));
 
 describe('CheckpointReader', () => {
   it('gives tensors by name and prefix, with their biases', async () => {
-    const checkpoint = checkpointOf([tensor('a.w.weight', [1, 2], [1, 2]), tensor('a.w.bias', [1], [3])]);
+    const checkpoint = tinyCheckpoint([tensor('a.w.weight', [1, 2], [1, 2]), tensor('a.w.bias', [1], [3])]);
     const prefixed = new CheckpointReader(checkpoint, 'a.');
     expect([prefixed.has('w.weight'), prefixed.has('a.w.weight')]).toEqual([true, false]);
     const { weight, bias } = prefixed.linear('w', 1, 2, false);

@@ -75,9 +75,9 @@ export function asMatrix(tensor: SourceTensor, rows: number, columns: number): M
 }
 
 /** One linear layer whose rows are those of `parts`, one after the other. A missing bias counts as zeros when another part has one. */
-export function stackRows(parts: readonly Linear[]): Linear {
+export function stackRows(parts: readonly [Linear, ...Linear[]]): Linear {
   const weights = parts.map(({ weight }) => weight);
-  const columns = weights[0]?.columns ?? 0;
+  const { columns } = parts[0].weight;
   const matrix: Matrix = {
     rows: weights.reduce((sum, { rows }) => sum + rows, 0),
     columns,

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import type { Checkpoint } from '../checkpoint.ts';
+import type { Checkpoint, SourceTensor } from '../checkpoint.ts';
 import { referenceLogits } from '../parity/reference/reference-logits.ts';
 import { openCheckpoint } from '../readers/open-checkpoint.ts';
-import { GOLDEN_FOLDERS, GOLDEN_GGUFS, type GoldenName, readGolden } from '../testing/golden.ts';
+import { GOLDEN_FOLDERS, GOLDEN_GGUFS, type GoldenName, largestError, readGolden } from '../testing/golden.ts';
 import { describePositions, parameterCount } from './decoder-spec.ts';
 import { describeDecoder, neededTensors } from './find-architecture.ts';
 
@@ -29,6 +29,12 @@ function without({ tensors }: Checkpoint, name: string): Checkpoint['tensors'] {
   const left = new Map(tensors);
   if (!left.delete(name)) throw new Error(`there is no ${name}`);
   return left;
+}
+
+function tensorOf({ tensors, label }: Checkpoint, name: string): SourceTensor {
+  const tensor = tensors.get(name);
+  if (!tensor) throw new Error(`${label} has no ${name}`);
+  return tensor;
 }
 
 /** A checkpoint's description with some of its configuration changed. */
@@ -150,8 +156,7 @@ describe('what a configuration asks for', () => {
     ['llama-grouped-tied', 'model.embed_tokens.weight'],
   ])('is one matrix where a head is tied and stored all the same: %s', async (name, embedding) => {
     await withGolden(name, async (checkpoint) => {
-      const own = checkpoint.tensors.get(embedding);
-      if (!own) throw new Error(`${name} has no ${embedding}`);
+      const own = tensorOf(checkpoint, embedding);
       const withHead = (change: number) => {
         const read = async () => (await own.read()).map((value, index) => (index === 7 ? value + change : value));
         const tensors = new Map(checkpoint.tensors).set('lm_head.weight', { ...own, name: 'lm_head.weight', read });
@@ -163,6 +168,44 @@ describe('what a configuration asks for', () => {
       await expect(withHead(0.5).embedding.read()).rejects.toThrow(
         `ties the head to the embedding, but lm_head.weight holds other values than ${embedding}. Set`,
       );
+    });
+  });
+
+  it('is a head of its own where a GPT-2 is not tied, the embedding where a Phi is', async () => {
+    const scaled = (tensor: SourceTensor, name: string, factor: number): SourceTensor => {
+      const read = async () => (await tensor.read()).map((value) => value * factor);
+      return { name, shape: tensor.shape, dtype: tensor.dtype, read };
+    };
+    await withGolden('gpt2', async (checkpoint) => {
+      const head = scaled(tensorOf(checkpoint, 'transformer.wte.weight'), 'lm_head.weight', 2);
+      const tensors = new Map(checkpoint.tensors).set(head.name, head);
+      const untied = { ...checkpoint, tensors, config: { ...checkpoint.config, tie_word_embeddings: false } };
+      expect(await describeDecoder(untied).head?.weight.read()).toEqual(await head.read());
+      const [twice, once] = [await referenceLogits(untied, [1, 2]), await referenceLogits(checkpoint, [1, 2])];
+      expect(largestError(twice, [...once.map((row) => row.map((value) => 2 * value))])).toBeLessThan(1e-4);
+    });
+    await withGolden('phi', async (checkpoint) => {
+      const copy = scaled(tensorOf(checkpoint, 'model.embed_tokens.weight'), 'lm_head.weight', 1);
+      const tensors = new Map(checkpoint.tensors).set(copy.name, copy);
+      const tied = { ...checkpoint, tensors, config: { ...checkpoint.config, tie_word_embeddings: true } };
+      expect(await describeDecoder(tied).head?.weight.read()).toEqual(await copy.read());
+      const bare = { ...tied, tensors: without(tied, 'lm_head.weight') };
+      expect(await referenceLogits(bare, [1, 2])).toEqual(await referenceLogits({ ...checkpoint, tensors }, [1, 2]));
+      expect(describeDecoder(bare).head?.bias).not.toBeNull();
+    });
+  });
+
+  it('is longrope where the first files of Phi-3 say yarn or su', async () => {
+    await withGolden('phi3-longrope', async (checkpoint) => {
+      const { rope_scaling: scaling } = z.object({ rope_scaling: z.looseObject({}) }).parse(checkpoint.config);
+      for (const type of ['yarn', 'su']) {
+        const named = { rope_scaling: { ...scaling, type } };
+        expect(describePositions(changed(checkpoint, named))).toBe(describePositions(describeDecoder(checkpoint)));
+        const config = { ...checkpoint.config, ...named };
+        expect(await referenceLogits({ ...checkpoint, config }, [1, 2])).toEqual(
+          await referenceLogits(checkpoint, [1, 2]),
+        );
+      }
     });
   });
 

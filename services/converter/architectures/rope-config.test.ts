@@ -1,30 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import type { Checkpoint, SourceTensor } from '../checkpoint.ts';
+import type { SourceTensor } from '../checkpoint.ts';
 import { ropeSchema, turningOf } from '../parity/reference/rotary.ts';
+import { tinyCheckpoint } from '../testing/tiny-checkpoint.ts';
 import { CheckpointReader } from './checkpoint-reader.ts';
 import { ropeOf } from './rope-config.ts';
 
-function readerOf(tensors: readonly SourceTensor[] = []): CheckpointReader {
-  const checkpoint: Checkpoint = {
-    kind: 'gguf',
-    label: 'tiny',
-    files: [],
-    config: {},
-    tensors: new Map(tensors.map((tensor) => [tensor.name, tensor])),
-    text: {
-      tokenizerJson: {},
-      tokenizerConfig: {},
-      chatTemplate: null,
-      bosTokenId: null,
-      eosTokenIds: [],
-      addBos: false,
-    },
-    close: async () => {},
-  };
-  return new CheckpointReader(checkpoint);
-}
+const readerOf = (tensors: readonly SourceTensor[] = []) => new CheckpointReader(tinyCheckpoint(tensors));
 
 const DIM = 8;
 const BASE = { max_position_embeddings: 256 };
@@ -92,6 +75,13 @@ describe('ropeOf', () => {
     expect(await anglesOf({ rope_parameters: { rope_theta: 16 } })).toEqual(await anglesOf({ rope_theta: 16 }));
   });
 
+  it('takes a yarn whose ramp has no length for a step, as transformers does', async () => {
+    const step = { rope_type: 'yarn', factor: 4, beta_fast: 2, beta_slow: 2, truncate: false };
+    const config = { rope_scaling: { ...step, original_max_position_embeddings: 64 } };
+    const turns = (await anglesOf(config)).map(({ angle }) => angle);
+    expect(turns).toEqual([1, 0.1 / 4, 0.01 / 4, 0.001 / 4].map((value) => expect.closeTo(value, 6)));
+  });
+
   it('leaves dynamic scaling out: it begins where a version ends', async () => {
     expect(await anglesOf({ rope_scaling: { type: 'dynamic', factor: 4 } })).toEqual(await anglesOf({}));
   });
@@ -135,6 +125,11 @@ describe('ropeOf', () => {
     expect(angles.map(({ angle }) => angle)).toEqual(
       [0.5, 0.1, 0.0025, 0.000125].map((value) => expect.closeTo(value, 7)),
     );
+    const rope = ropeOf(readerOf([divisors]), BASE, DIM);
+    expect(rope.describe(256)).toBe('a divisor per pair');
+    const weights = { has: () => true, read: () => divisors.read() };
+    const turning = await turningOf({}, 10_000, DIM, { longest: 256, served: 256 }, weights);
+    expect(turning.frequencies).toEqual(angles.map(({ angle }) => expect.closeTo(angle, 7)));
     const broken = { ...divisors, read: async () => Float32Array.of(2, Number.NaN, 4, 8) };
     await expect(anglesOf({}, 256, readerOf([broken]))).rejects.toThrow(/rope_freqs\.weight holds NaN/);
     const short = { ...divisors, shape: [3] };

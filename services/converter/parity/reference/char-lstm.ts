@@ -49,12 +49,12 @@ function runCell(fromInput: Matrix, recurrent: Float32Array, bias: Float32Array)
   for (let row = 0; row < fromInput.rows; row++) {
     const gates = linear(state, recurrent, bias);
     addInPlace(gates, { ...gates, data: fromInput.data.subarray(row * gates.width, (row + 1) * gates.width) });
-    const gate = (index: number, unit: number) => gates.data[index * hidden + unit] ?? Number.NaN;
+    const gate = (index: number, unit: number) => gates.data[index * hidden + unit] as number;
     state = matrix(1, hidden);
     for (let unit = 0; unit < hidden; unit++) {
-      const kept = sigmoid(gate(1, unit)) * (memory[unit] ?? Number.NaN);
+      const kept = sigmoid(gate(1, unit)) * (memory[unit] as number);
       memory[unit] = kept + sigmoid(gate(0, unit)) * Math.tanh(gate(2, unit));
-      state.data[unit] = sigmoid(gate(3, unit)) * Math.tanh(memory[unit] ?? Number.NaN);
+      state.data[unit] = sigmoid(gate(3, unit)) * Math.tanh(memory[unit] as number);
     }
     result.data.set(state.data, row * hidden);
   }

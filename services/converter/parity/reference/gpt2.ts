@@ -26,11 +26,11 @@ const configSchema = z.object({
   n_head: size,
   n_inner: size.nullish(),
   n_positions: size.default(1024),
-  activation_function: z.enum(['gelu_new', 'gelu_pytorch_tanh', 'relu']).default('gelu_new'),
+  activation_function: z.enum(['gelu_new', 'gelu_pytorch_tanh']).default('gelu_new'),
   layer_norm_epsilon: z.number().positive().default(1e-5),
   tie_word_embeddings: z.boolean().default(true),
-  scale_attn_weights: z.boolean().default(true),
-  scale_attn_by_inverse_layer_idx: z.boolean().default(false),
+  scale_attn_weights: z.literal(true).default(true),
+  scale_attn_by_inverse_layer_idx: z.literal(false).default(false),
 });
 
 /** Logits at every position: [tokens, vocab]. */
@@ -65,31 +65,23 @@ export async function gpt2Logits(checkpoint: Checkpoint, tokens: readonly number
   for (let layer = 0; layer < config.n_layer; layer++) {
     const at = `${prefix}h.${layer}`;
     const packed = await project(await norm(x, `${at}.ln_1`), `${at}.attn.c_attn`, 3 * hidden);
-    const [query, key, value] = [0, 1, 2].map((part) => columns(packed, part * hidden, hidden));
-    if (query === undefined || key === undefined || value === undefined) throw new Error('three parts were cut');
-    const mixed = causalAttention(query, key, value, {
+    const part = (index: number) => columns(packed, index * hidden, hidden);
+    const mixed = causalAttention(part(0), part(1), part(2), {
       heads,
       kvHeads: heads,
       headDim,
-      scale:
-        (config.scale_attn_weights ? 1 / Math.sqrt(headDim) : 1) /
-        (config.scale_attn_by_inverse_layer_idx ? layer + 1 : 1),
+      scale: 1 / Math.sqrt(headDim),
       window: Infinity,
     });
     addInPlace(x, await project(mixed, `${at}.attn.c_proj`, hidden));
 
     const between = await project(await norm(x, `${at}.ln_2`), `${at}.mlp.c_fc`, inner);
-    activateInPlace(between, config.activation_function);
+    between.data.forEach((own, i) => {
+      between.data[i] = gelu(own);
+    });
     addInPlace(x, await project(between, `${at}.mlp.c_proj`, hidden));
   }
   const last = await norm(x, `${prefix}ln_f`);
   const head = config.tie_word_embeddings ? `${prefix}wte.weight` : 'lm_head.weight';
   return linear(last, await weights.read(head, [vocab, hidden]));
-}
-
-function activateInPlace(x: Matrix, name: 'gelu_new' | 'gelu_pytorch_tanh' | 'relu'): void {
-  for (let i = 0; i < x.data.length; i++) {
-    const value = x.data[i] ?? 0;
-    x.data[i] = name === 'relu' ? Math.max(0, value) : gelu(value);
-  }
 }

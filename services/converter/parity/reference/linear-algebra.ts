@@ -1,6 +1,7 @@
 /**
  * The few pieces of arithmetic the reference forward passes are made of, in float64 over row-major arrays.
- * Knows no model. Plain loops on purpose: this is what converted graphs are judged by, so it must be easy to believe.
+ * Knows no model. Plain loops on purpose: this is what converted graphs are judged by, so it must be easy to believe. An index outside an
+ * array (`as number`) ends as NaN, which no comparison forgives.
  */
 
 /** Activations: `rows` tokens of `width` numbers. */
@@ -27,11 +28,11 @@ export function gather(table: Float32Array, width: number, ids: readonly number[
 }
 
 export function addInPlace(target: Matrix, other: Matrix): void {
-  for (let i = 0; i < target.data.length; i++) target.data[i] = (target.data[i] ?? 0) + (other.data[i] ?? 0);
+  for (let i = 0; i < target.data.length; i++) target.data[i] = (target.data[i] as number) + (other.data[i] as number);
 }
 
 export function scaleInPlace(target: Matrix, factor: number): void {
-  for (let i = 0; i < target.data.length; i++) target.data[i] = (target.data[i] ?? 0) * factor;
+  for (let i = 0; i < target.data.length; i++) target.data[i] = (target.data[i] as number) * factor;
 }
 
 /** Columns from..from+width-1 of every row. */
@@ -75,14 +76,14 @@ export function conv1d(x: Matrix, weight: Float32Array, bias: Float32Array): Mat
   const out = weight.length / x.width;
   const transposed = new Float32Array(weight.length);
   for (let i = 0; i < x.width; i++) {
-    for (let o = 0; o < out; o++) transposed[o * x.width + i] = weight[i * out + o] ?? 0;
+    for (let o = 0; o < out; o++) transposed[o * x.width + i] = weight[i * out + o] as number;
   }
   return linear(x, transposed, bias);
 }
 
 function dot(x: Float64Array, offset: number, w: Float64Array): number {
   let sum = 0;
-  for (let i = 0; i < w.length; i++) sum += (x[offset + i] ?? 0) * (w[i] ?? 0);
+  for (let i = 0; i < w.length; i++) sum += (x[offset + i] as number) * (w[i] as number);
   return sum;
 }
 
@@ -102,11 +103,11 @@ function dotFour(
   let c = start;
   let d = start;
   for (let i = 0; i < width; i++) {
-    const value = w[i] ?? 0;
-    a += (x[first + i] ?? 0) * value;
-    b += (x[second + i] ?? 0) * value;
-    c += (x[third + i] ?? 0) * value;
-    d += (x[fourth + i] ?? 0) * value;
+    const value = w[i] as number;
+    a += (x[first + i] as number) * value;
+    b += (x[second + i] as number) * value;
+    c += (x[third + i] as number) * value;
+    d += (x[fourth + i] as number) * value;
   }
   into[at] = a;
   into[at + stride] = b;
@@ -122,7 +123,8 @@ export function rmsNorm(x: Matrix, weight: Float32Array, epsilon: number): Matri
     let squares = 0;
     for (const value of values) squares += value * value;
     const scale = 1 / Math.sqrt(squares / x.width + epsilon);
-    for (let i = 0; i < x.width; i++) result.data[row * x.width + i] = (values[i] ?? 0) * scale * (weight[i] ?? 0);
+    for (let i = 0; i < x.width; i++)
+      result.data[row * x.width + i] = (values[i] as number) * scale * (weight[i] as number);
   }
   return result;
 }
@@ -139,7 +141,8 @@ export function layerNorm(x: Matrix, weight: Float32Array, bias: Float32Array, e
     for (const value of values) squares += (value - mean) * (value - mean);
     const scale = 1 / Math.sqrt(squares / x.width + epsilon);
     for (let i = 0; i < x.width; i++) {
-      result.data[row * x.width + i] = ((values[i] ?? 0) - mean) * scale * (weight[i] ?? 0) + (bias[i] ?? 0);
+      result.data[row * x.width + i] =
+        ((values[i] as number) - mean) * scale * (weight[i] as number) + (bias[i] as number);
     }
   }
   return result;
@@ -169,22 +172,22 @@ export function causalAttention(query: Matrix, key: Matrix, value: Matrix, shape
       for (let other = first; other <= token; other++) {
         const k = other * key.width + kvHead * headDim;
         let score = 0;
-        for (let i = 0; i < headDim; i++) score += (query.data[q + i] ?? 0) * (key.data[k + i] ?? 0);
+        for (let i = 0; i < headDim; i++) score += (query.data[q + i] as number) * (key.data[k + i] as number);
         weights[other] = score * scale;
         highest = Math.max(highest, score * scale);
       }
       let total = 0;
       for (let other = first; other <= token; other++) {
-        const weight = Math.exp((weights[other] ?? 0) - highest);
+        const weight = Math.exp((weights[other] as number) - highest);
         weights[other] = weight;
         total += weight;
       }
       const to = token * result.width + head * headDim;
       for (let other = first; other <= token; other++) {
         const v = other * value.width + kvHead * headDim;
-        const weight = (weights[other] ?? 0) / total;
+        const weight = (weights[other] as number) / total;
         for (let i = 0; i < headDim; i++) {
-          result.data[to + i] = (result.data[to + i] ?? 0) + weight * (value.data[v + i] ?? 0);
+          result.data[to + i] = (result.data[to + i] as number) + weight * (value.data[v + i] as number);
         }
       }
     }

@@ -156,7 +156,7 @@ export async function llamaLogits(
     ]);
     const between = matrix(up.rows, up.width);
     up.data.forEach((own, i) => {
-      between.data[i] = (gemma ? gelu : silu)(gate.data[i] ?? 0) * own;
+      between.data[i] = (gemma ? gelu : silu)(gate.data[i] as number) * own;
     });
     const result = await project(between, `${at}.mlp.down_proj`, hidden);
     addInPlace(x, gemma ? await norm(result, `${at}.post_feedforward_layernorm`) : result);

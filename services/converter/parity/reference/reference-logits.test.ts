@@ -74,6 +74,8 @@ describe('referenceLogits', () => {
       await expect(referenceLogits(withConfig({ model_type: 'mamba' }), [1])).rejects.toThrow(/"mamba"/);
       const unknown = { rope_type: 'other', factor: 2 };
       await expect(referenceLogits(withConfig({ rope_scaling: unknown }), [1])).rejects.toThrow(/"other"/);
+      const halved = { rope_type: 'linear' };
+      await expect(referenceLogits(withConfig({ rope_scaling: halved }), [1])).rejects.toThrow(/has no factor/);
       await expect(referenceLogits(checkpoint, [288])).rejects.toThrow(RangeError);
     });
   });

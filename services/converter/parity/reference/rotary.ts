@@ -53,7 +53,7 @@ export async function turningOf(
   weights: Weights,
 ): Promise<Turning> {
   const plain = Array.from({ length: dim / 2 }, (_, i) => theta ** ((-2 * i) / dim));
-  const divided = (by: ArrayLike<number>) => plain.map((frequency, i) => frequency / (by[i] ?? Number.NaN));
+  const divided = (by: ArrayLike<number>) => plain.map((frequency, i) => frequency / (by[i] as number));
   // GGUF files carry Llama 3's scaling as a divisor for each frequency.
   if (weights.has('rope_freqs.weight')) {
     return { frequencies: divided(await weights.read('rope_freqs.weight', [dim / 2])), magnitude: 1 };
@@ -118,9 +118,9 @@ export function rotateInPlace(x: Matrix, headDim: number, { frequencies, magnitu
   for (let position = 0; position < x.rows; position++) {
     for (let start = position * x.width; start < (position + 1) * x.width; start += headDim) {
       for (let i = 0; i < half; i++) {
-        const angle = position * (frequencies[i] ?? 0);
+        const angle = position * (frequencies[i] as number);
         const [cos, sin] = [magnitude * Math.cos(angle), magnitude * Math.sin(angle)];
-        const [a, b] = [x.data[start + i] ?? 0, x.data[start + half + i] ?? 0];
+        const [a, b] = [x.data[start + i] as number, x.data[start + half + i] as number];
         x.data[start + i] = a * cos - b * sin;
         x.data[start + half + i] = b * cos + a * sin;
       }
