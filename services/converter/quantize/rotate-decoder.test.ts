@@ -1,6 +1,6 @@
 import { openLayout } from '@slipway/inference/engine';
 import { describe, expect, it } from 'vitest';
-import type { DecoderSpec } from '../architectures/decoder-spec.ts';
+import type { DecoderSpec, Linear } from '../architectures/decoder-spec.ts';
 import { describeDecoder } from '../architectures/find-architecture.ts';
 import { padHeads } from '../architectures/pad-heads.ts';
 import { buildVersion } from '../build-version.ts';
@@ -69,6 +69,26 @@ describe('a rotated decoder', () => {
       const untied: DecoderSpec = { ...tied, head: { weight: tied.embedding, bias: null } };
       const logits = await logitsOf(rotateDecoder(untied), golden);
       expect(largestDifference(logits, flat(golden.logits))).toBeLessThan(5e-4);
+    });
+  });
+
+  it('is the same function with biases where norms stand behind the blocks', async () => {
+    await withSpec('gemma3', async (plain, golden) => {
+      const biased = (linear: Linear): Linear => {
+        const bias = async () => Float32Array.from({ length: linear.weight.rows }, (_, row) => Math.sin(row));
+        return { ...linear, bias };
+      };
+      const layers = plain.layers.map((layer) => ({
+        ...layer,
+        qkv: biased(layer.qkv),
+        output: biased(layer.output),
+        up: biased(layer.up),
+        down: biased(layer.down),
+      }));
+      const spec: DecoderSpec = { ...plain, layers };
+      const logits = await logitsOf(spec, golden);
+      expect(largestDifference(logits, flat(golden.logits))).toBeGreaterThan(0.1);
+      expect(largestDifference(await logitsOf(rotateDecoder(spec), golden), [...logits])).toBeLessThan(5e-4);
     });
   });
 
