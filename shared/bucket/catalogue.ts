@@ -164,6 +164,7 @@ export function openCatalogue(records: Records, location: string): Catalogue {
         requireExpected(name, alias, targetOf(state, alias), expected);
         const past = rolledBack(state, alias);
         if (past === undefined) {
+          if ((await everyVersion(name)).length === 0) throw await noSuchModel(name);
           throw new AppError(
             'not_found',
             `${alias} of ${name} has not pointed at another version that is still there.`,

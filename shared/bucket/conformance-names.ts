@@ -48,6 +48,7 @@ export function namesConformance(kind: string, openEmpty: () => Promise<Bucket>)
       expect(await bucket.rollback('tiny', 'champion', { expected: 'v002' })).toBe('v001');
       expect(await championOf(bucket)).toBe('v001');
       await expect(bucket.rollback('tiny')).rejects.toMatchObject({ code: 'not_found' });
+      await expect(bucket.rollback('nobody')).rejects.toThrow('no model "nobody"');
       await expect(bucket.resolve('tiny@previous')).rejects.toMatchObject({ code: 'not_found' });
       const changes = await bucket.changes('tiny');
       expect(changes.map(({ at: _, ...change }) => change)).toEqual([
