@@ -57,10 +57,16 @@ export class CheckpointReader {
   }
 
   /**
-   * `NAME.weight` [rows, columns] and `NAME.bias` [rows]: where the family or its configuration has one it must be there, elsewhere it
-   * may be (an adapter can add one).
+   * `NAME.weight` [rows, columns] and `NAME.bias` [rows]: where the family or its configuration has one (`biased`) it must be there,
+   * elsewhere an adapter may have added it. In a folder for transformers it may not: there it would be left out.
    */
   linear(name: string, rows: number, columns: number, biased: boolean): Linear {
+    if (!biased && this.#checkpoint.kind === 'hugging-face-folder' && this.has(`${name}.bias`)) {
+      throw new AppError(
+        'unsupported_source',
+        `${this.label}: there is a ${this.#prefix}${name}.bias, but no bias is asked for by the configuration: transformers would leave it out. If the model has it, say so in config.json (attention_bias or mlp_bias of the families that have those), else remove it.`,
+      );
+    }
     return {
       weight: this.matrix(`${name}.weight`, rows, columns),
       bias: biased || this.has(`${name}.bias`) ? this.vector(`${name}.bias`, rows) : null,

@@ -151,6 +151,16 @@ describe('what a configuration asks for', () => {
     });
   });
 
+  it('is no bias that is there by chance, unless an adapter put it there', async () => {
+    await withGolden('llama-bias', (checkpoint) => {
+      const config = { ...checkpoint.config, mlp_bias: false };
+      expect(() => describeDecoder({ ...checkpoint, config })).toThrow(
+        /there is a model\.layers\.0\.mlp\.gate_proj\.bias, but no bias is asked for .* say so in config\.json/,
+      );
+      expect(describeDecoder({ ...checkpoint, config, kind: 'peft-adapter' }).layers[0]?.up.bias).not.toBeNull();
+    });
+  });
+
   it.each<[GoldenName, string]>([
     ['gpt2-dialogpt', 'transformer.wte.weight'],
     ['llama-grouped-tied', 'model.embed_tokens.weight'],
