@@ -68,7 +68,6 @@ export async function buildVersion(
   const write = (name: string, graph: GraphBuilder) =>
     writeFile(path.join(folder, name), graph.encode(`${source.family} ${name}`, weightsName));
   await write(graphs.standard, standardGraph(stored));
-  await write(graphs.serving, servingGraph(stored, null));
   const graph = (layout: GraphSpec['layout'], file: string): GraphSpec => ({
     layout,
     path: file,
@@ -83,16 +82,18 @@ export async function buildVersion(
   const built = performance.now();
   const peakRssMib = process.resourceUsage().maxRSS / 1024;
   let serving = graph('shared-cache', graphs.serving);
+  let scales: Awaited<ReturnType<typeof calibrateCache>> | null = null;
   if (scheme.quantizesCache) {
-    const scales = await calibrateCache({ folder, graph: serving }, calibration, spec.ropes.length > 0);
-    await write(graphs.serving, servingGraph(stored, scales));
-    if (scheme.multipliesIntegers) {
-      const uint8 = 'onnx/serving_uint8.onnx';
-      await write(uint8, servingGraph(stored, scales, { unsignedWeights: true }));
-      serving = { ...serving, uint8_path: uint8 };
-    }
+    // For the calibration alone, in the form that loads quickly on every processor.
+    await write(graphs.serving, servingGraph(stored, null, { unsignedWeights: scheme.multipliesIntegers }));
+    scales = await calibrateCache({ folder, graph: serving }, calibration, spec.ropes.length > 0);
     serving = { ...serving, cache_scales: 'onnx/cache_scales.f32' };
     await writeFile(path.join(folder, 'onnx/cache_scales.f32'), joinScales(scales));
+  }
+  await write(graphs.serving, servingGraph(stored, scales));
+  if (scheme.multipliesIntegers) {
+    serving = { ...serving, uint8_path: 'onnx/serving_uint8.onnx' };
+    await write('onnx/serving_uint8.onnx', servingGraph(stored, scales, { unsignedWeights: true }));
   }
   return {
     graphs: { serving, standard: graph('standard', graphs.standard) },

@@ -65,13 +65,31 @@ export async function compareWithReference(
 ): Promise<Divergence> {
   const affordable = Math.min(REFERENCE_MOST, Math.max(REFERENCE_LEAST, Math.floor(REFERENCE_WORK / parameters)));
   const head = tokens.slice(0, affordable);
-  const source = await referenceLogits(checkpoint, head, exact.graph.context_length);
+  return compareWithLogits(await referenceLogits(checkpoint, head, exact.graph.context_length), exact, head);
+}
+
+/** What a graph gives for tokens read at once, [vocabulary] each. */
+export async function logitsOf(graph: GraphSource, tokens: readonly number[]): Promise<Float32Array[]> {
+  let rows: Float32Array[] = [];
+  await withLayout(graph, tokens.length, async (layout) => {
+    const logits = await layout.prefill(0, tokens, 0, 'all');
+    rows = tokens.map((_, position) => rowOf(logits, position, layout).slice());
+  });
+  return rows;
+}
+
+/** A graph, through both of its ways, against logits that are known. */
+export async function compareWithLogits(
+  source: readonly Float32Array[],
+  result: GraphSource,
+  tokens: readonly number[],
+): Promise<Divergence> {
   const comparison = new LogitComparison();
-  await withLayout(exact, head.length, async (layout) => {
+  await withLayout(result, tokens.length, async (layout) => {
     let position = 0;
-    for await (const row of logitsAlong(layout, head)) {
+    for await (const row of logitsAlong(layout, tokens)) {
       const truth = source[position++];
-      if (truth) comparison.add(truth, row, head[position]);
+      if (truth) comparison.add(truth, row, tokens[position]);
     }
   });
   return comparison.summary();
