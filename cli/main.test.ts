@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
-const COMMANDS = ['up', 'serve', 'generate', 'convert', 'models', 'bench', 'check', 'test'];
+const COMMANDS = ['up', 'serve', 'generate', 'convert', 'models', 'keys', 'bench', 'check', 'test'];
 const folder = mkdtempSync(join(tmpdir(), 'slipway-cli-'));
 
 function slipway(...args: string[]) {

@@ -48,6 +48,9 @@ const SETTINGS = {
   /** Positions per slot. Null: the longest prompt and answer, or what the model can do when that is less. */
   contextLength: integer(2, 1_048_576, null, { env: 'CONTEXT_LENGTH', file: 'ENGINE.CONTEXT_LENGTH' }),
 
+  /** Names, digests and scopes of keys. Null: only API_KEY, when that is given. */
+  apiKeysFile: text(null, { env: 'API_KEYS_FILE', file: 'SERVER.API_KEYS_FILE' }),
+
   /** Secrets come from the environment only: flags show in process lists, files get committed. */
   apiKey: text(null, { env: 'API_KEY' }),
   hfToken: text(null, { env: 'HF_TOKEN' }),

@@ -6,9 +6,13 @@
 export const ERROR_STATUS = {
   invalid_json: 400,
   unauthorized: 401,
+  /** The key is right, but may not do this. */
+  forbidden: 403,
   not_found: 404,
   method_not_allowed: 405,
   body_too_large: 413,
+  /** This caller has sent too much; others are served. */
+  rate_limited: 429,
   invalid_field: 422,
   /** A checkpoint, file or folder that cannot be read as what it claims to be. */
   invalid_source: 422,
@@ -36,7 +40,7 @@ export type ErrorCode = keyof typeof ERROR_STATUS;
 export class AppError extends Error {
   override readonly name = 'AppError';
   readonly code: ErrorCode;
-  /** Seconds a client should wait, for the 503s. */
+  /** Seconds a client should wait, for 429 and the 503s; fractions count for the 429. */
   readonly retryAfter: number | undefined;
 
   constructor(code: ErrorCode, message: string, options: { cause?: unknown; retryAfter?: number } = {}) {

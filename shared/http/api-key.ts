@@ -1,31 +1,33 @@
 /**
- * Lets only those in who know the key, when there is one. Knows nothing of who they are.
+ * Finds out who calls, by the key in the request. Knows nothing of what they may do.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { MiddlewareHandler } from 'hono';
 import { AppError } from '../contracts/errors.ts';
+import type { KeyRing } from './key-ring.ts';
+import { EVERYBODY, PASSER_BY, type Principal } from './principal.ts';
+import type { RequestEnvironment } from './request-context.ts';
 
-/** `Authorization: Bearer KEY` or `X-API-Key: KEY`, on every path that is not in `open`. AppError unauthorized otherwise. */
-export function requireApiKey(apiKey: string | null, open: ReadonlySet<string>): MiddlewareHandler {
-  const expected = apiKey === null ? null : digest(apiKey);
+/** Sets `principal`. On every path that is not `isOpen` a key is needed, when there are keys: AppError unauthorized otherwise. */
+export function identifyCaller(
+  keys: KeyRing,
+  isOpen: (path: string) => boolean,
+): MiddlewareHandler<RequestEnvironment> {
   return async (context, next) => {
-    if (expected !== null && !open.has(context.req.path)) {
-      const bearer = /^Bearer\s+(.+)$/i.exec(context.req.header('authorization') ?? '')?.[1];
-      const given = bearer ?? context.req.header('x-api-key');
-      if (given === undefined) {
-        throw new AppError(
-          'unauthorized',
-          'an API key is needed: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`',
-        );
-      }
-      // Digests have one length, so that the comparison takes the same time whatever was given.
-      if (!timingSafeEqual(digest(given), expected))
-        throw new AppError('unauthorized', 'this API key is not the right one');
-    }
+    const isOpenPath = keys.isLocked && isOpen(context.req.path);
+    const principal = isOpenPath ? PASSER_BY : callerOf(keys, (name) => context.req.header(name));
+    context.set('principal', principal);
     await next();
   };
 }
 
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
+/** By `Authorization: Bearer KEY` or `X-API-Key: KEY`. */
+function callerOf(keys: KeyRing, header: (name: string) => string | undefined): Principal {
+  if (!keys.isLocked) return EVERYBODY;
+  const bearer = /^Bearer\s+(.+)$/i.exec(header('authorization') ?? '')?.[1];
+  const given = bearer ?? header('x-api-key');
+  if (given !== undefined) return keys.identify(given);
+  throw new AppError(
+    'unauthorized',
+    'an API key is needed: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`',
+  );
 }

@@ -25,9 +25,15 @@ export function errorStatus(error: unknown): (typeof ERROR_STATUS)[ErrorCode] {
 
 const RETRY_AFTER = 5;
 
-/** `Retry-After` for what passes by itself. */
+/** `Retry-After` for what passes by itself; what kind of key is wanted where one is missing. */
 export function errorHeaders(error: unknown): Record<string, string> {
-  if (errorStatus(error) !== 503) return {};
-  const seconds = error instanceof AppError ? error.retryAfter : undefined;
-  return { 'Retry-After': String(seconds ?? RETRY_AFTER) };
+  const status = errorStatus(error);
+  const seconds = (error instanceof AppError ? error.retryAfter : undefined) ?? RETRY_AFTER;
+  if (status === 401) return { 'WWW-Authenticate': 'Bearer realm="slipway"' };
+  if (status === 503) return { 'Retry-After': String(seconds) };
+  // openai's clients read the milliseconds.
+  if (status === 429) {
+    return { 'Retry-After': String(Math.ceil(seconds)), 'retry-after-ms': String(Math.ceil(seconds * 1000)) };
+  }
+  return {};
 }

@@ -4,6 +4,7 @@
 
 import type { ServiceConfig } from '@slipway/shared/contracts/config.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
+import type { KeyRing } from '@slipway/shared/http/key-ring.ts';
 import type { RequestEnvironment } from '@slipway/shared/http/request-context.ts';
 import type { Logger } from '@slipway/shared/lib/log.ts';
 import type { Handler } from 'hono';
@@ -20,6 +21,7 @@ export interface ServiceParts {
   readonly occupancy: Occupancy;
   readonly metrics: Metrics;
   readonly inFlight: InFlight;
+  readonly keys: KeyRing;
 }
 
 export type Route = Handler<RequestEnvironment>;

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { getRequestListener } from '@hono/node-server';
 import type { ServiceConfig } from '@slipway/shared/contracts/config.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { KeyRing } from '@slipway/shared/http/key-ring.ts';
 import type { Logger } from '@slipway/shared/lib/log.ts';
 import { collectDefaultMetrics } from 'prom-client';
 import { Occupancy } from '../generation/occupancy.ts';
@@ -40,8 +41,10 @@ const LOOK_AGAIN_MILLISECONDS = 20;
 /** Requests whose bodies are read while permits and queue are full, to be told so in the queue's own words. */
 const READ_BEYOND_QUEUE = 32;
 
-/** Listens. AppError already_exists when the port is taken. */
+/** Listens. AppError already_exists when the port is taken, invalid_field or not_found for a file of keys that cannot be used. */
 export async function startService({ config, host, log }: ServiceOptions): Promise<Service> {
+  const keys = new KeyRing(config.apiKey);
+  const unfollowKeys = await followKeys(keys, config, log);
   const occupancy = new Occupancy(config.occupancySemaphore, config.queueLimit);
   const parts: ServiceParts = {
     config,
@@ -50,6 +53,7 @@ export async function startService({ config, host, log }: ServiceOptions): Promi
     occupancy,
     metrics: createMetrics(host, occupancy),
     inFlight: new InFlight(config.occupancySemaphore + config.queueLimit + READ_BEYOND_QUEUE),
+    keys,
   };
   const server = createServer(getRequestListener(createApp(parts).fetch));
   const unsent = new Set<ServerResponse>();
@@ -65,11 +69,18 @@ export async function startService({ config, host, log }: ServiceOptions): Promi
     url,
     drain: (seconds) => drain(server, unsent, parts.inFlight, seconds),
     async close() {
+      unfollowKeys();
       server.close();
       server.closeAllConnections();
       await host.close();
     },
   };
+}
+
+async function followKeys(keys: KeyRing, { apiKeysFile }: ServiceConfig, log: Logger): Promise<() => void> {
+  if (apiKeysFile === null) return () => {};
+  const { followKeysFile } = await import('@slipway/shared/http/keys-file.ts');
+  return followKeysFile(apiKeysFile, log, (entries) => keys.replaceFile(entries));
 }
 
 function createMetrics(host: ModelHost, occupancy: Occupancy): Metrics {

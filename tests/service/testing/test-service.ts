@@ -43,6 +43,8 @@ export interface TestServiceOptions {
   readonly restartPause?: number;
   /** Instead of a model that is ready. */
   readonly state?: ModelState;
+  /** Every line of the service's log. */
+  readonly onLog?: (line: string) => void;
 }
 
 export async function startTestService(options: TestServiceOptions): Promise<TestService> {
@@ -56,7 +58,12 @@ export async function startTestService(options: TestServiceOptions): Promise<Tes
   const service = await startService({
     config,
     host: { state: () => options.state ?? stateOf(model), following: () => null, close: () => engine.close() },
-    log: createLogger({ service: 'test', level: 'silent', destination: silence }),
+    log: createLogger({
+      service: 'test',
+      ...(options.onLog === undefined
+        ? { level: 'silent', destination: silence }
+        : { level: 'debug', destination: { write: options.onLog } }),
+    }),
   });
   const send = (body: NonNullable<RequestInit['body']>) =>
     // Streams as bodies need it; the type does not know it yet.
