@@ -21,6 +21,17 @@ describe('generateRequestParser', () => {
       logprobs: undefined,
       stream: false,
       model: undefined,
+      min_new_tokens: 0,
+      presence_penalty: 0,
+      frequency_penalty: 0,
+      think_penalty: 0,
+      post_stop: [],
+      post_stop_penalty: 5,
+      logit_bias: {},
+      bad_words: [],
+      stop_token_ids: [],
+      prompt_logprobs: undefined,
+      response_format: undefined,
     });
   });
 
@@ -39,6 +50,21 @@ describe('generateRequestParser', () => {
     ['top_p', [0.01, 1], [0, 1.01]],
     ['min_p', [0, 1], [-0.1, 1.1]],
     ['repetition_penalty', [0.1, 10], [0, 11]],
+    ['presence_penalty', [-2, 2], [-2.1, 3]],
+    ['frequency_penalty', [-2, 2], [-2.1, 3]],
+    ['think_penalty', [0, 100], [-1, 101]],
+    ['post_stop_penalty', [0, 100], [-1, 101]],
+    ['post_stop', [[], 'a', ['a', 'b']], ['', Array(17).fill('x')]],
+    ['bad_words', [[], 'a', Array(64).fill('x')], ['', Array(65).fill('x')]],
+    ['min_new_tokens', [0, 512], [-1, 513]],
+    ['stop_token_ids', [[], [0, 5]], [[-1], [0.5], 5, Array(65).fill(1)]],
+    ['logit_bias', [{}, { 5: -100, 0: 100 }], [[], { a: 1 }, { 5: 101 }, { 5: '1' }, { '-1': 1 }]],
+    ['prompt_logprobs', [0, 20], [-1, 21]],
+    [
+      'response_format',
+      [{ type: 'text' }, { type: 'json_object' }, { type: 'json_schema', json_schema: { schema: {} } }],
+      ['json', { type: 'xml' }, { type: 'json_schema' }, { type: 'regex', pattern: '' }],
+    ],
     ['seed', [0, Number.MAX_SAFE_INTEGER], [-1, 2 ** 53, 0.1]],
     ['stop', [[], 'a', Array(16).fill('x')], ['', [''], Array(17).fill('x'), 'x'.repeat(513), [1], 5]],
     ['stop_on_eos', [true, false], ['yes', 1]],
@@ -52,6 +78,11 @@ describe('generateRequestParser', () => {
     for (const value of good) expect(() => parse({ prompt: 'p', [field]: value })).not.toThrow();
     for (const value of bad)
       expect(() => parse({ prompt: 'p', [field]: value })).toThrow(new RegExp(`^${field} must be .*, but is `));
+  });
+
+  it('takes no new tokens only where the prompt is scored', () => {
+    expect(parse({ prompt: 'p', max_new_tokens: 0, prompt_logprobs: 0 }).max_new_tokens).toBe(0);
+    expect(() => parse({ prompt: 'p', max_new_tokens: 0 })).toThrow('0 only with prompt_logprobs');
   });
 
   it('says all that is wrong, and which known field an unknown one resembles', () => {

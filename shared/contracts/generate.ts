@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { nearest } from '../lib/nearest.ts';
 import { AppError } from './errors.ts';
+import { ResponseFormat } from './response-format.ts';
 
 export interface GenerateLimits {
   readonly maxNewTokens: number;
@@ -22,12 +23,28 @@ const STOP_LENGTH = 512;
 const MOST_UNKNOWN = 5;
 const LONGEST_NAME = 64;
 const MAX_SEED = Number.MAX_SAFE_INTEGER;
+const STOP_TOKENS = 64;
+const BAD_WORDS = 64;
+const BIASED_TOKENS = 1024;
 const stopString = z.string().min(1).max(STOP_LENGTH);
 
 function integer<T>(min: number, max: number, fallback: T): Field<number | T> {
   return {
     schema: z.number().int().min(min).max(max).or(absent(fallback)),
     allowed: `an integer from ${min} to ${max}`,
+  };
+}
+
+function number(min: number, max: number, fallback: number, allowed: string): Field<number> {
+  return { schema: z.number().min(min).max(max).or(absent(fallback)), allowed };
+}
+
+function strings(most: number, allowed: string): Field<readonly string[]> {
+  return {
+    schema: z
+      .union([stopString.transform((one) => [one]), z.custom<readonly string[]>((value) => areStrings(value, most))])
+      .or(absent<readonly string[]>([])),
+    allowed,
   };
 }
 
@@ -45,26 +62,47 @@ function generateFields(limits: GenerateLimits) {
       schema: z.union([z.string(), z.custom<readonly number[]>(isTokenIds)]),
       allowed: 'a string or an array of token ids (integers from 0)',
     },
-    max_new_tokens: integer(1, limits.maxNewTokens, limits.defaultMaxNewTokens),
-    temperature: { schema: z.number().min(0).max(2).or(absent(0.7)), allowed: 'a number from 0 (greedy) to 2' },
+    max_new_tokens: {
+      schema: z.number().int().min(0).max(limits.maxNewTokens).or(absent(limits.defaultMaxNewTokens)),
+      allowed: `an integer from 1 to ${limits.maxNewTokens}`,
+    },
+    min_new_tokens: integer(0, limits.maxNewTokens, 0),
+    temperature: number(0, 2, 0.7, 'a number from 0 (greedy) to 2'),
     top_k: integer(0, 1_000_000, 0),
     top_p: { schema: z.number().gt(0).max(1).or(absent(1)), allowed: 'a number above 0 and up to 1 (off)' },
-    min_p: { schema: z.number().min(0).max(1).or(absent(0)), allowed: 'a number from 0 (off) to 1' },
-    repetition_penalty: {
-      schema: z.number().min(0.1).max(10).or(absent(1)),
-      allowed: 'a number from 0.1 to 10 (1 is off)',
+    min_p: number(0, 1, 0, 'a number from 0 (off) to 1'),
+    repetition_penalty: number(0.1, 10, 1, 'a number from 0.1 to 10 (1 is off)'),
+    presence_penalty: number(-2, 2, 0, 'a number from -2 to 2 (0 is off)'),
+    frequency_penalty: number(-2, 2, 0, 'a number from -2 to 2 (0 is off)'),
+    /** Subtracted from the logits of what begins and ends a thought: <think>, </think>. */
+    think_penalty: number(0, 100, 0, 'a number from 0 (off) to 100'),
+    post_stop: strings(STOP_STRINGS, `a string or up to ${STOP_STRINGS} strings of 1 to ${STOP_LENGTH} characters`),
+    /** Once one of `post_stop` has been generated: subtracted from every logit but those that end, for each token since. */
+    post_stop_penalty: number(0, 100, 5, 'a number from 0 to 100'),
+    logit_bias: {
+      schema: z.custom<Readonly<Record<string, number>>>(isLogitBias).or(absent<Readonly<Record<string, number>>>({})),
+      allowed: `an object of up to ${BIASED_TOKENS} token ids, each with a number from -100 to 100`,
     },
+    bad_words: strings(BAD_WORDS, `a string or up to ${BAD_WORDS} strings of 1 to ${STOP_LENGTH} characters`),
     seed: integer(0, MAX_SEED, undefined),
-    stop: {
+    stop: strings(STOP_STRINGS, `a string or up to ${STOP_STRINGS} strings of 1 to ${STOP_LENGTH} characters`),
+    stop_token_ids: {
       schema: z
-        .union([stopString.transform((one) => [one]), z.custom<string[]>(areStopStrings)])
-        .or(absent<string[]>([])),
-      allowed: `a string or up to ${STOP_STRINGS} strings of 1 to ${STOP_LENGTH} characters`,
+        .custom<readonly number[]>((value) => isTokenIds(value) && (value as unknown[]).length <= STOP_TOKENS)
+        .or(absent<readonly number[]>([])),
+      allowed: `an array of up to ${STOP_TOKENS} token ids`,
     },
     stop_on_eos: flag(true),
     ignore_eos: flag(false),
     num_return_sequences: integer(1, 10, 1),
     logprobs: integer(0, 20, undefined),
+    /** Of every prompt token but the first; so many alternatives. */
+    prompt_logprobs: integer(0, 20, undefined),
+    response_format: {
+      schema: ResponseFormat.or(absent(undefined)),
+      allowed:
+        '{"type": "text"}, {"type": "json_object"}, {"type": "json_schema", "json_schema": {"schema": {...}}} or {"type": "regex", "pattern": "..."}',
+    },
     stream: flag(false),
     model: { schema: z.string().min(1).max(200).or(absent(undefined)), allowed: 'the name of a served model' },
   } as const satisfies Record<string, Field<unknown>>;
@@ -95,6 +133,9 @@ export function generateRequestParser(limits: GenerateLimits): (body: unknown) =
       if (parsed.success) values[name] = parsed.data;
       else problems.push(`${name} must be ${allowed}, but is ${value === undefined ? 'missing' : shown(value)}`);
     }
+    if (values.max_new_tokens === 0 && values.prompt_logprobs === undefined) {
+      problems.push(`max_new_tokens must be ${fields.max_new_tokens.allowed} (0 only with prompt_logprobs), but is 0`);
+    }
     if (problems.length > 0) throw new AppError('invalid_field', problems.join('; '));
     // Each value was parsed by the schema of its own field, which TypeScript cannot follow through the loop.
     return values as GenerateRequest;
@@ -113,9 +154,16 @@ function unknownNames(body: object, fields: object): string[] {
 }
 
 /** Their number first: a schema would tell an issue for each of a million. */
-function areStopStrings(value: unknown): boolean {
+function areStrings(value: unknown, most: number): boolean {
+  return Array.isArray(value) && value.length <= most && value.every((one) => stopString.safeParse(one).success);
+}
+
+function isLogitBias(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const entries = Object.entries(value);
   return (
-    Array.isArray(value) && value.length <= STOP_STRINGS && value.every((one) => stopString.safeParse(one).success)
+    entries.length <= BIASED_TOKENS &&
+    entries.every(([id, bias]) => /^\d{1,9}$/.test(id) && typeof bias === 'number' && Math.abs(bias) <= 100)
   );
 }
 
@@ -162,6 +210,8 @@ export interface GenerateAnswer {
   /** The first output's. */
   readonly text: string;
   readonly outputs: readonly GenerateOutput[];
+  /** One for each token of the prompt as it was computed, when asked for; null for the first, which nothing precedes. */
+  readonly prompt_logprobs?: readonly (OutputLogprobs | null)[];
   readonly usage: {
     readonly prompt_tokens: number;
     readonly completion_tokens: number;
@@ -174,6 +224,8 @@ export interface GenerateAnswer {
     readonly total_ms: number;
     /** Completion tokens of all outputs, per second since the request left the queue. */
     readonly tokens_per_second: number;
+    /** Tokens of the prompt that had already been computed for an earlier request. */
+    readonly cached_prompt_tokens: number;
   };
   /** Given or drawn; the same request with this seed gives the same bytes under the same `system_fingerprint`. */
   readonly seed: number;

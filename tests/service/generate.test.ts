@@ -31,6 +31,7 @@ describe('the answer', () => {
         time_to_first_token_ms: expect.any(Number),
         total_ms: expect.any(Number),
         tokens_per_second: expect.any(Number),
+        cached_prompt_tokens: expect.any(Number),
       },
       seed: 7,
       request_id: headers.get('x-request-id'),

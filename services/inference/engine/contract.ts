@@ -4,7 +4,7 @@
  */
 import type { LayoutKind } from '../runtime/layout.ts';
 
-/** How the next token is chosen. `temperature` 0 is greedy and ignores all but the repetition penalty. */
+/** How the next token is chosen. `temperature` 0 is greedy and ignores top-k, top-p and min-p. */
 export interface Sampling {
   readonly temperature: number;
   /** 0 turns it off. */
@@ -15,6 +15,15 @@ export interface Sampling {
   readonly minP: number;
   /** 1 turns it off; divides positive and multiplies negative logits of every token already in the sequence. */
   readonly repetitionPenalty: number;
+  /** Subtracted from the logit of every token generated so far: once, and once for each time. Absent: 0. */
+  readonly presencePenalty?: number;
+  readonly frequencyPenalty?: number;
+  /** Added to the logits of tokens. */
+  readonly bias?: readonly { readonly token: number; readonly bias: number }[];
+  /** Added to the logit of the last of `tokens` wherever the others stand before it; -Infinity forbids. */
+  readonly sequenceBias?: readonly { readonly tokens: readonly number[]; readonly bias: number }[];
+  /** Once one of the markers has been generated, ending gains `penalty` over going on, and once more with every token. */
+  readonly postStop?: { readonly markers: readonly (readonly number[])[]; readonly penalty: number };
   /** Seeds this sequence's own generator: the same request with the same seed gives the same tokens in any batch. */
   readonly seed: number;
 }
@@ -23,17 +32,34 @@ export interface SequenceRequest {
   readonly id: string;
   /** Never empty, every id below the vocabulary size. */
   readonly prompt: readonly number[];
+  /** 0 only together with `promptLogprobs`. */
   readonly maxNewTokens: number;
+  /** Before so many tokens nothing ends the sequence. Absent: 0. */
+  readonly minNewTokens?: number;
   /** Generating one of these ends the sequence with reason `eos`; the id itself is not emitted. Empty: never. */
   readonly eosTokenIds: readonly number[];
+  /** The same with reason `stop`. */
+  readonly stopTokenIds?: readonly number[];
   readonly sampling: Sampling;
   /** Undefined: none. 0..20: the chosen token's log probability and that many best alternatives. */
   readonly logprobs?: number;
+  /** The same of the prompt's own tokens. Undefined: none. */
+  readonly promptLogprobs?: number;
+  /** What the generated text must be. */
+  readonly constraint?: Constraint;
+  /** Another prompt is expected to begin with this one and its answer, so that it is worth keeping both. */
+  readonly goesOn?: boolean;
   /** Milliseconds since the epoch after which the sequence ends with reason `timeout`, wherever it is. */
   readonly deadline: number;
 }
 
-export type FinishReason = 'eos' | 'length' | 'cancelled' | 'timeout' | 'failed';
+export type Constraint =
+  | { readonly kind: 'json' }
+  /** The schema as JSON. */
+  | { readonly kind: 'json_schema'; readonly schema: string }
+  | { readonly kind: 'regex'; readonly pattern: string };
+
+export type FinishReason = 'eos' | 'stop' | 'length' | 'cancelled' | 'timeout' | 'failed';
 
 export interface TokenLogprobs {
   readonly logprob: number;
@@ -44,6 +70,8 @@ export interface TokenLogprobs {
 export type EngineEvent =
   /** It has a slot; `cachedTokens` of the prompt were already computed for another sequence. */
   | { readonly type: 'started'; readonly cachedTokens: number }
+  /** Of the prompt's next tokens, when asked for; null is the first, which nothing precedes. */
+  | { readonly type: 'prompt'; readonly logprobs: readonly (TokenLogprobs | null)[] }
   | { readonly type: 'token'; readonly token: number; readonly logprobs?: TokenLogprobs }
   /** The one terminal event. `error` is set when the reason is `failed`. */
   | { readonly type: 'finished'; readonly reason: FinishReason; readonly error?: string };

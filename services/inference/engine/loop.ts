@@ -4,11 +4,12 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Layout, TerminatedError } from '../runtime/layout.ts';
-import type { Engine, EngineEvent, FinishReason, SequenceRequest } from './contract.ts';
+import type { Engine, EngineEvent, FinishReason, SequenceRequest, TokenLogprobs } from './contract.ts';
 import { FIRST_HIT_RATE, guessLength, guessTokens, updateHitRate } from './draft.ts';
 import { findFault } from './find-fault.ts';
 import { type PlanLimits, type PlannedSequence, planStep, prefillCost, type StepPlan } from './plan.ts';
 import { createSampler, type Sampler } from './sampler.ts';
+import { describeToken, findBest } from './sampling.ts';
 import { Slot } from './slot.ts';
 
 export interface EngineOptions {
@@ -34,7 +35,7 @@ interface Sequence extends PlannedSequence {
   hitRate: number;
 }
 
-const DEFAULT_LIMITS = { chunkWhileDecoding: 128, chunkAlone: 512, spareSlots: 2 };
+const DEFAULT_LIMITS = { chunkWhileDecoding: 128, chunkAlone: 512, chunkWithLogits: 64, spareSlots: 2 };
 
 /** Runs that may fail in a row before the layout counts as broken. */
 const FAILURES_TO_BREAK = 3;
@@ -131,10 +132,16 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
   function sample(sequence: Sequence, row: Float32Array): void {
     // It may have ended while its run was under way.
     if (!goesOn(sequence)) return;
+    if (sequence.remaining === 0) {
+      finish(sequence, 'length');
+      return;
+    }
     try {
       const { token, logprobs } = sequence.sampler.choose(row);
-      if (sequence.request.eosTokenIds.includes(token)) {
-        finish(sequence, 'eos');
+      const { eosTokenIds, stopTokenIds } = sequence.request;
+      const end = eosTokenIds.includes(token) ? 'eos' : stopTokenIds?.includes(token) ? 'stop' : undefined;
+      if (end !== undefined) {
+        finish(sequence, end);
         return;
       }
       sequence.lastToken = token;
@@ -166,15 +173,30 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     // Should the run be stopped, what it overwrote is not to be found again.
     slot.truncate(start);
     try {
-      const row = await layout.prefill(slotIndex, chunk, start, isLast ? 'last' : 'none');
+      const wanted = sequence.needsPromptLogits ? 'all' : isLast ? 'last' : 'none';
+      const logits = await layout.prefill(slotIndex, chunk, start, wanted);
       slot.addPrompt(chunk, sequence.prompt.length > 1 && !layout.onlyForward);
-      if (isLast) sample(sequence, row);
+      if (sequence.needsPromptLogits) describePrompt(sequence, logits, start, end);
+      if (isLast) sample(sequence, sequence.needsPromptLogits ? rowOf(logits, chunk.length - 1) : logits);
     } finally {
       // Also when it was stopped: running streams have waited for it all the same.
       promptWork += prefillCost(chunk.length);
       prefilling = undefined;
       stopWatching();
     }
+  }
+
+  /** Row i is what the model expected after the prompt's token start + i. */
+  function describePrompt(sequence: Sequence, logits: Float32Array, start: number, end: number): void {
+    if (!goesOn(sequence)) return;
+    const { prompt, promptLogprobs = 0 } = sequence.request;
+    const described: (TokenLogprobs | null)[] = start === 0 ? [null] : [];
+    for (let at = start + 1; at <= Math.min(end, prompt.length - 1); at++) {
+      const row = rowOf(logits, at - 1 - start);
+      if (findBest(row) < 0) throw new Error('the model computed logits that are not finite numbers (NaN or infinity)');
+      described.push(describeToken(row, prompt[at] ?? 0, promptLogprobs));
+    }
+    emit(sequence.onEvent, { type: 'prompt', logprobs: described });
   }
 
   function rowOf(logits: Float32Array, index: number): Float32Array {
@@ -314,7 +336,7 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
       }
       const room = layout.contextLength - request.prompt.length;
       const remaining = Math.min(request.maxNewTokens, room);
-      if (!(remaining > 0)) {
+      if (!(remaining > 0) && request.promptLogprobs === undefined) {
         emit(onEvent, { type: 'finished', reason: 'length' });
         return;
       }
@@ -322,7 +344,8 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
         request,
         prompt: request.prompt,
         deadline: request.deadline,
-        sampler: createSampler(request.sampling, request.prompt, request.logprobs),
+        sampler: createSampler(request),
+        needsPromptLogits: request.promptLogprobs !== undefined,
         onEvent,
         cancelled: false,
         remaining,

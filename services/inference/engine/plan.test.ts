@@ -6,7 +6,7 @@ interface Named extends PlannedSequence {
   readonly name: string;
 }
 
-const limits: PlanLimits = { chunkWhileDecoding: 128, chunkAlone: 512, spareSlots: 1 };
+const limits: PlanLimits = { chunkWhileDecoding: 128, chunkAlone: 512, chunkWithLogits: 64, spareSlots: 1 };
 
 /** Prompts of different names share nothing. */
 function tokensOf(name: string, length: number): number[] {
@@ -15,7 +15,16 @@ function tokensOf(name: string, length: number): number[] {
 
 function sequence(name: string, length: number, more: Partial<Named> = {}): Named {
   const prompt = tokensOf(name, length);
-  return { name, prompt, deadline: Infinity, cancelled: false, remaining: 100, slot: undefined, ...more };
+  return {
+    name,
+    prompt,
+    deadline: Infinity,
+    cancelled: false,
+    remaining: 100,
+    needsPromptLogits: false,
+    slot: undefined,
+    ...more,
+  };
 }
 
 /** `a:40` is sequence a with 40 positions filled; `-` is an empty slot. Running sequences are those of the given names. */

@@ -11,6 +11,8 @@ export interface PlannedSequence {
   readonly cancelled: boolean;
   /** Tokens it may still generate. */
   readonly remaining: number;
+  /** Every position's logits are wanted: nothing is shared, and chunks are short, since a row of logits is long. */
+  readonly needsPromptLogits: boolean;
   /** Undefined while it waits. */
   readonly slot: number | undefined;
 }
@@ -20,6 +22,8 @@ export interface PlanLimits {
   readonly chunkWhileDecoding: number;
   /** Prompt tokens computed at once when nothing decodes. */
   readonly chunkAlone: number;
+  /** The same for a sequence that needs the logits of its prompt. */
+  readonly chunkWithLogits: number;
   /** Slots beyond those that sequences have needed so far, in which prefixes of ended sequences may be kept. */
   readonly spareSlots: number;
 }
@@ -107,7 +111,8 @@ export function planStep<S extends PlannedSequence>(state: PlanState<S>, limits:
   const mayPrefill = (tokens: number) =>
     top < 0 || state.promptWork === 0 || state.promptWork + prefillCost(Math.min(tokens, chunk)) <= chunk;
   const prefill = (sequence: S, slot: number, start: number): PlannedRun<S> => {
-    return { type: 'prefill', sequence, slot, start, end: chunkEnd(start, sequence.prompt.length, chunk) };
+    const most = sequence.needsPromptLogits ? Math.min(chunk, limits.chunkWithLogits) : chunk;
+    return { type: 'prefill', sequence, slot, start, end: chunkEnd(start, sequence.prompt.length, most) };
   };
 
   if (prefilling?.slot !== undefined) {
@@ -116,7 +121,8 @@ export function planStep<S extends PlannedSequence>(state: PlanState<S>, limits:
       return { ended, copies: [], run: prefill(prefilling, prefilling.slot, start) };
     }
   } else if (next) {
-    const placement = placeSequence(next.prompt, state.slots, occupied, reach);
+    const mayShare = next.needsPromptLogits ? 0 : next.prompt.length - 2;
+    const placement = placeSequence(next.prompt, state.slots, occupied, reach, mayShare);
     if (placement && mayPrefill(next.prompt.length - placement.shared)) {
       const { slot, shared, copies } = placement;
       return { ended, admitted: { sequence: next, slot, shared }, copies, run: prefill(next, slot, shared) };

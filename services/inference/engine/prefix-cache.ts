@@ -63,19 +63,21 @@ export function saveSlot(
 /**
  * The lowest free slot, so that decoding slots stay dense, started from the longest prefix that any slot holds.
  * Undefined when every slot is occupied. `reach`: slots that leftover contents may be copied to, so that keeping them does not
- * touch memory which serving has not touched anyway.
+ * touch memory which serving has not touched anyway. `mayShare`: how many positions may be taken over; the last token's logits are
+ * wanted and no row runs alone, so all but two at most.
  */
 export function placeSequence(
   prompt: readonly number[],
   slots: readonly SlotContents[],
   occupied: ReadonlySet<number>,
   reach: number,
+  mayShare = prompt.length - 2,
 ): Placement | undefined {
   const slot = slots.findIndex((_, index) => !occupied.has(index));
   const target = slots[slot];
   if (!target) return undefined;
 
-  const most = Math.max(prompt.length - 2, 0);
+  const most = Math.max(mayShare, 0);
   const usable = (contents: SlotContents) => Math.min(commonPrefix(prompt, contents.tokens), contents.shareable, most);
   let source = slot;
   let shared = usable(target);

@@ -8,7 +8,7 @@ import type { EngineEvent, EngineInfo, EngineStats, SequenceRequest } from './co
 import type { PlanLimits } from './plan.ts';
 
 /** Both sides are started from one tree; a difference means that it was replaced under a running service. */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 const STATS = ['running', 'waiting', 'cacheUsage', 'steps', 'guessed', 'accepted'] satisfies (keyof EngineStats)[];
 
@@ -49,6 +49,7 @@ function hasNumbers(value: unknown, ...keys: readonly string[]): boolean {
 function isEvent(value: unknown): value is EngineEvent {
   if (!isRecord(value)) return false;
   if (value.type === 'token') return typeof value.token === 'number';
+  if (value.type === 'prompt') return Array.isArray(value.logprobs);
   if (value.type === 'started') return typeof value.cachedTokens === 'number';
   return value.type === 'finished' && typeof value.reason === 'string';
 }

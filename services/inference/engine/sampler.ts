@@ -1,9 +1,10 @@
 /**
- * One sequence's choice of tokens: its generator, and the tokens its repetition penalty remembers.
+ * One sequence's choice of tokens: its generator, and what its request does to the logits before.
  */
-import type { Sampling, TokenLogprobs } from './contract.ts';
+import type { SequenceRequest, TokenLogprobs } from './contract.ts';
+import { createLogitProcessor } from './logit-processor.ts';
 import { createRandom } from './random.ts';
-import { describeToken, drawToken, findBest, penalizeRepetition } from './sampling.ts';
+import { describeToken, drawToken, findBest } from './sampling.ts';
 
 export interface Choice {
   readonly token: number;
@@ -11,23 +12,39 @@ export interface Choice {
 }
 
 export interface Sampler {
-  /** Chooses from one row of logits, which may be changed. Throws when the row is not finite. */
+  /** Chooses from one row of logits, which may be changed. Throws when no token is left to choose. */
   choose(row: Float32Array): Choice;
 }
 
-/** `logprobs`: how many alternatives to describe with each token; undefined describes nothing. */
-export function createSampler(sampling: Sampling, prompt: readonly number[], logprobs?: number): Sampler {
+export type SampledRequest = Pick<
+  SequenceRequest,
+  'sampling' | 'prompt' | 'eosTokenIds' | 'stopTokenIds' | 'minNewTokens' | 'logprobs'
+>;
+
+export function createSampler(request: SampledRequest): Sampler {
+  const { sampling, prompt, logprobs, minNewTokens = 0, eosTokenIds, stopTokenIds = [] } = request;
   const random = createRandom(sampling.seed);
-  const seen = sampling.repetitionPenalty === 1 ? undefined : new Set(prompt);
+  const processor = createLogitProcessor({
+    sampling,
+    prompt,
+    minNewTokens,
+    endTokenIds: [...eosTokenIds, ...stopTokenIds],
+  });
 
   return {
     choose(row) {
-      const original = seen && logprobs !== undefined ? row.slice() : row;
-      if (seen) penalizeRepetition(row, seen, sampling.repetitionPenalty);
+      const original = processor && logprobs !== undefined ? row.slice() : row;
+      processor?.apply(row);
       const token = sampling.temperature > 0 ? drawToken(row, sampling, random()) : findBest(row);
-      if (token < 0) throw new Error('the model computed logits that are not finite numbers (NaN or infinity)');
-      seen?.add(token);
+      if (token < 0) throw new Error(whyNone(row));
+      processor?.accept(token);
       return logprobs === undefined ? { token } : { token, logprobs: describeToken(original, token, logprobs) };
     },
   };
+}
+
+function whyNone(row: Float32Array): string {
+  return row.every((value) => value === -Infinity)
+    ? 'no token is left to choose: the request forbids all of them'
+    : 'the model computed logits that are not finite numbers (NaN or infinity)';
 }

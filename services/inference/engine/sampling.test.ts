@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Sampling } from './contract.ts';
 import { createRandom } from './random.ts';
 import { createSampler } from './sampler.ts';
-import { describeToken, drawToken, filterTokens, findBest, penalizeRepetition } from './sampling.ts';
+import { describeToken, drawToken, filterTokens, findBest } from './sampling.ts';
 
 const PLAIN: Sampling = { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 1 };
 
@@ -163,21 +163,6 @@ describe('drawToken', () => {
   });
 });
 
-describe('the repetition penalty', () => {
-  it('divides positive and multiplies negative logits, once per token', () => {
-    const row = Float32Array.of(2, -2, 3, 0);
-    penalizeRepetition(row, new Set([0, 1, 3]), 2);
-    expect([...row]).toEqual([1, -4, 3, 0]);
-  });
-
-  it('remembers the prompt and what was chosen', () => {
-    const sampler = createSampler({ ...PLAIN, temperature: 0, repetitionPenalty: 3 }, [0]);
-    const row = () => Float32Array.of(9, 8, 7, 2.5);
-    const chosen = [1, 2, 3, 4].map(() => sampler.choose(row()).token);
-    expect(chosen).toEqual([1, 2, 0, 0]);
-  });
-});
-
 describe('describeToken', () => {
   it('is the log-softmax and the best tokens, lowest id first on ties', () => {
     for (let seed = 0; seed < 200; seed++) {
@@ -197,7 +182,12 @@ describe('describeToken', () => {
 
   it('tells of the model, not of the penalty or the temperature', () => {
     const row = Float32Array.of(3, 1, 0);
-    const choice = createSampler({ ...PLAIN, temperature: 0, repetitionPenalty: 10 }, [0], 1).choose(row.slice());
+    const choice = createSampler({
+      sampling: { ...PLAIN, temperature: 0, repetitionPenalty: 10 },
+      prompt: [0],
+      eosTokenIds: [],
+      logprobs: 1,
+    }).choose(row.slice());
     expect(choice.token).toBe(1);
     expect(choice.logprobs).toEqual(describeToken(row, 1, 1));
     expect(choice.logprobs?.top[0]?.token).toBe(0);
@@ -206,7 +196,7 @@ describe('describeToken', () => {
 
 it('the same seed chooses the same tokens', () => {
   const choose = (seed: number) => {
-    const sampler = createSampler({ ...PLAIN, seed, temperature: 2 }, [1]);
+    const sampler = createSampler({ sampling: { ...PLAIN, seed, temperature: 2 }, prompt: [1], eosTokenIds: [] });
     return Array.from({ length: 30 }, (_, i) => sampler.choose(makeRow(8 * i + 7)).token);
   };
   expect(choose(5)).toEqual(choose(5));

@@ -76,14 +76,6 @@ function scanBlocks(row: Float32Array): number | undefined {
   return Number.isFinite(best) ? best : undefined;
 }
 
-/** Divides positive and multiplies negative logits of `tokens`, in place (Keskar et al. 2019). */
-export function penalizeRepetition(row: Float32Array, tokens: Iterable<number>, penalty: number): void {
-  for (const token of tokens) {
-    const value = row[token];
-    if (value !== undefined) row[token] = value > 0 ? value / penalty : value * penalty;
-  }
-}
-
 /** The k-th largest logit of a row `scanBlocks` has just seen, by a heap of k. */
 function kthLargest(row: Float32Array, k: number): number {
   const heap = row.slice(0, k).sort();

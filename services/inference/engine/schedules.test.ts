@@ -97,7 +97,12 @@ async function runSchedule(seed: number): Promise<Outcome> {
     clock++;
     arrive();
   });
-  const limits = { chunkWhileDecoding: 1 + (seed % 7) * 5, chunkAlone: 1 + (seed % 11) * 7, spareSlots: seed % 3 };
+  const limits = {
+    chunkWhileDecoding: 1 + (seed % 7) * 5,
+    chunkAlone: 1 + (seed % 11) * 7,
+    chunkWithLogits: 64,
+    spareSlots: seed % 3,
+  };
   const engine = createEngine(layout, { limits, now: () => clock });
   const isOver = () => fates.every((fate) => fate.events.at(-1)?.type === 'finished');
   for (let turns = 0; !isOver(); turns++) {

@@ -17,7 +17,7 @@ export function promptLimit(maxNewTokens: number, limits: ContextLimits): number
 
 /** What is left of the context for the answer. */
 export function clampNewTokens(maxNewTokens: number, promptTokens: number, contextLength: number): number {
-  return Math.max(1, Math.min(maxNewTokens, contextLength - promptTokens));
+  return Math.max(Math.min(1, maxNewTokens), Math.min(maxNewTokens, contextLength - promptTokens));
 }
 
 /** Measured averages; zero means not known yet. */
@@ -63,7 +63,7 @@ export function updatePace(pace: Pace, seen: Observation, slots: number): Pace {
       seen.generatedTokens > 1
         ? blend(pace.secondsPerStep, seen.decodeSeconds / ((seen.generatedTokens - 1) * rounds))
         : pace.secondsPerStep,
-    usedShare: blend(pace.usedShare, Math.min(1, seen.generatedTokens / seen.work.maxNewTokens)),
+    usedShare: blend(pace.usedShare, Math.min(1, seen.generatedTokens / Math.max(1, seen.work.maxNewTokens))),
   };
 }
 

@@ -3,17 +3,23 @@
  * Knows nothing of HTTP; whoever calls it gets deltas by a callback and the whole answer at the end.
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
-import type { GenerateAnswer, GenerateOutput, GenerateRequest } from '@slipway/shared/contracts/generate.ts';
+import type {
+  GenerateAnswer,
+  GenerateOutput,
+  GenerateRequest,
+  OutputLogprobs,
+} from '@slipway/shared/contracts/generate.ts';
 import pTimeout, { TimeoutError } from 'p-timeout';
-import type { EngineEvent, SequenceRequest } from '../engine/contract.ts';
+import type { EngineEvent, SequenceRequest, TokenLogprobs } from '../engine/contract.ts';
 import { clampNewTokens, promptLimit, type Work } from './admission.ts';
 import type { LoadedModel } from './loaded-model.ts';
 import type { GenerationObserver } from './observer.ts';
 import type { Occupancy } from './occupancy.ts';
 import { type PreparedPrompt, preparePrompt } from './prompt.ts';
 import { runSequences } from './run-sequences.ts';
+import { constraintOf, type SequenceSampling, samplingOf } from './sampling-settings.ts';
 import { drawSeed, seedOfSequence } from './seeds.ts';
-import { SequenceOutput } from './sequence-output.ts';
+import { describeLogprobs, SequenceOutput } from './sequence-output.ts';
 
 export interface GenerationLimits {
   readonly maxPromptTokens: number;
@@ -28,6 +34,10 @@ export interface GenerateJob {
   readonly signal: AbortSignal;
   /** The first sequence has a slot: from here on the request can only fail by the engine or the deadline. */
   readonly onStart?: () => void;
+  /** Told once, before the first delta, when `prompt_logprobs` was asked for. */
+  readonly onPrompt?: (logprobs: readonly (OutputLogprobs | null)[]) => void;
+  /** As SequenceRequest has it. */
+  readonly goesOn?: boolean;
   readonly onDelta?: (output: GenerateOutput) => void;
 }
 
@@ -54,6 +64,9 @@ export class Generation {
   readonly #arrivedAt = performance.now();
   readonly #deadline: number;
   readonly #lastTokenAt: number[] = [];
+  readonly #sampling: SequenceSampling;
+  readonly #promptLogprobs: (OutputLogprobs | null)[] = [];
+  #cachedTokens = 0;
   #startedAt: number | undefined;
   #firstTokenAt: number | undefined;
 
@@ -70,6 +83,7 @@ export class Generation {
     this.#prompt = preparePrompt(prompt, { ...model, vocabularySize }, limit);
     this.#maxNewTokens = clampNewTokens(settings.max_new_tokens, this.#prompt.tokens.length, contextLength);
     this.#seed = settings.seed ?? drawSeed();
+    this.#sampling = samplingOf(settings, { ...model, vocabularySize });
     this.#timeoutSeconds = limits.timeoutSeconds;
     this.#deadline = Date.now() + limits.timeoutSeconds * 1000;
     const [first, ...others] = this.#prompt.tokens;
@@ -133,6 +147,7 @@ export class Generation {
       model: this.#model.name,
       text: outputs[0]?.text ?? '',
       outputs,
+      ...(this.#settings.prompt_logprobs === undefined ? {} : { prompt_logprobs: this.#promptLogprobs }),
       usage: {
         prompt_tokens: this.#prompt.tokens.length,
         completion_tokens: completionTokens,
@@ -144,6 +159,7 @@ export class Generation {
           this.#firstTokenAt === undefined ? null : milliseconds(this.#firstTokenAt - this.#arrivedAt),
         total_ms: milliseconds(now - this.#arrivedAt),
         tokens_per_second: milliseconds((completionTokens * 1000) / Math.max(0.001, now - startedAt)),
+        cached_prompt_tokens: this.#cachedTokens,
       },
       seed: this.#seed,
       request_id: this.#job.requestId,
@@ -154,20 +170,20 @@ export class Generation {
   #requests(): SequenceRequest[] {
     const settings = this.#settings;
     const eosTokenIds = settings.stop_on_eos && !settings.ignore_eos ? this.#model.eosTokenIds : [];
+    const constraint = constraintOf(settings.response_format);
     return this.#outputs.map(({ index }) => ({
       id: `${this.#job.id}-${index}`,
       prompt: this.#prompt.tokens,
       maxNewTokens: this.#maxNewTokens,
+      minNewTokens: settings.min_new_tokens,
       eosTokenIds,
-      sampling: {
-        temperature: settings.temperature,
-        topK: settings.top_k,
-        topP: settings.top_p,
-        minP: settings.min_p,
-        repetitionPenalty: settings.repetition_penalty,
-        seed: seedOfSequence(this.#seed, index),
-      },
+      stopTokenIds: settings.stop_token_ids,
+      sampling: { ...this.#sampling, seed: seedOfSequence(this.#seed, index) },
       ...(settings.logprobs === undefined ? {} : { logprobs: settings.logprobs }),
+      // Every sequence has the same prompt.
+      ...(settings.prompt_logprobs === undefined || index > 0 ? {} : { promptLogprobs: settings.prompt_logprobs }),
+      ...(constraint === undefined ? {} : { constraint }),
+      ...(this.#job.goesOn ? { goesOn: true } : {}),
       deadline: this.#deadline,
     }));
   }
@@ -179,8 +195,11 @@ export class Generation {
     if (event.type === 'started') {
       if (this.#startedAt !== undefined) return;
       this.#startedAt = now;
+      this.#cachedTokens = event.cachedTokens;
       this.#observer.leftQueue((now - this.#arrivedAt) / 1000);
       this.#job.onStart?.();
+    } else if (event.type === 'prompt') {
+      this.#addPromptLogprobs(event.logprobs);
     } else if (event.type === 'token') {
       // A stop string has ended it, or the deadline; what the engine had already computed is not wanted.
       if (output.finishReason !== null) return;
@@ -197,6 +216,14 @@ export class Generation {
       if (event.reason === 'timeout') throw this.#timeoutError();
       this.#tell(output.finish(event.reason));
     }
+  }
+
+  #addPromptLogprobs(logprobs: readonly (TokenLogprobs | null)[]): void {
+    for (const entry of logprobs) {
+      const token = this.#prompt.tokens[this.#promptLogprobs.length] ?? 0;
+      this.#promptLogprobs.push(entry === null ? null : describeLogprobs(this.#model.tokenizer, token, entry));
+    }
+    if (this.#promptLogprobs.length === this.#prompt.tokens.length) this.#job.onPrompt?.(this.#promptLogprobs);
   }
 
   #tell(added: GenerateOutput): void {

@@ -44,7 +44,7 @@ export class SequenceOutput {
     const { text, stopped } = this.#decoder.push(token);
     this.#text += text;
     if (stopped) this.#finishReason = 'stop';
-    const added = logprobs === undefined ? [] : [this.#describe(token, logprobs)];
+    const added = logprobs === undefined ? [] : [describeLogprobs(this.#tokenizer, token, logprobs)];
     this.#logprobs?.push(...added);
     return this.#output(text, [token], added);
   }
@@ -68,9 +68,10 @@ export class SequenceOutput {
     const output = { index: this.index, text, token_ids: tokens, finish_reason: this.#finishReason };
     return this.#logprobs === undefined ? output : { ...output, logprobs };
   }
+}
 
-  #describe(token: number, logprobs: TokenLogprobs): OutputLogprobs {
-    const named = (id: number, logprob: number) => ({ token_id: id, token: this.#tokenizer.pieceOf(id), logprob });
-    return { ...named(token, logprobs.logprob), top: logprobs.top.map((one) => named(one.token, one.logprob)) };
-  }
+/** With the pieces of the vocabulary that the ids stand for. */
+export function describeLogprobs(tokenizer: Tokenizer, token: number, logprobs: TokenLogprobs): OutputLogprobs {
+  const named = (id: number, logprob: number) => ({ token_id: id, token: tokenizer.pieceOf(id), logprob });
+  return { ...named(token, logprobs.logprob), top: logprobs.top.map((one) => named(one.token, one.logprob)) };
 }

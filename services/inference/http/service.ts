@@ -12,6 +12,7 @@ import type { Logger } from '@slipway/shared/lib/log.ts';
 import { collectDefaultMetrics } from 'prom-client';
 import { Occupancy } from '../generation/occupancy.ts';
 import type { ModelHost } from '../models/model-state.ts';
+import { oneModel } from '../models/served-models.ts';
 import { createApp } from './app.ts';
 import { InFlight } from './in-flight.ts';
 import { Metrics } from './metrics.ts';
@@ -49,6 +50,7 @@ export async function startService({ config, host, log }: ServiceOptions): Promi
   const parts: ServiceParts = {
     config,
     host,
+    models: oneModel(host),
     log,
     occupancy,
     metrics: createMetrics(host, occupancy),

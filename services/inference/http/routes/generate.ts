@@ -1,7 +1,6 @@
 /**
- * `POST /generate`: from a request's bytes to one JSON answer or a stream of events. Knows HTTP; leaves all else to generation.
+ * `POST /generate`: from a request's bytes to one JSON answer or a stream of events. Knows its fields; leaves all else to generation.
  */
-import { AppError } from '@slipway/shared/contracts/errors.ts';
 import {
   type GenerateAnswer,
   type GenerateDelta,
@@ -10,40 +9,31 @@ import {
   generateRequestParser,
 } from '@slipway/shared/contracts/generate.ts';
 import { errorBody } from '@slipway/shared/http/error-response.ts';
-import { readJsonBody } from '@slipway/shared/http/json-body.ts';
-import type { RequestEnvironment } from '@slipway/shared/http/request-context.ts';
 import { newId } from '@slipway/shared/lib/ids.ts';
-import type { Context } from 'hono';
-import { CancelledError, Generation } from '../../generation/generate.ts';
-import type { LoadedModel } from '../../generation/loaded-model.ts';
-import { isServedAs } from '../../models/find-version.ts';
-import { EVENT_STREAM_HEADERS, EventStream } from '../event-stream.ts';
-import { type Route, readyModel, type ServiceParts } from '../service-parts.ts';
-
-/** What nginx logs for it; the client is gone and never sees it. */
-const CLIENT_CLOSED_REQUEST = 499;
+import type { Generation } from '../../generation/generate.ts';
+import { EventStream } from '../event-stream.ts';
+import type { Route, ServiceParts } from '../service-parts.ts';
+import { summaryOf, type Visit, visited } from '../visit.ts';
 
 export function generateRoute(parts: ServiceParts): Route {
   const parse = generateRequestParser(parts.config);
-  return async (context) => {
-    const leaving = [parts.inFlight.enter()];
-    const leave = () => {
-      for (const one of leaving) one();
-    };
-    try {
-      const begun = await begin(context, parts, parse, (release) => leaving.unshift(release));
-      // A stream goes on when this function has returned.
-      if (begun.events !== undefined) return await stream(context, parts, begun, begun.events, leave);
-      const answer = await begun.generation.run(parts.occupancy);
-      context.set('logged', summaryOf(answer));
-      leave();
+  return visited(parts, async (visit, context) => {
+    const { generation, events, started } = await begin(visit, parse);
+    const running = visit.run(generation);
+    if (events === undefined) {
+      const answer = await running;
+      visit.log(summaryOf(answer));
       return context.json(answer);
-    } catch (error) {
-      leave();
-      if (!(error instanceof CancelledError)) throw error;
-      return new Response(null, { status: CLIENT_CLOSED_REQUEST });
     }
-  };
+    return visit.stream(events, started, running, {
+      done(answer) {
+        const outputs = answer.outputs.map((output) => ({ ...output, text: '', token_ids: [] }));
+        events.send({ ...answer, text: '', outputs } satisfies GenerateAnswer, 'done');
+      },
+      failed: (error) => events.send(errorBody(error, visit.requestId), 'error'),
+      summary: summaryOf,
+    });
+  });
 }
 
 interface Begun {
@@ -54,26 +44,15 @@ interface Begun {
 }
 
 /** From the bytes to what waits for its turn. A function of its own: body and prompt end with it, and are not kept waiting. */
-async function begin(
-  context: Context<RequestEnvironment>,
-  parts: ServiceParts,
-  parse: (body: unknown) => GenerateRequest,
-  onHold: (release: () => void) => void,
-): Promise<Begun> {
-  readyModel(parts.host);
-  const request = parse(await readBody(context, parts));
-  // While the body came another version may have taken its place; from here on it is this one's.
-  const model = readyModel(parts.host);
-  onHold(model.hold());
-  requireServed(request.model, model);
+async function begin(visit: Visit, parse: (body: unknown) => GenerateRequest): Promise<Begun> {
+  const request = parse(await visit.body());
+  const model = await visit.model(request.model);
   const started = Promise.withResolvers<void>();
   const id = newId('gen');
   const events = request.stream ? new EventStream() : undefined;
-  const generation = new Generation(model, parts.config, parts.metrics.observerFor(model.name), {
+  const generation = visit.generation(model, {
     id,
-    requestId: context.get('requestId'),
     request,
-    signal: context.req.raw.signal,
     onStart: started.resolve,
     ...(events === undefined ? {} : { onDelta: senderOf(events, id, model.name) }),
   });
@@ -85,62 +64,4 @@ function senderOf(events: EventStream, id: string, model: string): (output: Gene
     const delta: GenerateDelta = { id, model, text: output.index === 0 ? output.text : '', outputs: [output] };
     events.send(delta);
   };
-}
-
-async function readBody(context: Context<RequestEnvironment>, parts: ServiceParts): Promise<unknown> {
-  try {
-    return await readJsonBody(context.req.raw, parts.config.bodyLimitBytes);
-  } catch (error) {
-    if (!(error instanceof AppError) && context.req.raw.signal.aborted) throw new CancelledError('the client has left');
-    throw error;
-  }
-}
-
-function requireServed(wanted: string | undefined, { name, manifest, aliases }: LoadedModel): void {
-  const version = manifest?.version;
-  if (wanted === undefined || isServedAs(wanted, { name, version, aliases: aliases() })) return;
-  const names = version === undefined ? name : `${name} or ${name}@${version}`;
-  throw new AppError('not_found', `model ${JSON.stringify(wanted)} is not served here; ${names} is`);
-}
-
-/** The headers wait for a slot in the engine, so that what goes wrong before has its own status. */
-async function stream(
-  context: Context<RequestEnvironment>,
-  parts: ServiceParts,
-  { generation, started }: Begun,
-  events: EventStream,
-  leave: () => void,
-): Promise<Response> {
-  const running = generation.run(parts.occupancy);
-  await Promise.race([started, running]);
-  void finish(running, context.get('requestId'), events, parts).finally(leave);
-  return context.body(events.readable, 200, EVENT_STREAM_HEADERS);
-}
-
-async function finish(
-  running: Promise<GenerateAnswer>,
-  requestId: string,
-  events: EventStream,
-  { log }: ServiceParts,
-): Promise<void> {
-  try {
-    const answer = await running;
-    const outputs = answer.outputs.map((output) => ({ ...output, text: '', token_ids: [] }));
-    events.send({ ...answer, text: '', outputs } satisfies GenerateAnswer, 'done');
-    log.info({ request_id: requestId, ...summaryOf(answer) }, 'streamed');
-  } catch (error) {
-    if (error instanceof CancelledError) {
-      log.info({ request_id: requestId }, 'the client left a stream');
-    } else {
-      if (!(error instanceof AppError)) log.error({ request_id: requestId, err: error }, 'a bug');
-      else log.warn({ request_id: requestId, error: error.code }, error.message);
-      events.send(errorBody(error, requestId), 'error');
-    }
-  } finally {
-    events.close();
-  }
-}
-
-function summaryOf(answer: GenerateAnswer): Record<string, unknown> {
-  return { model: answer.model, ...answer.usage, ...answer.timings, finish_reason: answer.outputs[0]?.finish_reason };
 }

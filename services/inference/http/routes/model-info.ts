@@ -4,7 +4,8 @@
 import type { Manifest } from '@slipway/shared/contracts/manifest.ts';
 import { promptLimit } from '../../generation/admission.ts';
 import type { Following } from '../../models/model-state.ts';
-import { type Route, readyModel, type ServiceParts } from '../service-parts.ts';
+import { readyModel } from '../../models/served-models.ts';
+import type { Route, ServiceParts } from '../service-parts.ts';
 
 export function modelInfoRoute(parts: ServiceParts): Route {
   return (context) => {

@@ -1,0 +1,141 @@
+/**
+ * One request that generates, from its first byte to its last: counted while it is there, its body read, its model held, its leaving
+ * noticed, its answer sent whole or as a stream. What all generating routes share; knows nothing of their fields.
+ */
+import { AppError } from '@slipway/shared/contracts/errors.ts';
+import type { GenerateAnswer } from '@slipway/shared/contracts/generate.ts';
+import { readJsonBody } from '@slipway/shared/http/json-body.ts';
+import type { RequestEnvironment } from '@slipway/shared/http/request-context.ts';
+import type { Context } from 'hono';
+import { CancelledError, type GenerateJob, Generation } from '../generation/generate.ts';
+import type { LoadedModel } from '../generation/loaded-model.ts';
+import { EVENT_STREAM_HEADERS, type EventStream } from './event-stream.ts';
+import type { Route, ServiceParts } from './service-parts.ts';
+
+/** What nginx logs for it; the client is gone and never sees it. */
+const CLIENT_CLOSED_REQUEST = 499;
+
+export type VisitRoute = (visit: Visit, context: Context<RequestEnvironment>) => Promise<Response>;
+
+/** A route whose requests are counted as being answered, streams until their end. AppError draining or overloaded. */
+export function visited(parts: ServiceParts, route: VisitRoute): Route {
+  return async (context) => {
+    const visit = new Visit(context, parts);
+    try {
+      const response = await route(visit, context);
+      if (!visit.isStreaming) visit.leave();
+      return response;
+    } catch (error) {
+      visit.leave();
+      if (!(error instanceof CancelledError)) throw error;
+      return new Response(null, { status: CLIENT_CLOSED_REQUEST });
+    }
+  };
+}
+
+/** How a stream ends. */
+export interface StreamEnd<T> {
+  readonly done: (result: T) => void;
+  readonly failed: (error: unknown) => void;
+  /** For the log. */
+  readonly summary: (result: T) => Record<string, unknown>;
+}
+
+export class Visit {
+  readonly requestId: string;
+  /** Aborts when the client has left. */
+  readonly signal: AbortSignal;
+  readonly #context: Context<RequestEnvironment>;
+  readonly #parts: ServiceParts;
+  readonly #leaving: (() => void)[];
+  #isStreaming = false;
+
+  constructor(context: Context<RequestEnvironment>, parts: ServiceParts) {
+    this.#leaving = [parts.inFlight.enter()];
+    this.#context = context;
+    this.#parts = parts;
+    this.requestId = context.get('requestId');
+    this.signal = context.req.raw.signal;
+  }
+
+  get isStreaming(): boolean {
+    return this.#isStreaming;
+  }
+
+  leave(): void {
+    for (const one of this.#leaving.splice(0)) one();
+  }
+
+  /** The body as JSON. AppError body_too_large or invalid_json; CancelledError when the client leaves meanwhile. */
+  async body(): Promise<unknown> {
+    try {
+      return await readJsonBody(this.#context.req.raw, this.#parts.config.bodyLimitBytes);
+    } catch (error) {
+      if (!(error instanceof AppError) && this.signal.aborted) throw new CancelledError('the client has left');
+      throw error;
+    }
+  }
+
+  /** The model of that name, or the one that is served when none is given, held until the visit ends. AppError not_found, model_not_ready. */
+  async model(wanted: string | undefined): Promise<LoadedModel> {
+    const model = await this.#parts.models.find(wanted);
+    this.#leaving.unshift(model.hold());
+    return model;
+  }
+
+  /** AppError invalid_field when the request does not fit the model. */
+  generation(model: LoadedModel, job: Omit<GenerateJob, 'requestId' | 'signal'>): Generation {
+    const { config, metrics } = this.#parts;
+    const { requestId, signal } = this;
+    return new Generation(model, config, metrics.observerFor(model.name), { ...job, requestId, signal });
+  }
+
+  run(generation: Generation): Promise<GenerateAnswer> {
+    return generation.run(this.#parts.occupancy);
+  }
+
+  log(fields: Record<string, unknown>): void {
+    this.#context.set('logged', { ...this.#context.get('logged'), ...fields });
+  }
+
+  /**
+   * Answers with events. The headers wait until `started`, so that what goes wrong before has a status of its own: `running` then
+   * rejects. The visit ends with `running`.
+   */
+  async stream<T>(
+    events: EventStream,
+    started: Promise<void>,
+    running: Promise<T>,
+    end: StreamEnd<T>,
+  ): Promise<Response> {
+    await Promise.race([started, running]);
+    this.#isStreaming = true;
+    void this.#finish(events, running, end).finally(() => this.leave());
+    return this.#context.body(events.readable, 200, EVENT_STREAM_HEADERS);
+  }
+
+  async #finish<T>(events: EventStream, running: Promise<T>, end: StreamEnd<T>): Promise<void> {
+    const { log } = this.#parts;
+    const request = { request_id: this.requestId };
+    try {
+      const result = await running;
+      end.done(result);
+      log.info({ ...request, ...end.summary(result) }, 'streamed');
+    } catch (error) {
+      if (error instanceof CancelledError) {
+        log.info(request, 'the client left a stream');
+      } else {
+        if (!(error instanceof AppError)) log.error({ ...request, err: error }, 'a bug');
+        else log.warn({ ...request, error: error.code }, error.message);
+        end.failed(error);
+      }
+    } finally {
+      events.close();
+    }
+  }
+}
+
+/** What a request's line in the log says of its answer. */
+export function summaryOf(answer: GenerateAnswer): Record<string, unknown> {
+  return { model: answer.model, ...answer.usage, ...answer.timings, finish_reason: answer.outputs[0]?.finish_reason };
+}
