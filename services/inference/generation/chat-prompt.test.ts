@@ -1,0 +1,68 @@
+import type { Tokenizer } from '@slipway/shared/text/contract.ts';
+import { describe, expect, it } from 'vitest';
+import { type ChatMessage, prepareChat } from './chat-prompt.ts';
+
+/** A token is a byte. */
+const byteTokenizer: Tokenizer = {
+  vocabularySize: 256,
+  encode: (text) => [...Buffer.from(text)],
+  decode: (tokens) => Buffer.from(tokens).toString(),
+  bytesOf: (token) => Uint8Array.of(token),
+  pieceOf: (token) => String.fromCharCode(token),
+};
+
+const TEMPLATE =
+  "{%- for m in messages -%}{%- if not loop.first and m.role == 'assistant' and loop.index0 == 0 -%}{{ raise_exception('order') }}{%- endif -%}<{{ m.role[0] }}>{{ m.content }}{%- endfor -%}<a>";
+const model = { name: 'm', tokenizer: byteTokenizer, chatTemplate: TEMPLATE, bosTokenId: null, eosTokenIds: [] };
+
+const say = (role: string, content: string): ChatMessage => ({ role, content });
+const textOf = (tokens: readonly number[]) => byteTokenizer.decode(tokens);
+
+describe('a conversation', () => {
+  const messages = [
+    say('system', 'S'),
+    say('user', '1'),
+    say('assistant', 'one'),
+    say('user', '2'),
+    say('assistant', 'two'),
+    say('tool', 't'),
+    say('user', '3'),
+  ];
+
+  it('is whole when it fits', () => {
+    const { tokens, droppedMessages } = prepareChat(model, messages, { limit: 100 });
+    expect(textOf(tokens)).toBe('<s>S<u>1<a>one<u>2<a>two<t>t<u>3<a>');
+    expect(droppedMessages).toBe(0);
+  });
+
+  it.each([
+    [34, '<s>S<u>2<a>two<t>t<u>3<a>', 2],
+    [24, '<s>S<u>3<a>', 5],
+    [11, '<s>S<u>3<a>', 5],
+  ])('of which %i tokens fit loses its oldest turns whole', (limit, text, dropped) => {
+    const prepared = prepareChat(model, messages, { limit });
+    expect(textOf(prepared.tokens)).toBe(text);
+    expect(prepared.droppedMessages).toBe(dropped);
+  });
+
+  it('whose last turn does not fit is refused', () => {
+    expect(() => prepareChat(model, messages, { limit: 10 })).toThrow(
+      'the last turn alone has more than the 10 tokens',
+    );
+    expect(() => prepareChat(model, [say('user', 'x'.repeat(1e6))], { limit: 10 })).toThrow('the last turn alone');
+  });
+
+  it('loses as few turns as it must, of many', () => {
+    const many = Array.from({ length: 101 }, (_, i) => say(i % 2 === 0 ? 'user' : 'assistant', `${100 + i}`));
+    const { tokens, droppedMessages } = prepareChat(model, many, { limit: 303 });
+    expect(droppedMessages).toBe(52);
+    expect(tokens.length).toBeLessThanOrEqual(303);
+    expect(tokens.length).toBeGreaterThan(303 - 12);
+  });
+});
+
+it('a model without a template says so', () => {
+  expect(() => prepareChat({ ...model, chatTemplate: null }, [say('user', 'hi')], { limit: 10 })).toThrow(
+    'm has no chat template',
+  );
+});
