@@ -53,4 +53,18 @@ GENERATION:
     await expect(missing).rejects.toThrow(/\/nowhere\/config.yml cannot be read/);
     await expect(loadServiceConfig({ path: file('a: [1') })).rejects.toThrow(/config.yml is not valid YAML: .*line 1/);
   });
+
+  it('takes origins with commas or as a list, and nothing that is more than an origin', async () => {
+    const origins = ['https://app.example.com', 'http://localhost:5173'];
+    const environment = { CORS_ORIGINS: ' https://app.example.com, http://localhost:5173 ' };
+    expect((await loadServiceConfig({ path: null, environment })).corsOrigins).toEqual(origins);
+    const path = file(`SERVER: {CORS_ORIGINS: ${JSON.stringify(origins)}}`);
+    expect((await loadServiceConfig({ path })).corsOrigins).toEqual(origins);
+    expect((await loadServiceConfig({ path: null })).corsOrigins).toEqual([]);
+    for (const wrong of ['example.com', 'https://a.example/', 'https://a.example/path', 'null', '*.example.com']) {
+      await expect(loadServiceConfig({ path: null, environment: { CORS_ORIGINS: wrong } })).rejects.toThrow(
+        /CORS_ORIGINS must be origins such as/,
+      );
+    }
+  });
 });

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { LOG_LEVELS } from '../lib/log.ts';
-import { choice, integer, readSettings, type SettingsOf, text } from '../lib/settings.ts';
+import { choice, integer, list, readSettings, type SettingsOf, text } from '../lib/settings.ts';
 import { AppError } from './errors.ts';
 
 const SETTINGS = {
@@ -51,10 +51,22 @@ const SETTINGS = {
   /** Names, digests and scopes of keys. Null: only API_KEY, when that is given. */
   apiKeysFile: text(null, { env: 'API_KEYS_FILE', file: 'SERVER.API_KEYS_FILE' }),
 
+  /** Whose pages may use the service; `*` is all, none is none. */
+  corsOrigins: list(isOrigin, 'origins such as https://app.example.com, with commas between them, or *', {
+    env: 'CORS_ORIGINS',
+    file: 'SERVER.CORS_ORIGINS',
+  }),
+  /** How many proxies stand before the service, each adding to X-Forwarded-For whom it was asked by. */
+  trustProxy: integer(0, 10, 0, { env: 'TRUST_PROXY', file: 'SERVER.TRUST_PROXY' }),
+
   /** Secrets come from the environment only: flags show in process lists, files get committed. */
   apiKey: text(null, { env: 'API_KEY' }),
   hfToken: text(null, { env: 'HF_TOKEN' }),
 } as const;
+
+function isOrigin(text: string): boolean {
+  return text === '*' || (URL.canParse(text) && new URL(text).origin === text);
+}
 
 export type ServiceConfig = SettingsOf<typeof SETTINGS>;
 export type ServiceFlags = { readonly [Name in keyof ServiceConfig]?: unknown };

@@ -48,6 +48,20 @@ export function choice<T extends string>(values: readonly T[], fallback: T, plac
   return { schema: z.enum(values), fallback, allowed: `one of ${values.join(', ')}`, ...place };
 }
 
+/** `a, b` in flags and environment; a list, or the same, in a file. */
+export function list(isItem: (item: string) => boolean, allowed: string, place: Place): Setting<readonly string[]> {
+  const items = z.array(z.string().refine(isItem));
+  return { schema: z.preprocess(itemsFromText, items), fallback: [], allowed, ...place };
+}
+
+function itemsFromText(value: unknown): unknown {
+  if (typeof value !== 'string') return value;
+  return value
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+}
+
 function numberFromText(value: unknown): unknown {
   return typeof value === 'string' && /^\s*[-+]?\d+\s*$/.test(value) ? Number(value) : value;
 }

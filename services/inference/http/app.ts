@@ -2,13 +2,16 @@
  * The service's paths and what surrounds them, put together from their parts. No logic of its own.
  */
 import { identifyCaller } from '@slipway/shared/http/api-key.ts';
+import { refuseForeignNames, refuseForeignPages } from '@slipway/shared/http/browser-guard.ts';
 import {
   errorHandler,
   notFoundHandler,
   type RequestEnvironment,
   requestContext,
 } from '@slipway/shared/http/request-context.ts';
+import { securityHeaders } from '@slipway/shared/http/security-headers.ts';
 import { Hono } from 'hono';
+import { cors } from 'hono/cors';
 import { policyOf } from './path-policy.ts';
 import { generateRoute } from './routes/generate.ts';
 import { healthRoute, livenessRoute, readinessRoute } from './routes/health.ts';
@@ -22,6 +25,8 @@ export function createApp(parts: ServiceParts): Hono<RequestEnvironment> {
   app.onError(errorHandler(parts.log));
   app.notFound(notFoundHandler(METHODS));
   app.use(requestContext(parts.log, (path) => policyOf(path).isProbe));
+  app.use(securityHeaders((path) => policyOf(path).answers));
+  guardAgainstBrowsers(app, parts);
   app.use(async (context, next) => {
     // A proxy that keeps its connection would send the next request to a process that is leaving.
     if (parts.inFlight.draining) context.header('Connection', 'close');
@@ -36,4 +41,32 @@ export function createApp(parts: ServiceParts): Hono<RequestEnvironment> {
   app.get('/metrics', metricsRoute(parts));
   app.post('/generate', generateRoute(parts));
   return app;
+}
+
+const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
+/** What scripts of other origins may read. */
+const EXPOSED_HEADERS = [
+  'X-Request-ID',
+  'Retry-After',
+  'retry-after-ms',
+  'RateLimit',
+  'RateLimit-Policy',
+  ...['limit', 'remaining', 'reset'].flatMap((what) => [`x-ratelimit-${what}-requests`, `x-ratelimit-${what}-tokens`]),
+];
+const PREFLIGHT_SECONDS = 600;
+
+/** Before keys are asked for: a browser asks first whether it may ask, without one. */
+function guardAgainstBrowsers(app: Hono<RequestEnvironment>, { config, keys }: ServiceParts): void {
+  const { corsOrigins, host, trustProxy } = config;
+  const isExposed = () => LOOPBACK.has(host) && trustProxy === 0 && !keys.isLocked;
+  app.use(refuseForeignNames(isExposed), refuseForeignPages(corsOrigins));
+  if (corsOrigins.length === 0) return;
+  app.use(
+    cors({
+      origin: corsOrigins.includes('*') ? '*' : [...corsOrigins],
+      allowMethods: ['GET', 'POST', 'DELETE'],
+      exposeHeaders: EXPOSED_HEADERS,
+      maxAge: PREFLIGHT_SECONDS,
+    }),
+  );
 }

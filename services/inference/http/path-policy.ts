@@ -1,25 +1,36 @@
 /**
- * What holds for which path before any route sees the request: who needs no key, and what is asked so often that nobody wants to read
- * of it. One table, so that whoever adds a page adds one line. Knows no route.
+ * What holds for which path before any route sees the request: who needs no key, what is asked so often that nobody wants to read of it,
+ * and what browsers may do with the answer. One table, so that whoever adds a page adds one line. Knows no route.
  */
+import type { AnswerKind } from '@slipway/shared/http/security-headers.ts';
 
 interface PathPolicy {
   /** Answered without a key. */
   readonly isOpen: boolean;
   /** Asked every few seconds by machines: logged as debug. */
   readonly isProbe: boolean;
+  readonly answers: AnswerKind;
 }
 
-const GUARDED: PathPolicy = { isOpen: false, isProbe: false };
+const GUARDED: PathPolicy = { isOpen: false, isProbe: false, answers: 'data' };
+/** Static files, the same in every Slipway; what their scripts ask for needs a key. */
+const PAGE: PathPolicy = { isOpen: true, isProbe: false, answers: 'page' };
 
-const EXACT: Readonly<Record<string, PathPolicy>> = {
-  '/': { isOpen: true, isProbe: false },
-  '/health': { isOpen: true, isProbe: true },
-  '/healthz': { isOpen: true, isProbe: true },
-  '/readyz': { isOpen: true, isProbe: true },
-  '/metrics': { isOpen: false, isProbe: true },
-};
+const EXACT = new Map<string, PathPolicy>([
+  ['/', { ...GUARDED, isOpen: true }],
+  ['/health', { ...GUARDED, isOpen: true, isProbe: true }],
+  ['/healthz', { ...GUARDED, isOpen: true, isProbe: true }],
+  ['/readyz', { ...GUARDED, isOpen: true, isProbe: true }],
+  ['/metrics', { ...GUARDED, isProbe: true }],
+]);
+
+/** The path itself and everything below it. */
+const BELOW: readonly (readonly [string, PathPolicy])[] = [
+  ['/ui', PAGE],
+  ['/docs', PAGE],
+];
 
 export function policyOf(path: string): PathPolicy {
-  return (Object.hasOwn(EXACT, path) ? EXACT[path] : undefined) ?? GUARDED;
+  const below = () => BELOW.find(([prefix]) => path === prefix || path.startsWith(`${prefix}/`))?.[1];
+  return EXACT.get(path) ?? below() ?? GUARDED;
 }
