@@ -76,6 +76,78 @@ describe('a shared prefix', () => {
   });
 });
 
+describe('an answer that a next prompt will repeat', () => {
+  const settle = () => new Promise((resolve) => setTimeout(resolve, 20));
+
+  it('is computed once more in idle time, so that the next turn computes its own words alone', async () => {
+    const runs: string[] = [];
+    const layout = await openWith((inner) => ({
+      prefill(slot, tokens, start, logits) {
+        runs.push(`${tokens.length} from ${start}`);
+        return inner.prefill(slot, tokens, start, logits);
+      },
+    }));
+    const engine = createEngine(layout);
+    let history = promptOf(60);
+    for (let turn = 0; turn < 3; turn++) {
+      const result = await collect(engine, makeRequest({ prompt: history, maxNewTokens: 9, goesOn: true }));
+      expect(result.tokens).toEqual(expected(history, 9));
+      expect(result.cachedTokens).toBe(turn === 0 ? 0 : history.length - 3);
+      history = [...history, ...result.tokens, 1, 2, 3];
+      await settle();
+      expect(engine.stats()).toMatchObject({ running: 0, waiting: 0, cacheUsage: 0 });
+    }
+    expect(runs).toEqual(['60 from 0', '9 from 60', '3 from 69', '9 from 72', '3 from 81', '9 from 84']);
+    await engine.close();
+  });
+
+  it('has what ended it at its end', async () => {
+    const engine = createEngine(await openSyntheticLayout(spec));
+    const prompt = promptOf(40);
+    const tokens = expected(prompt, 6);
+    const end = tokens.at(-1) ?? 0;
+    const first = tokens.indexOf(end);
+    await collect(engine, makeRequest({ prompt, maxNewTokens: 30, eosTokenIds: [end], goesOn: true }));
+    await settle();
+    const next = [...prompt, ...tokens.slice(0, first + 1), 7, 8];
+    const { cachedTokens } = await collect(engine, makeRequest({ prompt: next, maxNewTokens: 1 }));
+    expect(cachedTokens).toBe(next.length - 2);
+    await engine.close();
+  });
+
+  it('gives way at once to whoever comes meanwhile', async () => {
+    const engine = createEngine(await openSyntheticLayout({ ...spec, prefillDelay: 5 }));
+    const prompt = promptOf(3);
+    await collect(engine, makeRequest({ prompt, maxNewTokens: 200, goesOn: true }));
+    // Computing the answer takes a second now.
+    await settle();
+    const other = promptOf(3, 9);
+    const startedAt = performance.now();
+    const result = await collect(engine, makeRequest({ prompt: other, maxNewTokens: 4 }));
+    expect(performance.now() - startedAt).toBeLessThan(800);
+    expect(result.tokens).toEqual(expected(other, 4));
+    await engine.close();
+  });
+
+  it('is forgotten when others have taken its place', async () => {
+    const engine = createEngine(await openSyntheticLayout({ ...spec, slots: 1 }));
+    const prompt = promptOf(30);
+    const others = [2, 3].map((seed) => promptOf(40, seed));
+    const first = collect(engine, makeRequest({ prompt, maxNewTokens: 5, goesOn: true }));
+    await Promise.all([
+      first,
+      ...others.map((other) => collect(engine, makeRequest({ prompt: other, maxNewTokens: 5 }))),
+    ]);
+    await settle();
+    const next = await collect(
+      engine,
+      makeRequest({ prompt: [...prompt, ...expected(prompt, 5), 1], maxNewTokens: 1 }),
+    );
+    expect(next.cachedTokens).toBe(0);
+    await engine.close();
+  });
+});
+
 describe('limits of a sequence', () => {
   it('ends at the context, whose last position is used', async () => {
     const engine = createEngine(await openSyntheticLayout(spec));

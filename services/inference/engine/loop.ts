@@ -7,6 +7,7 @@ import { type Layout, TerminatedError } from '../runtime/layout.ts';
 import type { Engine, EngineEvent, FinishReason, SequenceRequest, TokenLogprobs } from './contract.ts';
 import { FIRST_HIT_RATE, guessLength, guessTokens, updateHitRate } from './draft.ts';
 import { findFault } from './find-fault.ts';
+import { KeptAnswers } from './kept-answers.ts';
 import { type PlanLimits, type PlannedSequence, planStep, prefillCost, type StepPlan } from './plan.ts';
 import { createSampler, type Sampler } from './sampler.ts';
 import { describeToken, findBest } from './sampling.ts';
@@ -66,6 +67,9 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
   /** Why it takes no more work. */
   let stopped: string | undefined;
   let prefilling: Sequence | undefined;
+  const kept = new KeptAnswers(layout.slots);
+  /** Computes a kept answer for nobody; gives way to whoever comes. */
+  let background: Sequence | undefined;
   /** While a plan is taken in, a listener's call may not end a sequence that the plan is about to admit. */
   let applying = false;
   let loop: Promise<void> | undefined;
@@ -94,6 +98,7 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     running = running.filter((other) => other !== sequence);
     // Only what others can share is worth keeping.
     if (sequence.slot !== undefined) slotOf(sequence).truncate(slotOf(sequence).shareable);
+    if (sequence === background) background = undefined;
     emit(sequence.onEvent, error === undefined ? { type: 'finished', reason } : { type: 'finished', reason, error });
   }
 
@@ -141,17 +146,63 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
       const { eosTokenIds, stopTokenIds } = sequence.request;
       const end = eosTokenIds.includes(token) ? 'eos' : stopTokenIds?.includes(token) ? 'stop' : undefined;
       if (end !== undefined) {
+        keep(sequence, token);
         finish(sequence, end);
         return;
       }
       sequence.lastToken = token;
       sequence.remaining--;
       emit(sequence.onEvent, logprobs ? { type: 'token', token, logprobs } : { type: 'token', token });
-      if (sequence.remaining === 0) finish(sequence, 'length');
+      if (sequence.remaining > 0) return;
+      keep(sequence, token);
+      finish(sequence, 'length');
     } catch (error) {
       slotOf(sequence).truncate(0);
       finish(sequence, 'failed', messageOf(error));
     }
+  }
+
+  /** `last`: the token that ended it, which is not in the cache. */
+  function keep({ request, prompt, slot }: Sequence, last: number): void {
+    if (!request.goesOn || layout.onlyForward || slot === undefined) return;
+    const tokens = [...(slots[slot]?.tokens ?? []), last];
+    if (tokens.length < layout.contextLength) kept.add({ tokens, promptLength: prompt.length });
+  }
+
+  /** Whether there was an answer to compute. */
+  function beginKeeping(): boolean {
+    const prompt = kept.take(slots);
+    if (prompt === undefined || stopped !== undefined) return false;
+    const id = `kept-answer-${steps}`;
+    const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 0 };
+    const request = { id, prompt, maxNewTokens: 0, eosTokenIds: [], sampling, deadline: Infinity };
+    background = newSequence(request, 0, () => {});
+    sequences.set(id, background);
+    waiting.push(background);
+    return true;
+  }
+
+  function newSequence(request: SequenceRequest, remaining: number, onEvent: (event: EngineEvent) => void): Sequence {
+    return {
+      request,
+      prompt: request.prompt,
+      deadline: request.deadline,
+      sampler: createSampler(request),
+      needsPromptLogits: request.promptLogprobs !== undefined,
+      onEvent,
+      cancelled: false,
+      remaining,
+      slot: undefined,
+      lastToken: -1,
+      hitRate: FIRST_HIT_RATE,
+    };
+  }
+
+  function cancel(sequence: Sequence): void {
+    sequence.cancelled = true;
+    if (sequence === prefilling) layout.terminate();
+    // Whoever only waits need not wait for the step in progress.
+    else if (sequence.slot === undefined && !applying) finish(sequence, 'cancelled');
   }
 
   async function prefill(sequence: Sequence, slotIndex: number, start: number, end: number): Promise<void> {
@@ -271,7 +322,7 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     let involved: readonly Sequence[] = plan.admitted ? [plan.admitted.sequence] : running;
     try {
       apply(plan);
-      if (run.type === 'idle' || stopped !== undefined) return false;
+      if (run.type === 'idle' || stopped !== undefined) return beginKeeping();
       steps++;
       if (run.type === 'prefill') {
         involved = [run.sequence];
@@ -340,19 +391,8 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
         emit(onEvent, { type: 'finished', reason: 'length' });
         return;
       }
-      const sequence: Sequence = {
-        request,
-        prompt: request.prompt,
-        deadline: request.deadline,
-        sampler: createSampler(request),
-        needsPromptLogits: request.promptLogprobs !== undefined,
-        onEvent,
-        cancelled: false,
-        remaining,
-        slot: undefined,
-        lastToken: -1,
-        hitRate: FIRST_HIT_RATE,
-      };
+      if (background) cancel(background);
+      const sequence = newSequence(request, remaining, onEvent);
       sequences.set(request.id, sequence);
       waiting.push(sequence);
       wake();
@@ -360,18 +400,16 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
 
     cancel(id) {
       const sequence = sequences.get(id);
-      if (!sequence) return;
-      sequence.cancelled = true;
-      if (sequence === prefilling) layout.terminate();
-      // Whoever only waits need not wait for the step in progress.
-      else if (sequence.slot === undefined && !applying) finish(sequence, 'cancelled');
+      if (sequence) cancel(sequence);
     },
 
     stats() {
-      const used = running.reduce((sum, sequence) => sum + slotOf(sequence).tokens.length, 0);
+      const asked = (sequence: Sequence) => sequence !== background;
+      const answered = running.filter(asked);
+      const used = answered.reduce((sum, sequence) => sum + slotOf(sequence).tokens.length, 0);
       return {
-        running: running.length,
-        waiting: waiting.length,
+        running: answered.length,
+        waiting: waiting.filter(asked).length,
         cacheUsage: used / (layout.slots * layout.contextLength),
         steps,
         guessed,

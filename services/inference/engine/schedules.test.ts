@@ -20,6 +20,23 @@ interface Fate {
   readonly arrivesAt: number;
   readonly cancelledAt: number;
   readonly events: EngineEvent[];
+  /** Length of the prompt whose answer this one goes on from. */
+  readonly earlierPrompt?: number;
+}
+
+/** A third are conversations' second turns: the prompt and answer of an earlier one, and a few tokens more. */
+function addTurns(fates: readonly Fate[], spec: SyntheticSpec, random: () => number): Fate[] {
+  return fates.flatMap((fate) => {
+    const { prompt, sampling } = fate.request;
+    if (random() < 0.5 || sampling.temperature > 0) return [fate];
+    const first = { ...fate, request: { ...fate.request, goesOn: true } };
+    const answer = syntheticContinuation(prompt, { ...spec, ...first.request });
+    const next = [...prompt, ...answer, ...Array.from({ length: 2 + Math.floor(random() * 6) }, (_, i) => i)];
+    if (next.length >= CONTEXT) return [first];
+    const request = { ...fate.request, id: `${fate.request.id}b`, prompt: next, deadline: Infinity };
+    const arrivesAt = fate.arrivesAt + 10 + Math.floor(random() * 100);
+    return [first, { request, arrivesAt, cancelledAt: Infinity, events: [], earlierPrompt: prompt.length }];
+  });
 }
 
 function makeFates(random: () => number, count: number): Fate[] {
@@ -77,14 +94,16 @@ async function runAlone(request: SequenceRequest, spec: SyntheticSpec): Promise<
 interface Outcome {
   readonly reasons: Map<FinishReason, number>;
   readonly stats: EngineStats;
+  /** Second turns that started from the first one's answer. */
+  readonly turnsKept: number;
 }
 
 async function runSchedule(seed: number): Promise<Outcome> {
   const random = createRandom(seed);
   const slots = 1 + (seed % 5);
-  const fates = makeFates(random, 4 + (seed % 13));
   const sizes = { kind: 'synthetic', vocabularySize: VOCABULARY, contextLength: CONTEXT, slots } as const;
   const spec: SyntheticSpec = seed % 2 === 0 ? sizes : { ...sizes, period: 2 + (seed % 9) };
+  const fates = addTurns(makeFates(random, 4 + (seed % 13)), spec, random);
   const inner = await openSyntheticLayout(spec);
   let clock = 0;
   const arrive = () => {
@@ -134,17 +153,21 @@ async function runSchedule(seed: number): Promise<Outcome> {
       expect(tokens, where).toEqual(expected.slice(0, tokens.length));
     }
   }
+  const turnsKept = fates.filter(({ events, earlierPrompt = Infinity }) =>
+    events.some((event) => event.type === 'started' && event.cachedTokens > earlierPrompt),
+  ).length;
   const stats = engine.stats();
   expect(stats).toMatchObject({ running: 0, waiting: 0, cacheUsage: 0 });
   await engine.close();
-  return { reasons, stats };
+  return { reasons, stats, turnsKept };
 }
 
 it('gives every sequence of 3,000 schedules the tokens it gets alone, and one end', async () => {
   const total = new Map<FinishReason, number>();
-  let [guessed, accepted] = [0, 0];
+  let [guessed, accepted, kept] = [0, 0, 0];
   for (let seed = 0; seed < 3000; seed++) {
-    const { reasons, stats } = await runSchedule(seed);
+    const { reasons, stats, turnsKept } = await runSchedule(seed);
+    kept += turnsKept;
     for (const [reason, count] of reasons) total.set(reason, (total.get(reason) ?? 0) + count);
     guessed += stats.guessed;
     accepted += stats.accepted;
@@ -155,4 +178,5 @@ it('gives every sequence of 3,000 schedules the tokens it gets alone, and one en
   expect(total.get('failed')).toBeUndefined();
   expect(accepted).toBeGreaterThan(3000);
   expect(guessed - accepted).toBeGreaterThan(3000);
+  expect(kept).toBeGreaterThan(500);
 });
