@@ -12,7 +12,7 @@ import type { Logger } from '@slipway/shared/lib/log.ts';
 import { collectDefaultMetrics } from 'prom-client';
 import { Occupancy } from '../generation/occupancy.ts';
 import type { ModelHost } from '../models/model-state.ts';
-import { oneModel } from '../models/served-models.ts';
+import { oneModel, type ServedModels } from '../models/served-models.ts';
 import { createApp } from './app.ts';
 import { InFlight } from './in-flight.ts';
 import { Metrics } from './metrics.ts';
@@ -47,13 +47,14 @@ export async function startService({ config, host, log }: ServiceOptions): Promi
   const keys = new KeyRing(config.apiKey);
   const unfollowKeys = await followKeys(keys, config, log);
   const occupancy = new Occupancy(config.occupancySemaphore, config.queueLimit);
+  const models = oneModel(host);
   const parts: ServiceParts = {
     config,
     host,
-    models: oneModel(host),
+    models,
     log,
     occupancy,
-    metrics: createMetrics(host, occupancy),
+    metrics: createMetrics(models, occupancy),
     inFlight: new InFlight(config.occupancySemaphore + config.queueLimit + READ_BEYOND_QUEUE),
     keys,
   };
@@ -85,11 +86,8 @@ async function followKeys(keys: KeyRing, { apiKeysFile }: ServiceConfig, log: Lo
   return followKeysFile(apiKeysFile, log, (entries) => keys.replaceFile(entries));
 }
 
-function createMetrics(host: ModelHost, occupancy: Occupancy): Metrics {
-  const model = () => {
-    const state = host.state();
-    return state.kind === 'ready' ? state.model : undefined;
-  };
+function createMetrics(models: ServedModels, occupancy: Occupancy): Metrics {
+  const model = () => models.loaded()[0];
   return new Metrics(
     () => model()?.name ?? 'none',
     () => ({

@@ -7,8 +7,10 @@ import { isServedAs } from './find-version.ts';
 import type { ModelHost } from './model-state.ts';
 
 export interface ServedModels {
-  /** The model of that name; the one that is served when none is given. AppError not_found, or model_not_ready with the reason. */
+  /** The model of that name; the default one when none is given. AppError not_found, or model_not_ready with the reason. */
   find(wanted: string | undefined): Promise<LoadedModel>;
+  /** Those that answer now, the default one first. */
+  loaded(): readonly LoadedModel[];
 }
 
 const LOADING_RETRY_AFTER = 2;
@@ -22,6 +24,10 @@ export function oneModel(host: ModelHost): ServedModels {
       if (wanted === undefined || isServedAs(wanted, { name, version, aliases: model.aliases() })) return model;
       const names = version === undefined ? name : `${name} or ${name}@${version}`;
       throw new AppError('not_found', `model ${JSON.stringify(wanted)} is not served here; ${names} is`);
+    },
+    loaded() {
+      const state = host.state();
+      return state.kind === 'ready' ? [state.model] : [];
     },
   };
 }
