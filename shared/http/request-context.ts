@@ -1,7 +1,9 @@
 /**
  * What surrounds every request: its id, its log line, and the mapping of what is thrown. Knows no route.
  */
-import type { ErrorHandler, MiddlewareHandler, NotFoundHandler } from 'hono';
+import type { ServerResponse } from 'node:http';
+import type { Context, ErrorHandler, MiddlewareHandler, NotFoundHandler } from 'hono';
+import { routePath } from 'hono/route';
 import { ANONYMOUS_CALLER } from '../contracts/api-keys.ts';
 import { AppError } from '../contracts/errors.ts';
 import { requestIdFrom } from '../lib/ids.ts';
@@ -10,6 +12,8 @@ import { errorBody, errorHeaders, errorStatus } from './error-response.ts';
 import type { Principal } from './principal.ts';
 
 export interface RequestEnvironment {
+  /** What Node's server gives along with a request; not there for an upgrade. */
+  readonly Bindings: { readonly outgoing?: Pick<ServerResponse, 'once' | 'writableFinished'> };
   readonly Variables: {
     requestId: string;
     /** Who calls. Not set where a request ended before that was known. */
@@ -19,30 +23,80 @@ export interface RequestEnvironment {
   };
 }
 
-/** Takes X-Request-ID or makes one, gives it back, and logs one line when the response begins. `isQuiet` paths are logged as debug. */
-export function requestContext(log: Logger, isQuiet: (path: string) => boolean): MiddlewareHandler<RequestEnvironment> {
+/** A request whose answer has been sent, or whose client has left. */
+export interface FinishedRequest {
+  readonly method: string;
+  /** The pattern that it was registered with: `/generate`. Undefined where no route took it. */
+  readonly route: string | undefined;
+  readonly status: number;
+  readonly seconds: number;
+  /** The code of the error that was answered, at once or in a stream. */
+  readonly error: string | undefined;
+}
+
+export interface RequestContextOptions {
+  readonly log: Logger;
+  /** Paths whose requests are logged as debug. */
+  readonly isQuiet: (path: string) => boolean;
+  readonly onFinished: (request: FinishedRequest) => void;
+}
+
+/** Takes X-Request-ID or makes one, gives it back, and logs one line when the answer has been sent. */
+export function requestContext({
+  log,
+  isQuiet,
+  onFinished,
+}: RequestContextOptions): MiddlewareHandler<RequestEnvironment> {
   return async (context, next) => {
     const startedAt = performance.now();
     const requestId = requestIdFrom(context.req.header('x-request-id'));
     context.set('requestId', requestId);
     context.set('logged', {});
     context.header('X-Request-ID', requestId);
+    const outgoing = context.env?.outgoing;
+    const sent = new Promise<void>((resolve) => (outgoing === undefined ? resolve() : outgoing.once('close', resolve)));
     await next();
-    const { method, path } = context.req;
-    const level = isQuiet(path) && context.res.status < 500 ? 'debug' : 'info';
-    log[level](
-      {
-        request_id: requestId,
+    // Not awaited: the answer is sent when this function has returned.
+    void sent.then(() => {
+      const { method, path } = context.req;
+      const { status } = context.res;
+      const route = routeOf(context);
+      const seconds = (performance.now() - startedAt) / 1000;
+      const logged = context.get('logged');
+      log[levelOf(status, isQuiet(path))](
+        {
+          request_id: requestId,
+          method,
+          path,
+          ...(route === undefined ? {} : { route }),
+          ...callerIn(context.get('principal')),
+          status,
+          ms: Math.round(seconds * 1000),
+          ...(outgoing?.writableFinished === false ? { client_left: true } : {}),
+          ...logged,
+        },
+        'request',
+      );
+      onFinished({
         method,
-        path,
-        ...callerIn(context.get('principal')),
-        status: context.res.status,
-        ms: Math.round(performance.now() - startedAt),
-        ...context.get('logged'),
-      },
-      'request',
-    );
+        route,
+        status,
+        seconds,
+        error: typeof logged.error === 'string' ? logged.error : undefined,
+      });
+    });
   };
+}
+
+/** Middleware is registered for `/*`; whoever answered came last. */
+function routeOf(context: Context): string | undefined {
+  const route = routePath(context, -1);
+  return route === '/*' || route === '*' ? undefined : route;
+}
+
+function levelOf(status: number, isQuiet: boolean): 'debug' | 'info' | 'warn' {
+  if (status >= 500) return 'warn';
+  return isQuiet ? 'debug' : 'info';
 }
 
 /** The key's name; the variable is not set when the request was refused before. */
@@ -55,11 +109,23 @@ export function errorHandler(log: Logger): ErrorHandler<RequestEnvironment> {
   return (error, context) => {
     const requestId = context.get('requestId');
     const body = errorBody(error, requestId);
-    context.set('logged', { ...context.get('logged'), error: body.error.code });
-    if (!(error instanceof AppError)) log.error({ request_id: requestId, err: error }, 'a bug');
-    else if (error.cause !== undefined) log.warn({ request_id: requestId, err: error }, error.message);
+    context.set('logged', { ...context.get('logged'), ...describeError(error, requestId, log) });
     return context.json(body, errorStatus(error), errorHeaders(error));
   };
+}
+
+/**
+ * What the request's line says of an error. What it cannot say, the stack of a bug and the cause of an error, is logged at once, in a line of
+ * its own.
+ */
+export function describeError(error: unknown, requestId: string, log: Logger): { error: string; reason?: string } {
+  if (!(error instanceof AppError)) {
+    log.error({ request_id: requestId, err: error }, 'a bug');
+    return { error: 'internal' };
+  }
+  if (error.cause !== undefined) log.warn({ request_id: requestId, err: error }, error.message);
+  // Of what the client did wrong the message may quote what it sent.
+  return errorStatus(error) < 500 ? { error: error.code } : { error: error.code, reason: error.message };
 }
 
 /** For Hono's notFound: says which paths there are, or which method this path wants. */

@@ -15,7 +15,7 @@ ring.replaceFile([{ name: 'app', sha256: createHash('sha256').update('app-key').
 const app = new Hono<RequestEnvironment>();
 app.onError(errorHandler(log));
 app.use(
-  requestContext(log, () => false),
+  requestContext({ log, isQuiet: () => false, onFinished: () => {} }),
   identifyCaller(ring, (path) => path === '/open'),
 );
 app.post('/models/load', requireScope('admin'), (context) => context.text('loaded'));

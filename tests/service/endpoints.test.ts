@@ -1,6 +1,5 @@
-/** Everything but generating: what it is, probes, metrics, ids, keys, and what is not there. */
+/** Everything but generating: what it is, probes, ids, keys, and what is not there. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { eventually } from './testing/raw-client.ts';
 import { startTestService, type TestService } from './testing/test-service.ts';
 
 let service: TestService;
@@ -109,51 +108,6 @@ describe('the API key', () => {
     expect((await withKey({ 'x-api-key': 'open sesame' })).status).toBe(200);
     expect((await withKey({ 'x-api-key': 'open sesam' })).status).toBe(401);
     expect((await withKey({ authorization: 'Basic open sesame' })).status).toBe(401);
-  });
-});
-
-describe('metrics', () => {
-  it('count under the names that dashboards read', async () => {
-    service = await startTestService({});
-    await service.generate({ prompt: 'four', max_new_tokens: 6, ignore_eos: true, num_return_sequences: 2 });
-    const { text } = await service.get('/metrics');
-    const value = (line: string) =>
-      Number(
-        text
-          .split('\n')
-          .find((one) => one.startsWith(line))
-          ?.split(' ')
-          .at(-1),
-      );
-    const label = '{model_name="synthetic"';
-    expect(value(`vllm:prompt_tokens_total${label}`)).toBe(4);
-    expect(value(`vllm:generation_tokens_total${label}`)).toBe(12);
-    expect(value(`vllm:request_success_total${label},finished_reason="length"}`)).toBe(1);
-    expect(value(`vllm:inter_token_latency_seconds_count${label}`)).toBe(10);
-    for (const name of [
-      'vllm:time_to_first_token_seconds',
-      'vllm:request_time_per_output_token_seconds',
-      'vllm:request_queue_time_seconds',
-      'vllm:e2e_request_latency_seconds',
-    ]) {
-      expect(value(`${name}_count${label}`), name).toBe(1);
-    }
-    for (const name of ['vllm:num_requests_running', 'vllm:num_requests_waiting', 'vllm:kv_cache_usage_perc']) {
-      expect(value(`${name}${label}`), name).toBe(0);
-    }
-  });
-
-  it('show what runs and waits', async () => {
-    service = await startTestService({ decodeDelay: 20, config: { occupancySemaphore: 1 } });
-    const answers = [1, 2, 3].map(() => service.generate({ prompt: 'a', max_new_tokens: 30, ignore_eos: true }));
-    await eventually(
-      () => service.engine.stats().running,
-      (running) => running === 1,
-    );
-    const { text } = await service.get('/metrics');
-    expect(text).toContain('vllm:num_requests_running{model_name="synthetic"} 1');
-    expect(text).toContain('vllm:num_requests_waiting{model_name="synthetic"} 2');
-    await Promise.all(answers);
   });
 });
 

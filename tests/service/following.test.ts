@@ -155,6 +155,7 @@ describe.skipIf(!existsSync(join(BUNDLED_BUCKET, 'manifests')) || process.platfo
     // The memory of those before has been given back.
     await eventually(engines, (pids) => pids.length === 1, PATIENCE);
     await eventually(detail, (text) => text === '', PATIENCE);
+    expect(host.totals().get(NAME)).toEqual({ loads: 4, failures: 0, swaps: 3, unloads: 3 });
   });
 
   it('names what it follows and serves, and answers to the aliases that point there', async () => {

@@ -31,6 +31,8 @@ export interface SuperviseOptions extends Omit<StartOptions, 'signal'> {
 
 export interface SupervisedEngine extends Engine {
   state(): EngineState;
+  /** How often its process has died after it had been open. */
+  restarts(): number;
 }
 
 function messageOf(error: unknown): string {
@@ -48,6 +50,7 @@ export async function superviseEngine(spec: LayoutSpec, options: SuperviseOption
   let current: EngineProcess | undefined;
   let restarted: Promise<void> = Promise.resolve();
   let failuresInRow = 0;
+  let restarts = 0;
 
   function enter(next: EngineState): void {
     state = next;
@@ -60,6 +63,8 @@ export async function superviseEngine(spec: LayoutSpec, options: SuperviseOption
     current = engine;
     enter({ kind: 'ready', pid: engine.pid });
     engine.onExit((reason) => {
+      if (closing.signal.aborted) return;
+      restarts++;
       if (performance.now() - startedAt >= stableAfter) failuresInRow = 0;
       restarted = restart(reason);
     });
@@ -111,6 +116,7 @@ export async function superviseEngine(spec: LayoutSpec, options: SuperviseOption
   return {
     info,
     state: () => state,
+    restarts: () => restarts,
 
     submit(request, onEvent) {
       if (state.kind === 'ready' && current) current.submit(request, onEvent);

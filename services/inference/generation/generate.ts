@@ -107,6 +107,7 @@ export class Generation {
     this.#job.signal.addEventListener('abort', leave, { once: true });
     if (this.#job.signal.aborted) leave();
     let outcome: Outcome = 'failed';
+    this.#observer.arrived();
     try {
       const running = occupancy.run(work, slots, this.#deadline, abort.signal, async () => {
         await this.#model.whenReady(abort.signal);
@@ -193,11 +194,13 @@ export class Generation {
     if (output === undefined) throw new Error(`the engine spoke of sequence ${index}, which this request has not`);
     const now = performance.now();
     if (event.type === 'started') {
-      if (this.#startedAt !== undefined) return;
-      this.#startedAt = now;
-      this.#cachedTokens = event.cachedTokens;
-      this.#observer.leftQueue((now - this.#arrivedAt) / 1000);
-      this.#job.onStart?.();
+      if (this.#startedAt === undefined) {
+        this.#startedAt = now;
+        this.#cachedTokens = event.cachedTokens;
+        this.#observer.leftQueue((now - this.#arrivedAt) / 1000);
+        this.#job.onStart?.();
+      }
+      this.#observer.sequenceStarted(this.#prompt.tokens.length, event.cachedTokens);
     } else if (event.type === 'prompt') {
       this.#addPromptLogprobs(event.logprobs);
     } else if (event.type === 'token') {
@@ -270,12 +273,18 @@ export class Generation {
 
   #report(outcome: Outcome): void {
     const now = performance.now();
+    const startedAt = this.#startedAt ?? now;
+    const firstTokenAt = this.#firstTokenAt ?? now;
     this.#observer.finished({
       outcome: outcome === 'done' ? (this.#outputs[0]?.finishReason ?? 'failed') : outcome,
       promptTokens: this.#prompt.tokens.length,
       completionTokens: this.#completionTokens(),
+      longestOutput: Math.max(...this.#outputs.map((output) => output.tokenCount)),
+      outputs: this.#outputs.length,
+      maxNewTokens: this.#maxNewTokens,
       totalSeconds: (now - this.#arrivedAt) / 1000,
-      decodeSeconds: this.#firstTokenAt === undefined ? 0 : (now - this.#firstTokenAt) / 1000,
+      prefillSeconds: (firstTokenAt - startedAt) / 1000,
+      decodeSeconds: (now - firstTokenAt) / 1000,
     });
   }
 

@@ -16,6 +16,8 @@ export interface LoadedModel {
   readonly eosTokenIds: readonly number[];
   readonly addBos: boolean;
   readonly engine: Engine;
+  /** Of the engine's process: what it holds in memory now (null where the system does not say), how often it died and was started again. */
+  engineProcess(): { readonly memoryBytes: number | null; readonly restarts: number };
   /** Resolves when the engine takes sequences: at once, unless its process has died and is being started again. */
   whenReady(signal: AbortSignal): Promise<void>;
   /** Undefined when the engine takes sequences; otherwise the reason, in words. */

@@ -24,7 +24,13 @@ export function createApp(parts: ServiceParts): Hono<RequestEnvironment> {
   const app = new Hono<RequestEnvironment>();
   app.onError(errorHandler(parts.log));
   app.notFound(notFoundHandler(METHODS));
-  app.use(requestContext(parts.log, (path) => policyOf(path).isProbe));
+  app.use(
+    requestContext({
+      log: parts.log,
+      isQuiet: (path) => policyOf(path).isProbe,
+      onFinished: (request) => parts.metrics.http.record(request),
+    }),
+  );
   app.use(securityHeaders((path) => policyOf(path).answers));
   guardAgainstBrowsers(app, parts);
   app.use(async (context, next) => {

@@ -11,7 +11,7 @@ import type { Occupancy } from '../generation/occupancy.ts';
 import type { ModelHost } from '../models/model-state.ts';
 import type { ServedModels } from '../models/served-models.ts';
 import type { InFlight } from './in-flight.ts';
-import type { Metrics } from './metrics.ts';
+import type { Metrics } from './metrics/metrics.ts';
 
 export interface ServiceParts {
   readonly config: ServiceConfig;

@@ -9,13 +9,12 @@ import type { ServiceConfig } from '@slipway/shared/contracts/config.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { KeyRing } from '@slipway/shared/http/key-ring.ts';
 import type { Logger } from '@slipway/shared/lib/log.ts';
-import { collectDefaultMetrics } from 'prom-client';
 import { Occupancy } from '../generation/occupancy.ts';
 import type { ModelHost } from '../models/model-state.ts';
-import { oneModel, type ServedModels } from '../models/served-models.ts';
+import { oneModel } from '../models/served-models.ts';
 import { createApp } from './app.ts';
 import { InFlight } from './in-flight.ts';
-import { Metrics } from './metrics.ts';
+import { Metrics } from './metrics/metrics.ts';
 import type { ServiceParts } from './service-parts.ts';
 
 export interface ServiceOptions {
@@ -48,14 +47,20 @@ export async function startService({ config, host, log }: ServiceOptions): Promi
   const unfollowKeys = await followKeys(keys, config, log);
   const occupancy = new Occupancy(config.occupancySemaphore, config.queueLimit);
   const models = oneModel(host);
+  const inFlight = new InFlight(config.occupancySemaphore + config.queueLimit + READ_BEYOND_QUEUE);
+  const metrics = new Metrics({
+    models: () => models.loaded(),
+    totals: () => host.totals(),
+    isReady: () => host.state().kind === 'ready' && !inFlight.draining,
+  });
   const parts: ServiceParts = {
     config,
     host,
     models,
     log,
     occupancy,
-    metrics: createMetrics(models, occupancy),
-    inFlight: new InFlight(config.occupancySemaphore + config.queueLimit + READ_BEYOND_QUEUE),
+    metrics,
+    inFlight,
     keys,
   };
   const server = createServer(getRequestListener(createApp(parts).fetch));
@@ -67,10 +72,10 @@ export async function startService({ config, host, log }: ServiceOptions): Promi
   server.keepAliveTimeout = KEEP_ALIVE_MILLISECONDS;
   server.requestTimeout = UPLOAD_MILLISECONDS;
   const url = await listen(server, config);
-  collectDefaultMetrics({ register: parts.metrics.registry });
+  metrics.watchProcess();
   return {
     url,
-    drain: (seconds) => drain(server, unsent, parts.inFlight, seconds),
+    drain: (seconds) => drain(server, unsent, inFlight, seconds),
     async close() {
       unfollowKeys();
       server.close();
@@ -84,18 +89,6 @@ async function followKeys(keys: KeyRing, { apiKeysFile }: ServiceConfig, log: Lo
   if (apiKeysFile === null) return () => {};
   const { followKeysFile } = await import('@slipway/shared/http/keys-file.ts');
   return followKeysFile(apiKeysFile, log, (entries) => keys.replaceFile(entries));
-}
-
-function createMetrics(models: ServedModels, occupancy: Occupancy): Metrics {
-  const model = () => models.loaded()[0];
-  return new Metrics(
-    () => model()?.name ?? 'none',
-    () => ({
-      running: occupancy.running,
-      waiting: occupancy.waiting,
-      cacheUsage: model()?.engine.stats().cacheUsage ?? 0,
-    }),
-  );
 }
 
 async function listen(server: Server, config: ServiceConfig): Promise<string> {

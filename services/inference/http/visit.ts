@@ -5,7 +5,7 @@
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { GenerateAnswer } from '@slipway/shared/contracts/generate.ts';
 import { readJsonBody } from '@slipway/shared/http/json-body.ts';
-import type { RequestEnvironment } from '@slipway/shared/http/request-context.ts';
+import { describeError, type RequestEnvironment } from '@slipway/shared/http/request-context.ts';
 import type { Context } from 'hono';
 import { CancelledError, type GenerateJob, Generation } from '../generation/generate.ts';
 import type { LoadedModel } from '../generation/loaded-model.ts';
@@ -37,7 +37,7 @@ export function visited(parts: ServiceParts, route: VisitRoute): Route {
 export interface StreamEnd<T> {
   readonly done: (result: T) => void;
   readonly failed: (error: unknown) => void;
-  /** For the log. */
+  /** For the request's line in the log. */
   readonly summary: (result: T) => Record<string, unknown>;
 }
 
@@ -115,20 +115,14 @@ export class Visit {
   }
 
   async #finish<T>(events: EventStream, running: Promise<T>, end: StreamEnd<T>): Promise<void> {
-    const { log } = this.#parts;
-    const request = { request_id: this.requestId };
     try {
       const result = await running;
       end.done(result);
-      log.info({ ...request, ...end.summary(result) }, 'streamed');
+      this.log(end.summary(result));
     } catch (error) {
-      if (error instanceof CancelledError) {
-        log.info(request, 'the client left a stream');
-      } else {
-        if (!(error instanceof AppError)) log.error({ ...request, err: error }, 'a bug');
-        else log.warn({ ...request, error: error.code }, error.message);
-        end.failed(error);
-      }
+      if (error instanceof CancelledError) return;
+      this.log(describeError(error, this.requestId, this.#parts.log));
+      end.failed(error);
     } finally {
       events.close();
     }

@@ -1,9 +1,10 @@
 /**
- * Whether an engine takes sequences, and the wait for one that is being started again.
+ * Whether an engine takes sequences, the wait for one that is being started again, and what its process is like.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { SupervisedEngine } from '../engine/index.ts';
+import { residentMemoryOf } from './memory.ts';
 
 const LOOK_AGAIN_MILLISECONDS = 20;
 
@@ -22,6 +23,12 @@ export function whyNotReady(engine: SupervisedEngine): string | undefined {
   if (state.kind === 'ready') return undefined;
   if (state.kind === 'failed') return `the engine has failed: ${firstLine(state.reason)}`;
   return `the engine is being started again${state.kind === 'restarting' ? `; ${firstLine(state.reason)}` : ''}`;
+}
+
+/** As LoadedModel has it. */
+export function describeProcess(engine: SupervisedEngine): { memoryBytes: number | null; restarts: number } {
+  const state = engine.state();
+  return { memoryBytes: state.kind === 'ready' ? residentMemoryOf(state.pid) : null, restarts: engine.restarts() };
 }
 
 /** The rest is what a dying process printed; it is in the log. */

@@ -13,7 +13,7 @@ import { loadTokenizer } from '@slipway/shared/text/tokenizer.ts';
 import type { GraphLayoutSpec, LayoutSpec, SupervisedEngine } from '../engine/index.ts';
 import { readProcessorLimits, threadsFor } from '../engine/index.ts';
 import type { LoadedModel } from '../generation/loaded-model.ts';
-import { engineReady, whyNotReady } from './engine-ready.ts';
+import { describeProcess, engineReady, whyNotReady } from './engine-ready.ts';
 import type { FoundVersion } from './find-version.ts';
 import { systemFingerprint } from './fingerprint.ts';
 import { Holders } from './holders.ts';
@@ -65,6 +65,7 @@ export async function openVersion(
     eosTokenIds: manifest.text.eos_token_ids,
     addBos: manifest.text.add_bos,
     engine,
+    engineProcess: () => describeProcess(engine),
     whenReady: (signal) => engineReady(engine, signal),
     whyNotReady: () => whyNotReady(engine),
     fingerprint: systemFingerprint(manifest, engine.info, { ...config, processor: cpus()[0]?.model ?? 'unknown' }),

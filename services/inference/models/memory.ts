@@ -40,7 +40,16 @@ export function readMemory(): MemoryReadings {
 
 /** The most that a process has held in memory since it began, loading included. Null: not known here. */
 export function peakMemoryOf(pid: number): number | null {
-  const kibibytes = /^VmHWM:\s+(\d+) kB$/m.exec(readOrNull(`/proc/${pid}/status`) ?? '')?.[1];
+  return readStatus(pid, /^VmHWM:\s+(\d+) kB$/m);
+}
+
+/** What a process holds in memory now. Null: not known here. */
+export function residentMemoryOf(pid: number): number | null {
+  return readStatus(pid, /^VmRSS:\s+(\d+) kB$/m);
+}
+
+function readStatus(pid: number, field: RegExp): number | null {
+  const kibibytes = field.exec(readOrNull(`/proc/${pid}/status`) ?? '')?.[1];
   return kibibytes === undefined ? null : Number(kibibytes) * 1024;
 }
 

@@ -14,6 +14,7 @@ import { type Follower, followVersion, type Prepared } from './follow-version.ts
 import { footprintIn, type OpenModel, openVersion, type TellStage } from './load-model.ts';
 import { availableMemory, estimateMemory, type MemoryReadings, peakMemoryOf, readMemory } from './memory.ts';
 import type { ModelHost, ModelState } from './model-state.ts';
+import { ModelCounter } from './model-totals.ts';
 import { proveEngine } from './prove-engine.ts';
 
 export interface LoadingModelHost extends ModelHost {
@@ -38,10 +39,11 @@ export function hostModel(
   let loading: ModelState = { kind: 'loading', stage: 'starting', progress: 0 };
   let model: OpenModel | undefined;
   let follower: Follower | undefined;
+  const counter = new ModelCounter();
   /** Alias -> version, as last seen. */
   let aliases: ReadonlyMap<string, string> = new Map();
 
-  function open(bucket: Bucket, manifest: Manifest, tell: TellStage): Promise<OpenModel> {
+  async function open(bucket: Bucket, manifest: Manifest, tell: TellStage): Promise<OpenModel> {
     const openEngine = (spec: LayoutSpec): Promise<SupervisedEngine> => {
       const engine = superviseEngine(spec, {
         signal: closing.signal,
@@ -52,7 +54,14 @@ export function hostModel(
       return engine;
     };
     const own = () => [...aliases].filter(([, version]) => version === manifest.version).map(([alias]) => alias);
-    return openVersion({ bucket, manifest }, config, { openEngine, tell, aliases: own });
+    try {
+      const opened = await openVersion({ bucket, manifest }, config, { openEngine, tell, aliases: own });
+      counter.count(manifest.name, 'loads');
+      return opened;
+    } catch (error) {
+      counter.count(manifest.name, 'failures');
+      throw error;
+    }
   }
 
   async function load(): Promise<LoadedModel> {
@@ -103,11 +112,13 @@ export function hostModel(
     }
     const discard = async () => {
       await next.engine.close();
+      counter.count(next.name, 'unloads');
       await bucket.release(manifest);
     };
     try {
       await proveEngine(next.engine, next.bosTokenId ?? 0);
     } catch (error) {
+      counter.count(next.name, 'failures');
       await discard().catch(() => {});
       throw error;
     }
@@ -117,9 +128,11 @@ export function hostModel(
         const before = model;
         model = next;
         if (before === undefined) return;
+        counter.count(next.name, 'swaps');
         const isEmpty = await before.holders.emptied(config.timeoutSeconds + GRACE_SECONDS, closing.signal);
         if (!isEmpty) log.error(`${before.holders.count} requests on ${before.manifest.version} were cut off`);
         await before.engine.close();
+        counter.count(before.name, 'unloads');
         await bucket.release(before.manifest);
       },
     };
@@ -131,6 +144,7 @@ export function hostModel(
     opening: opening.promise,
     state: () => (model === undefined ? loading : stateOf(model)),
     following: () => follower?.following() ?? null,
+    totals: () => counter.totals,
     async close() {
       closing.abort();
       // It either gives a model to close or has cleaned up after itself.

@@ -3,6 +3,7 @@
  * use. Types only.
  */
 import type { LoadedModel } from '../generation/loaded-model.ts';
+import type { ModelTotals } from './model-totals.ts';
 
 export type ModelState =
   | {
@@ -30,5 +31,7 @@ export interface ModelHost {
   state(): ModelState;
   /** Null when one version is served for good. */
   following(): Following | null;
+  /** What has happened so far, by the model's name. */
+  totals(): ReadonlyMap<string, ModelTotals>;
   close(): Promise<void>;
 }

@@ -6,7 +6,7 @@ import { type SupervisedEngine, superviseEngine } from '@slipway/inference/engin
 import { loadServiceConfig, type ServiceConfig } from '@slipway/shared/contracts/config.ts';
 import { createLogger, silence } from '@slipway/shared/lib/log.ts';
 import { startService } from '../../../services/inference/http/service.ts';
-import { engineReady, whyNotReady } from '../../../services/inference/models/engine-ready.ts';
+import { describeProcess, engineReady, whyNotReady } from '../../../services/inference/models/engine-ready.ts';
 import { stateOf } from '../../../services/inference/models/model-host.ts';
 import type { ModelState } from '../../../services/inference/models/model-state.ts';
 import { BYTE_BOS, BYTE_EOS, BYTE_VOCABULARY, byteTokenizer } from './byte-tokenizer.ts';
@@ -57,7 +57,12 @@ export async function startTestService(options: TestServiceOptions): Promise<Tes
   const config = { ...(await loadServiceConfig({ path: null })), port: 0, host: '127.0.0.1', ...options.config };
   const service = await startService({
     config,
-    host: { state: () => options.state ?? stateOf(model), following: () => null, close: () => engine.close() },
+    host: {
+      state: () => options.state ?? stateOf(model),
+      following: () => null,
+      totals: () => new Map(),
+      close: () => engine.close(),
+    },
     log: createLogger({
       service: 'test',
       ...(options.onLog === undefined
@@ -90,6 +95,7 @@ function modelOf(engine: SupervisedEngine) {
     eosTokenIds: [BYTE_EOS],
     addBos: false,
     engine,
+    engineProcess: () => describeProcess(engine),
     whenReady: (signal: AbortSignal) => engineReady(engine, signal),
     whyNotReady: () => whyNotReady(engine),
     fingerprint: 'fp_test',

@@ -4,6 +4,5 @@
 import type { Route, ServiceParts } from '../service-parts.ts';
 
 export function metricsRoute({ metrics }: ServiceParts): Route {
-  return async (context) =>
-    context.body(await metrics.registry.metrics(), 200, { 'Content-Type': metrics.registry.contentType });
+  return async (context) => context.body(await metrics.text(), 200, { 'Content-Type': metrics.contentType });
 }
