@@ -175,6 +175,20 @@ describe('the model and its engine', () => {
     }
   });
 
+  it('tell of steps and guesses', async () => {
+    service = await startTestService({});
+    // What repeats can be guessed.
+    await service.generate({ prompt: 'abcabcabc'.repeat(20), max_new_tokens: 200, ignore_eos: true, temperature: 0 });
+    const metrics = await read();
+    const value = (name: string) => metrics.value(`vllm:${name}`, MODEL) ?? Number.NaN;
+    expect(value('iteration_tokens_total_sum')).toBeGreaterThanOrEqual(180 + 199);
+    expect(value('iteration_tokens_total_count')).toBeGreaterThan(1);
+    expect(value('spec_decode_num_drafts_total')).toBeGreaterThanOrEqual(0);
+    expect(value('spec_decode_num_draft_tokens_total')).toBeGreaterThanOrEqual(
+      value('spec_decode_num_accepted_tokens_total'),
+    );
+  });
+
   it('say how often the engine was started again', async () => {
     service = await startTestService({ restartPause: 10 });
     const state = service.engine.state();

@@ -10,6 +10,7 @@ import type { LayoutSpec } from '../runtime/open-layout.ts';
 import type { Engine, EngineEvent, EngineInfo, EngineStats, SequenceRequest } from './contract.ts';
 import type { PlanLimits } from './plan.ts';
 import { type ParentMessage, PROTOCOL_VERSION, parseChildMessage } from './protocol.ts';
+import { IDLE_STATS } from './step-counts.ts';
 
 export interface StartOptions {
   /** Another program instead of child-main.ts: for tests. */
@@ -100,7 +101,7 @@ export async function startEngine(spec: LayoutSpec, options: StartOptions = {}):
   });
   const lines = watchOutput(child, options.onLine);
   const pending = new Map<string, Pending>();
-  let stats: EngineStats = { running: 0, waiting: 0, cacheUsage: 0, steps: 0, guessed: 0, accepted: 0 };
+  let stats: EngineStats = IDLE_STATS;
   /** Why this side ends it, or why it has ended. */
   let reason: string | undefined;
 

@@ -94,9 +94,15 @@ export interface EngineStats {
   /** 0..1: cache positions in use. */
   readonly cacheUsage: number;
   readonly steps: number;
+  /** How many steps computed at most STEP_TOKEN_BOUNDS[i] tokens and more than the bound before (the last: all others); all their tokens. */
+  readonly stepTokens: { readonly counts: readonly number[]; readonly sum: number };
+  /** Steps in which guesses were checked. */
+  readonly drafts: number;
   /** Tokens that were guessed and computed along with those before them, and how many of these guesses were right. */
   readonly guessed: number;
   readonly accepted: number;
+  /** How many first, second ... guesses of a draft were right. */
+  readonly acceptedAt: readonly number[];
 }
 
 /** One loaded model. Every submitted sequence gets exactly one `finished` event, whatever happens to the engine. */

@@ -8,6 +8,7 @@ export { readProcessorLimits, threadsFor } from '../runtime/threads.ts';
 export { type EngineProcess, type StartOptions, startEngine } from './client.ts';
 export * from './contract.ts';
 export { createEngine, type EngineOptions } from './loop.ts';
+export { STEP_TOKEN_BOUNDS } from './step-counts.ts';
 export {
   type EngineState,
   type SupervisedEngine,

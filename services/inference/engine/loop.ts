@@ -12,6 +12,7 @@ import { type PlanLimits, type PlannedSequence, planStep, prefillCost, type Step
 import { createSampler, type Sampler } from './sampler.ts';
 import { describeToken, findBest } from './sampling.ts';
 import { Slot } from './slot.ts';
+import { StepCounts } from './step-counts.ts';
 
 export interface EngineOptions {
   readonly limits?: Partial<PlanLimits>;
@@ -57,9 +58,7 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
   const sequences = new Map<string, Sequence>();
   let waiting: Sequence[] = [];
   let running: Sequence[] = [];
-  let steps = 0;
-  let guessed = 0;
-  let accepted = 0;
+  const counted = new StepCounts();
   let promptWork = 0;
   let peakSlots = 0;
   let failuresInRow = 0;
@@ -111,7 +110,7 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
       if (!source || !target) throw new Error(`the plan copies slot ${from} to ${to}; there are ${slots.length}`);
       layout.copySlot(from, to, length);
       target.copyFrom(source, length);
-      source.usedAt = steps;
+      source.usedAt = counted.steps;
     }
     if (plan.moved) {
       slotOf(plan.moved.sequence).truncate(0);
@@ -173,7 +172,7 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
   function beginKeeping(): boolean {
     const prompt = kept.take(slots);
     if (prompt === undefined || stopped !== undefined) return false;
-    const id = `kept-answer-${steps}`;
+    const id = `kept-answer-${counted.steps}`;
     const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 0 };
     const request = { id, prompt, maxNewTokens: 0, eosTokenIds: [], sampling, deadline: Infinity };
     background = newSequence(request, 0, () => {});
@@ -209,6 +208,7 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     const slot = slotOf(sequence);
     const chunk = sequence.prompt.slice(start, end);
     const isLast = end === sequence.prompt.length;
+    counted.addStep(chunk.length);
     let timer: NodeJS.Timeout;
     const watchDeadline = () => {
       const left = sequence.deadline - now();
@@ -263,6 +263,7 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
       tokens.push(sequence?.lastToken ?? 0);
       lengths.push(slots[index]?.tokens.length ?? 0);
     }
+    counted.addStep(rows.filter((sequence) => sequence !== undefined).length);
     const logits = await layout.decode(tokens, lengths);
     promptWork = 0;
     for (const [index, sequence] of rows.entries()) {
@@ -283,9 +284,10 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     const guess = guessTokens([...slot.tokens, sequence.lastToken], Math.max(checked, 1));
     const rows = [sequence.lastToken, ...guess.slice(0, checked)];
     const filled = slot.tokens.length;
+    counted.addStep(rows.length);
+    counted.addDraft(rows.length - 1);
     const logits = await (rows.length > 1 ? check(rows, filled) : layout.decode(rows, [filled]));
     promptWork = 0;
-    guessed += rows.length - 1;
     for (const [index, token] of rows.entries()) {
       slot.addDecoded(token);
       sample(sequence, rowOf(logits, index));
@@ -294,7 +296,7 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
       const isRight = sequence.lastToken === guessedToken;
       sequence.hitRate = updateHitRate(sequence.hitRate, isRight);
       if (!isRight) return;
-      if (index + 1 < rows.length) accepted++;
+      if (index + 1 < rows.length) counted.addAccepted(index);
     }
   }
 
@@ -323,7 +325,6 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     try {
       apply(plan);
       if (run.type === 'idle' || stopped !== undefined) return beginKeeping();
-      steps++;
       if (run.type === 'prefill') {
         involved = [run.sequence];
         await prefill(run.sequence, run.slot, run.start, run.end);
@@ -339,7 +340,7 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
       applying = false;
       fail(error, involved);
     }
-    for (const sequence of involved) if (sequence.slot !== undefined) slotOf(sequence).usedAt = steps;
+    for (const sequence of involved) if (sequence.slot !== undefined) slotOf(sequence).usedAt = counted.steps;
     return true;
   }
 
@@ -411,9 +412,7 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
         running: answered.length,
         waiting: waiting.filter(asked).length,
         cacheUsage: used / (layout.slots * layout.contextLength),
-        steps,
-        guessed,
-        accepted,
+        ...counted.read(),
       };
     },
 

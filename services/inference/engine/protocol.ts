@@ -8,9 +8,27 @@ import type { EngineEvent, EngineInfo, EngineStats, SequenceRequest } from './co
 import type { PlanLimits } from './plan.ts';
 
 /** Both sides are started from one tree; a difference means that it was replaced under a running service. */
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 
-const STATS = ['running', 'waiting', 'cacheUsage', 'steps', 'guessed', 'accepted'] satisfies (keyof EngineStats)[];
+const STATS = [
+  'running',
+  'waiting',
+  'cacheUsage',
+  'steps',
+  'drafts',
+  'guessed',
+  'accepted',
+] satisfies (keyof EngineStats)[];
+
+function isStats(value: unknown): value is EngineStats {
+  if (!isRecord(value) || !hasNumbers(value, ...STATS) || !hasNumbers(value.stepTokens, 'sum')) return false;
+  const { stepTokens, acceptedAt } = value;
+  return isRecord(stepTokens) && areNumbers(stepTokens.counts) && areNumbers(acceptedAt);
+}
+
+function areNumbers(value: unknown): boolean {
+  return Array.isArray(value) && value.every((each) => typeof each === 'number');
+}
 
 export interface OpenMessage {
   readonly type: 'open';
@@ -74,7 +92,7 @@ export function parseChildMessage(value: unknown): ChildMessage | undefined {
     const code = Object.keys(ERROR_STATUS).find((known): known is ErrorCode => known === value.code);
     return code ? { type, code, message: value.message } : { type, message: value.message };
   }
-  if (type === 'events' && Array.isArray(value.events) && hasNumbers(value.stats, ...STATS)) {
+  if (type === 'events' && Array.isArray(value.events) && isStats(value.stats)) {
     const isPair = (pair: unknown) => Array.isArray(pair) && typeof pair[0] === 'string' && isEvent(pair[1]);
     if (value.events.every(isPair)) return value as unknown as ChildMessage;
   }

@@ -44,6 +44,7 @@ async function run(
   return { result, stats, checks };
 }
 
+const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
 const tokenEvents = ({ events }: Collected) => events.filter((event) => event.type === 'token');
 
 describe('guessing', () => {
@@ -63,6 +64,15 @@ describe('guessing', () => {
     expect(on.stats.accepted).toBeGreaterThan(50);
     expect(on.stats.guessed).toBeGreaterThan(on.stats.accepted);
     expect(on.stats.guessed).toBe(on.checks.reduce((sum, { rows }) => sum + rows - 1, 0));
+    expect(on.stats.drafts).toBe(on.checks.length);
+    // A later guess is only right when those before it are.
+    expect(on.stats.acceptedAt).toEqual(on.stats.acceptedAt.toSorted((a, b) => b - a));
+    expect(sum(on.stats.acceptedAt)).toBe(on.stats.accepted);
+    // Every token but the first is one more row; so is every guess.
+    for (const { stats } of [on, off]) {
+      expect(sum(stats.stepTokens.counts)).toBe(stats.steps);
+      expect(stats.stepTokens.sum).toBe(PROMPT.length + 299 - stats.accepted + stats.guessed);
+    }
   });
 
   it('is not tried where nothing repeats, with a layout that cannot check, and beside another sequence', async () => {

@@ -7,6 +7,7 @@ import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { LayoutSpec } from '../runtime/open-layout.ts';
 import { type EngineProcess, type StartOptions, startEngine } from './client.ts';
 import type { Engine } from './contract.ts';
+import { IDLE_STATS } from './step-counts.ts';
 
 export type EngineState =
   | { readonly kind: 'loading' }
@@ -111,7 +112,6 @@ export async function superviseEngine(spec: LayoutSpec, options: SuperviseOption
 
   enter(state);
   const { info } = await startFirst();
-  const idle = { running: 0, waiting: 0, cacheUsage: 0, steps: 0, guessed: 0, accepted: 0 };
 
   return {
     info,
@@ -128,7 +128,7 @@ export async function superviseEngine(spec: LayoutSpec, options: SuperviseOption
     },
 
     cancel: (id) => current?.cancel(id),
-    stats: () => current?.stats() ?? idle,
+    stats: () => current?.stats() ?? IDLE_STATS,
 
     async close() {
       if (closing.signal.aborted) return;

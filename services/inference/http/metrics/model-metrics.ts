@@ -3,9 +3,11 @@
  * or started again. Keeps no numbers of its own.
  */
 import { Counter, Gauge, type Registry } from 'prom-client';
+import { STEP_TOKEN_BOUNDS } from '../../engine/index.ts';
 import type { LoadedModel } from '../../generation/loaded-model.ts';
 import type { ModelTotals } from '../../models/model-totals.ts';
 import { LABELS, labelsOf } from './labels.ts';
+import { ReadHistogram } from './read-histogram.ts';
 
 export interface ModelSources {
   /** Those that answer. */
@@ -72,6 +74,31 @@ export function registerModelMetrics(registry: Registry, { models, totals }: Mod
     'None ever: a request that has begun keeps its slot.',
     LABELS,
     perModel(() => 0),
+  );
+  new ReadHistogram({
+    name: 'vllm:iteration_tokens_total',
+    help: 'Tokens computed in one step of the engine, of prompts and answers.',
+    bounds: STEP_TOKEN_BOUNDS,
+    registry,
+    read: () => models().map(({ name, engine }) => ({ labels: labelsOf(name), counted: engine.stats().stepTokens })),
+  });
+  counter(
+    'vllm:spec_decode_num_drafts_total',
+    'Steps in which guessed tokens were checked.',
+    LABELS,
+    perModel(({ engine }) => engine.stats().drafts),
+  );
+  counter(
+    'vllm:spec_decode_num_accepted_tokens_per_pos_total',
+    'Drafts whose guess at this position was right.',
+    [...LABELS, 'position'],
+    (set) => {
+      for (const { name, engine } of models()) {
+        for (const [position, count] of engine.stats().acceptedAt.entries()) {
+          set({ ...labelsOf(name), position: String(position) }, count);
+        }
+      }
+    },
   );
   counter(
     'vllm:spec_decode_num_draft_tokens_total',
