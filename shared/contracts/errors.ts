@@ -6,35 +6,57 @@
 export const ERROR_STATUS = {
   invalid_json: 400,
   unauthorized: 401,
-  /** The key is right, but may not do this. */
   forbidden: 403,
   not_found: 404,
   method_not_allowed: 405,
   body_too_large: 413,
-  /** This caller has sent too much; others are served. */
   rate_limited: 429,
   invalid_field: 422,
-  /** A checkpoint, file or folder that cannot be read as what it claims to be. */
   invalid_source: 422,
   unsupported_source: 422,
   parity_failed: 422,
   already_exists: 409,
-  /** Somebody else was quicker, or something still points at it; the message says how things are now. */
   conflict: 409,
   disk_full: 507,
   internal: 500,
   engine_failed: 500,
-  /** A hub that a source is fetched from cannot be reached, or not now. */
   source_unavailable: 502,
   model_not_ready: 503,
   overloaded: 503,
   draining: 503,
-  /** The store behind the bucket does not answer, or answers with a failure of its own. */
   bucket_unavailable: 503,
   timeout: 504,
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_STATUS;
+
+/** What each means and what to do about it, for docs/errors.md; the message of an error says it of the case at hand. */
+export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
+  invalid_json: 'The body is no JSON, or no UTF-8.',
+  unauthorized: 'No API key was sent, or one that is not known. Send `Authorization: Bearer KEY`.',
+  forbidden: 'The key is right, but may not do this; or a page of another site asks.',
+  not_found: 'There is no such path, model, version or file. The message names what there is.',
+  method_not_allowed: 'The path takes another method; the message says which.',
+  body_too_large: 'The body is larger than `BODY_LIMIT_BYTES`.',
+  rate_limited: "This caller has sent too much; others are served. Wait for `Retry-After`, or raise the key's limit.",
+  invalid_field:
+    'A field, option or setting is unknown, of the wrong kind or out of its range. The message names it and its range.',
+  invalid_source: 'A checkpoint, file or folder cannot be read as what it claims to be.',
+  unsupported_source: 'A checkpoint is sound, but of a kind that is not converted.',
+  parity_failed: 'A conversion drifted further from its source than allowed, and was not published.',
+  already_exists: 'There is one of that name or port already.',
+  conflict: 'Somebody else was quicker, or something still points at it. The message says how things are now.',
+  disk_full: 'There is no room left where it should be written.',
+  internal: 'A bug. The log has the rest, under the request id of the answer.',
+  engine_failed: "The model's process died or failed under the request. It is started again; ask again.",
+  source_unavailable: 'The hub that a model is fetched from cannot be reached, or not now.',
+  model_not_ready:
+    'The model is being loaded, started again, or has failed; the message says which. Ask again after `Retry-After`.',
+  overloaded: 'The queue is full, or the request could not be done before its deadline. Ask again after `Retry-After`.',
+  draining: 'This instance is shutting down. Ask again: another takes it.',
+  bucket_unavailable: 'The store behind the bucket does not answer, or answers with a failure of its own.',
+  timeout: 'Not done within `TIMEOUT_SECONDS`. Ask for fewer tokens, or allow more time.',
+};
 
 /** `message` is for the user: what was wrong, where, and what to do. */
 export class AppError extends Error {

@@ -18,6 +18,7 @@ describe('endpoints', () => {
       '/readyz',
       '/model-info',
       '/metrics',
+      '/api/v1/metrics',
     ]);
     for (const { url } of gets) expect((await fetch(url)).status).toBe(200);
   });

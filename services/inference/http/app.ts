@@ -15,7 +15,7 @@ import { cors } from 'hono/cors';
 import { policyOf } from './path-policy.ts';
 import { generateRoute } from './routes/generate.ts';
 import { healthRoute, livenessRoute, readinessRoute } from './routes/health.ts';
-import { metricsRoute } from './routes/metrics.ts';
+import { metricsRoute, metricsSummaryRoute } from './routes/metrics.ts';
 import { modelInfoRoute } from './routes/model-info.ts';
 import { METHODS, rootRoute } from './routes/root.ts';
 import type { ServiceParts } from './service-parts.ts';
@@ -45,6 +45,7 @@ export function createApp(parts: ServiceParts): Hono<RequestEnvironment> {
   app.get('/readyz', readinessRoute(parts));
   app.get('/model-info', modelInfoRoute(parts));
   app.get('/metrics', metricsRoute(parts));
+  app.get('/api/v1/metrics', metricsSummaryRoute(parts));
   app.post('/generate', generateRoute(parts));
   return app;
 }

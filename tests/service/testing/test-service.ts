@@ -36,6 +36,8 @@ export interface TestServiceOptions {
   readonly config?: Partial<ServiceConfig>;
   readonly slots?: number;
   readonly contextLength?: number;
+  /** After how many tokens its text mostly repeats, so that it can be guessed. */
+  readonly period?: number;
   /** Milliseconds per step and per prompt token. */
   readonly decodeDelay?: number;
   readonly prefillDelay?: number;
@@ -50,7 +52,15 @@ export interface TestServiceOptions {
 export async function startTestService(options: TestServiceOptions): Promise<TestService> {
   const { slots = 4, contextLength = 2048, decodeDelay = 0, prefillDelay = 0 } = options;
   const engine = await superviseEngine(
-    { kind: 'synthetic', vocabularySize: BYTE_VOCABULARY, contextLength, slots, decodeDelay, prefillDelay },
+    {
+      kind: 'synthetic',
+      vocabularySize: BYTE_VOCABULARY,
+      contextLength,
+      slots,
+      decodeDelay,
+      prefillDelay,
+      ...(options.period === undefined ? {} : { period: options.period }),
+    },
     options.restartPause === undefined ? {} : { shortestPause: options.restartPause },
   );
   const model = modelOf(engine);

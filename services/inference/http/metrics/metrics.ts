@@ -2,11 +2,13 @@
  * What the service measures of itself: one registry, filled by those who know, and what Prometheus reads of it.
  */
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { LoadedModel } from '../../generation/loaded-model.ts';
 import type { GenerationObserver } from '../../generation/observer.ts';
 import manifest from '../../package.json' with { type: 'json' };
 import { HttpMetrics } from './http-metrics.ts';
 import { type ModelSources, registerModelMetrics } from './model-metrics.ts';
 import { RequestMetrics } from './request-metrics.ts';
+import { summarize } from './summary.ts';
 
 /** Asked when someone reads the metrics. */
 export interface MetricSources extends ModelSources {
@@ -53,8 +55,20 @@ export class Metrics {
 
   /** In Prometheus' text format. */
   async text(): Promise<string> {
-    this.#requests.show(this.#sources.models().map(({ name }) => name));
+    this.#showLoaded();
     // Bounds are written as vLLM writes them: older Prometheus compares the label as text, and dashboards ask for `le="1.0"`.
     return (await this.#registry.metrics()).replaceAll(/\ble="(\d+)"/g, 'le="$1.0"');
+  }
+
+  /** For people. */
+  summary() {
+    const models = this.#showLoaded();
+    return summarize(this.#registry, models, this.#requests);
+  }
+
+  #showLoaded(): readonly LoadedModel[] {
+    const models = this.#sources.models();
+    this.#requests.show(models.map(({ name }) => name));
+    return models;
   }
 }

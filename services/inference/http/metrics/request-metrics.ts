@@ -152,13 +152,10 @@ export class RequestMetrics {
   }
 
   /** Null for a model that has not been seen. */
-  recent(model: string): ({ running: number; waiting: number } & Recent<Quantiles | null>) | null {
-    const counts = this.#models.get(model);
-    if (counts === undefined) return null;
-    const { running, waiting, recent } = counts;
+  recent(model: string): Recent<Quantiles | null> | null {
+    const recent = this.#models.get(model)?.recent;
+    if (recent === undefined) return null;
     return {
-      running,
-      waiting,
       time_to_first_token: recent.time_to_first_token.read(),
       inter_token_latency: recent.inter_token_latency.read(),
       time_per_output_token: recent.time_per_output_token.read(),

@@ -10,6 +10,7 @@ const ENDPOINTS: Readonly<Record<string, { readonly method: string; readonly pur
   '/readyz': { method: 'GET', purpose: 'ready: the model is loaded and requests are taken' },
   '/model-info': { method: 'GET', purpose: 'what is served, how it was made and how exact it is' },
   '/metrics': { method: 'GET', purpose: 'Prometheus metrics' },
+  '/api/v1/metrics': { method: 'GET', purpose: 'the same for people: levels, totals and the last five minutes' },
   '/generate': {
     method: 'POST',
     purpose: 'continue a prompt: {"prompt": "Once upon a time", "max_new_tokens": 64, "stream": false}',

@@ -1,0 +1,36 @@
+/** docs/errors.md is made of the codes: `npx vitest run tests/docs -u` writes it anew. */
+import { ERROR_MEANINGS, ERROR_STATUS, type ErrorCode } from '@slipway/shared/contracts/errors.ts';
+import { expect, it } from 'vitest';
+
+const INTRODUCTION = `# Errors
+
+Every error has a code that programs can rely on and a message for people, which says what was wrong, where, and what to do. Over HTTP it is
+\`{"error": {"code", "message", "request_id"}}\` with the status below (OpenAI's endpoints have the shape OpenAI's clients expect); the request
+id finds it in the log. On the command line the message is printed, and the exit code tells the rest. Answers with 429 and 503 carry
+\`Retry-After\`. Of a bug nothing is told but its request id.
+
+This page is made of \`shared/contracts/errors.ts\`; a test keeps it so.
+`;
+
+function page(): string {
+  const codes = (Object.keys(ERROR_STATUS) as ErrorCode[]).toSorted(
+    (a, b) => ERROR_STATUS[a] - ERROR_STATUS[b] || a.localeCompare(b),
+  );
+  const rows = codes.map((code) => {
+    const status = ERROR_STATUS[code];
+    return [`\`${code}\``, String(status), status < 500 ? '2' : '1', ERROR_MEANINGS[code]];
+  });
+  return `${INTRODUCTION}\n${table(['code', 'HTTP', 'exit code', ''], rows)}\n`;
+}
+
+/** As Biome formats it. */
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column]?.length ?? 0)));
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`;
+  return [head, widths.map((width) => '-'.repeat(width)), ...rows].map(line).join('\n');
+}
+
+it('lists every code with its status, exit code and meaning', async () => {
+  await expect(page()).toMatchFileSnapshot('../../docs/errors.md');
+});
