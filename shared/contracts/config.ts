@@ -59,6 +59,9 @@ const SETTINGS = {
   /** How many proxies stand before the service, each adding to X-Forwarded-For whom it was asked by. */
   trustProxy: integer(0, 10, 0, { env: 'TRUST_PROXY', file: 'SERVER.TRUST_PROXY' }),
 
+  /** Where traces are sent: a collector that speaks OTLP over HTTP. Null: there are none. */
+  otlpEndpoint: text(null, { env: 'OTEL_EXPORTER_OTLP_ENDPOINT' }),
+
   /** Secrets come from the environment only: flags show in process lists, files get committed. */
   apiKey: text(null, { env: 'API_KEY' }),
   hfToken: text(null, { env: 'HF_TOKEN' }),

@@ -38,20 +38,23 @@ export interface RequestContextOptions {
   readonly log: Logger;
   /** Paths whose requests are logged as debug. */
   readonly isQuiet: (path: string) => boolean;
-  readonly onFinished: (request: FinishedRequest) => void;
+  /** Gives what its line in the log says besides. */
+  readonly onBegun: (context: Context<RequestEnvironment>) => Record<string, unknown>;
+  readonly onFinished: (request: FinishedRequest, context: Context<RequestEnvironment>) => void;
 }
 
 /** Takes X-Request-ID or makes one, gives it back, and logs one line when the answer has been sent. */
 export function requestContext({
   log,
   isQuiet,
+  onBegun,
   onFinished,
 }: RequestContextOptions): MiddlewareHandler<RequestEnvironment> {
   return async (context, next) => {
     const startedAt = performance.now();
     const requestId = requestIdFrom(context.req.header('x-request-id'));
     context.set('requestId', requestId);
-    context.set('logged', {});
+    context.set('logged', onBegun(context));
     context.header('X-Request-ID', requestId);
     const outgoing = context.env?.outgoing;
     const sent = new Promise<void>((resolve) => (outgoing === undefined ? resolve() : outgoing.once('close', resolve)));
@@ -77,13 +80,16 @@ export function requestContext({
         },
         'request',
       );
-      onFinished({
-        method,
-        route,
-        status,
-        seconds,
-        error: typeof logged.error === 'string' ? logged.error : undefined,
-      });
+      onFinished(
+        {
+          method,
+          route,
+          status,
+          seconds,
+          error: typeof logged.error === 'string' ? logged.error : undefined,
+        },
+        context,
+      );
     });
   };
 }

@@ -15,7 +15,7 @@ ring.replaceFile([{ name: 'app', sha256: createHash('sha256').update('app-key').
 const app = new Hono<RequestEnvironment>();
 app.onError(errorHandler(log));
 app.use(
-  requestContext({ log, isQuiet: () => false, onFinished: () => {} }),
+  requestContext({ log, isQuiet: () => false, onBegun: () => ({}), onFinished: () => {} }),
   identifyCaller(ring, (path) => path === '/open'),
 );
 app.post('/models/load', requireScope('admin'), (context) => context.text('loaded'));

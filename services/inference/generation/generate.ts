@@ -277,6 +277,7 @@ export class Generation {
     const firstTokenAt = this.#firstTokenAt ?? now;
     this.#observer.finished({
       outcome: outcome === 'done' ? (this.#outputs[0]?.finishReason ?? 'failed') : outcome,
+      finishReasons: this.#outputs.flatMap(({ finishReason }) => finishReason ?? []),
       promptTokens: this.#prompt.tokens.length,
       completionTokens: this.#completionTokens(),
       longestOutput: Math.max(...this.#outputs.map((output) => output.tokenCount)),

@@ -5,6 +5,8 @@ import type { GenerateFinishReason } from '@slipway/shared/contracts/generate.ts
 
 export interface FinishedGeneration {
   readonly outcome: GenerateFinishReason | 'failed' | 'refused';
+  /** Of the outputs that came to an end. */
+  readonly finishReasons: readonly GenerateFinishReason[];
   readonly promptTokens: number;
   /** Of all outputs together, and of the longest of them. */
   readonly completionTokens: number;

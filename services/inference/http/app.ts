@@ -28,7 +28,11 @@ export function createApp(parts: ServiceParts): Hono<RequestEnvironment> {
     requestContext({
       log: parts.log,
       isQuiet: (path) => policyOf(path).isProbe,
-      onFinished: (request) => parts.metrics.http.record(request),
+      onBegun: (context) => (policyOf(context.req.path).isProbe ? {} : (parts.tracing?.begin(context) ?? {})),
+      onFinished(request, context) {
+        parts.metrics.http.record(request);
+        parts.tracing?.end(context, request);
+      },
     }),
   );
   app.use(securityHeaders((path) => policyOf(path).answers));

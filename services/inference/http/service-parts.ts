@@ -12,6 +12,7 @@ import type { ModelHost } from '../models/model-state.ts';
 import type { ServedModels } from '../models/served-models.ts';
 import type { InFlight } from './in-flight.ts';
 import type { Metrics } from './metrics/metrics.ts';
+import type { Tracing } from './tracing/tracing.ts';
 
 export interface ServiceParts {
   readonly config: ServiceConfig;
@@ -21,6 +22,8 @@ export interface ServiceParts {
   readonly occupancy: Occupancy;
   readonly metrics: Metrics;
   readonly inFlight: InFlight;
+  /** Null unless a collector is named. */
+  readonly tracing: Tracing | null;
   readonly keys: KeyRing;
 }
 

@@ -16,6 +16,7 @@ import { createApp } from './app.ts';
 import { InFlight } from './in-flight.ts';
 import { Metrics } from './metrics/metrics.ts';
 import type { ServiceParts } from './service-parts.ts';
+import { startTracing } from './tracing/tracing.ts';
 
 export interface ServiceOptions {
   readonly config: ServiceConfig;
@@ -53,6 +54,7 @@ export async function startService({ config, host, log }: ServiceOptions): Promi
     totals: () => host.totals(),
     isReady: () => host.state().kind === 'ready' && !inFlight.draining,
   });
+  const tracing = await startTracing(config.otlpEndpoint, log);
   const parts: ServiceParts = {
     config,
     host,
@@ -61,6 +63,7 @@ export async function startService({ config, host, log }: ServiceOptions): Promi
     occupancy,
     metrics,
     inFlight,
+    tracing,
     keys,
   };
   const server = createServer(getRequestListener(createApp(parts).fetch));
@@ -81,6 +84,7 @@ export async function startService({ config, host, log }: ServiceOptions): Promi
       server.close();
       server.closeAllConnections();
       await host.close();
+      await tracing?.close();
     },
   };
 }

@@ -9,6 +9,7 @@ import { describeError, type RequestEnvironment } from '@slipway/shared/http/req
 import type { Context } from 'hono';
 import { CancelledError, type GenerateJob, Generation } from '../generation/generate.ts';
 import type { LoadedModel } from '../generation/loaded-model.ts';
+import type { GenerationObserver } from '../generation/observer.ts';
 import { EVENT_STREAM_HEADERS, type EventStream } from './event-stream.ts';
 import type { Route, ServiceParts } from './service-parts.ts';
 
@@ -85,9 +86,21 @@ export class Visit {
 
   /** AppError invalid_field when the request does not fit the model. */
   generation(model: LoadedModel, job: Omit<GenerateJob, 'requestId' | 'signal'>): Generation {
-    const { config, metrics } = this.#parts;
+    const { config } = this.#parts;
     const { requestId, signal } = this;
-    return new Generation(model, config, metrics.observerFor(model.name), { ...job, requestId, signal });
+    return new Generation(model, config, this.#observerFor(model, job), { ...job, requestId, signal });
+  }
+
+  #observerFor(
+    { name, manifest }: LoadedModel,
+    { id, request }: Omit<GenerateJob, 'requestId' | 'signal'>,
+  ): GenerationObserver {
+    const { metrics, tracing } = this.#parts;
+    const counted = metrics.observerFor(name);
+    if (tracing === null) return counted;
+    const { prompt, ...settings } = request;
+    const isChat = this.#context.req.path.includes('chat');
+    return tracing.observer(this.#context, { id, model: name, version: manifest?.version, isChat, settings }, counted);
   }
 
   run(generation: Generation): Promise<GenerateAnswer> {

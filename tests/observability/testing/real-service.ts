@@ -13,6 +13,8 @@ export interface RealService {
   readonly child: ChildProcess;
   /** The lines of its log so far. */
   readonly log: readonly Record<string, unknown>[];
+  /** What it has written on standard error. */
+  errors(): string;
   generate(body: object, headers?: Record<string, string>): Promise<Response>;
   stop(): Promise<void>;
 }
@@ -20,12 +22,16 @@ export interface RealService {
 /** Resolves when it is ready. */
 export async function startRealService(environment: Record<string, string> = {}): Promise<RealService> {
   const child = spawn(process.execPath, [join(ROOT, 'services', 'inference', 'main.ts')], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, BUCKET_URL: join(ROOT, 'models'), PORT: '0', HOST: '127.0.0.1', ...environment },
+  });
+  let errors = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    errors += text;
   });
   const log: Record<string, unknown>[] = [];
   const url = await new Promise<string>((ready, fail) => {
-    child.once('close', (code) => fail(new Error(`the service ended with ${code}: ${JSON.stringify(log)}`)));
+    child.once('close', (code) => fail(new Error(`the service ended with ${code}: ${JSON.stringify(log)} ${errors}`)));
     createInterface({ input: child.stdout }).on('line', (line) => {
       const entry: Record<string, unknown> = JSON.parse(line);
       log.push(entry);
@@ -36,6 +42,7 @@ export async function startRealService(environment: Record<string, string> = {})
     url,
     child,
     log,
+    errors: () => errors,
     generate: (body, headers = {}) => fetch(`${url}/generate`, { method: 'POST', body: JSON.stringify(body), headers }),
     async stop() {
       if (child.exitCode !== null) return;
