@@ -39,7 +39,25 @@ export function createLogger(options: LogOptions): Logger {
 export async function terminalOrJson(): Promise<DestinationStream> {
   if (process.stdout.isTTY !== true) return pino.destination({ dest: 1, sync: true });
   const { default: pretty } = await import('pino-pretty');
-  return pretty({ destination: 1, sync: true, ignore: 'pid,hostname,service,instance', translateTime: 'SYS:HH:MM:ss' });
+  return pretty({
+    destination: 1,
+    sync: true,
+    singleLine: true,
+    errorLikeObjectKeys: ['err'],
+    translateTime: 'SYS:HH:MM:ss',
+    ignore: ['pid', 'hostname', 'service', 'instance', ...REQUEST_FIELDS].join(','),
+    messageFormat: forPeople,
+  });
+}
+
+/** Those of a request's line that everybody looks for. */
+const REQUEST_FIELDS = ['method', 'path', 'route', 'status', 'ms'] as const;
+
+function forPeople(line: Record<string, unknown>, messageKey: string): string {
+  const { method, path, status, ms } = line;
+  const text = status === undefined ? `${line[messageKey]}` : `${method} ${path} ${status} in ${ms} ms`;
+  // What a client puts into a path must not steer the terminal.
+  return text.replaceAll(/\p{Cc}/gu, '?');
 }
 
 /** For those who want no log. */
