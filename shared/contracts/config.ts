@@ -56,6 +56,10 @@ const SETTINGS = {
     env: 'CORS_ORIGINS',
     file: 'SERVER.CORS_ORIGINS',
   }),
+  /** Of each key, or without keys of each client's address, where a key has no limit of its own. Null: no limit. */
+  rateLimitRpm: integer(1, 1_000_000_000, null, { env: 'RATE_LIMIT_RPM', file: 'SERVER.RATE_LIMIT_RPM' }),
+  /** Tokens of prompts and answers. */
+  rateLimitTpm: integer(1, 1_000_000_000, null, { env: 'RATE_LIMIT_TPM', file: 'SERVER.RATE_LIMIT_TPM' }),
   /** How many proxies stand before the service, each adding to X-Forwarded-For whom it was asked by. */
   trustProxy: integer(0, 10, 0, { env: 'TRUST_PROXY', file: 'SERVER.TRUST_PROXY' }),
 

@@ -1,7 +1,7 @@
 /**
  * What surrounds every request: its id, its log line, and the mapping of what is thrown. Knows no route.
  */
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Context, ErrorHandler, MiddlewareHandler, NotFoundHandler } from 'hono';
 import { routePath } from 'hono/route';
 import { ANONYMOUS_CALLER } from '../contracts/api-keys.ts';
@@ -10,14 +10,20 @@ import { requestIdFrom } from '../lib/ids.ts';
 import type { Logger } from '../lib/log.ts';
 import { errorBody, errorHeaders, errorStatus } from './error-response.ts';
 import type { Principal } from './principal.ts';
+import type { Allowance } from './rate-limiter.ts';
 
 export interface RequestEnvironment {
   /** What Node's server gives along with a request; not there for an upgrade. */
-  readonly Bindings: { readonly outgoing?: Pick<ServerResponse, 'once' | 'writableFinished'> };
+  readonly Bindings: {
+    readonly incoming?: { readonly socket: Pick<IncomingMessage['socket'], 'remoteAddress'> };
+    readonly outgoing?: Pick<ServerResponse, 'once' | 'writableFinished'>;
+  };
   readonly Variables: {
     requestId: string;
     /** Who calls. Not set where a request ended before that was known. */
     principal: Principal;
+    /** What the caller may still use. Set with `principal`. */
+    allowance: Allowance;
     /** What a route adds to the request's one line in the log. */
     logged: Record<string, unknown>;
   };

@@ -98,6 +98,16 @@ export class Generation {
     );
   }
 
+  /** What it may come to use, of prompt and answers. */
+  get mostTokens(): number {
+    return this.#prompt.tokens.length + this.#maxNewTokens * this.#outputs.length;
+  }
+
+  /** What it has used. */
+  get usedTokens(): number {
+    return this.#startedAt === undefined ? 0 : this.#prompt.tokens.length + this.#completionTokens();
+  }
+
   /** Rejects with AppError overloaded, timeout, model_not_ready or engine_failed, or CancelledError. Whatever happens, the engine is left clean. */
   async run(occupancy: Occupancy): Promise<GenerateAnswer> {
     const { slots } = this.#model.engine.info;

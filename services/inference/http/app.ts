@@ -3,6 +3,8 @@
  */
 import { identifyCaller } from '@slipway/shared/http/api-key.ts';
 import { refuseForeignNames, refuseForeignPages } from '@slipway/shared/http/browser-guard.ts';
+import { limitRate } from '@slipway/shared/http/rate-limit.ts';
+import { RateLimiter } from '@slipway/shared/http/rate-limiter.ts';
 import {
   errorHandler,
   notFoundHandler,
@@ -43,6 +45,7 @@ export function createApp(parts: ServiceParts): Hono<RequestEnvironment> {
     await next();
   });
   app.use(identifyCaller(parts.keys, (path) => policyOf(path).isOpen));
+  limitCallers(app, parts);
   app.get('/', rootRoute(parts));
   app.get('/health', healthRoute(parts));
   app.get('/healthz', livenessRoute());
@@ -52,6 +55,19 @@ export function createApp(parts: ServiceParts): Hono<RequestEnvironment> {
   app.get('/api/v1/metrics', metricsSummaryRoute(parts));
   app.post('/generate', generateRoute(parts));
   return app;
+}
+
+/** After they are identified. */
+function limitCallers(app: Hono<RequestEnvironment>, { config }: ServiceParts): void {
+  const { rateLimitRpm, rateLimitTpm, trustProxy } = config;
+  app.use(
+    limitRate({
+      limiter: new RateLimiter(() => performance.now()),
+      limits: { requests: rateLimitRpm, tokens: rateLimitTpm },
+      trustProxy,
+      isCounted: (path) => !policyOf(path).isOpen && !policyOf(path).isProbe,
+    }),
+  );
 }
 
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);

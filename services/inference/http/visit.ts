@@ -103,8 +103,14 @@ export class Visit {
     return tracing.observer(this.#context, { id, model: name, version: manifest?.version, isChat, settings }, counted);
   }
 
-  run(generation: Generation): Promise<GenerateAnswer> {
-    return generation.run(this.#parts.occupancy);
+  /** AppError rate_limited when the caller has no tokens left for it; what Generation rejects with otherwise. */
+  async run(generation: Generation): Promise<GenerateAnswer> {
+    const settle = this.#context.get('allowance').reserveTokens(generation.mostTokens);
+    try {
+      return await generation.run(this.#parts.occupancy);
+    } finally {
+      settle(generation.usedTokens);
+    }
   }
 
   log(fields: Record<string, unknown>): void {
