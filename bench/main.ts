@@ -10,6 +10,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Field, PEERS, type Peer, withQ4_0 } from './field.ts';
 import { measureConversion } from './figures/convert.ts';
 import { measureLlamaCppWeights } from './figures/llama-cpp-weights.ts';
+import { measureObserving } from './figures/observing.ts';
 import { measureProbe } from './figures/probe.ts';
 import { SPEED_FIGURES } from './figures/speed.ts';
 import { installPeers } from './peers.ts';
@@ -32,7 +33,8 @@ interface Options {
 }
 
 const OTHER_FIGURES = {
-  probe: 'p99 of /healthz while 16 clients with long prompts saturate the engine (ms)',
+  probe: 'p99 of /healthz while 16 clients with prompts of 2,048 tokens saturate the engine (ms)',
+  observing: 'what metrics cost: nanoseconds per token, milliseconds per scrape (no model needed)',
   convert: 'seconds and memory of a conversion (--source)',
   quality:
     'perplexity, KL divergence and top-1 agreement against the source: as published (--model), and again (--source)',
@@ -81,6 +83,7 @@ async function main(figure: string, options: Options): Promise<void> {
 }
 
 async function measure(figure: string, options: Options): Promise<object> {
+  if (figure === 'observing') return { results: await measureObserving(options.rounds) };
   if (options.source === undefined && (figure === 'convert' || options.model.length === 0)) {
     const wanted = figure === 'convert' ? '--source PATH' : '--model NAME';
     throw new AppError(

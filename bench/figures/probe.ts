@@ -7,6 +7,8 @@ import { round3 } from '../rounds.ts';
 import type { Prompts } from './speed.ts';
 
 const CLIENTS = 16;
+const PROMPT_TOKENS = 2048;
+const NEW_TOKENS = 32;
 const EVERY_MS = 10;
 
 export interface ProbeResult {
@@ -23,16 +25,17 @@ export async function measureProbe(
   { make }: Prompts,
   settings: { threads: number; seconds: number },
 ): Promise<ProbeResult> {
+  const contextLength = Math.min(PROMPT_TOKENS + NEW_TOKENS, version.manifest.architecture.context_length);
   const service = await startHttpService(version.reference, {
     threads: settings.threads,
     requests: CLIENTS,
-    contextLength: Math.min(2048, version.manifest.architecture.context_length),
+    contextLength,
   });
-  const longest = Math.min(1900, Math.floor(version.manifest.architecture.context_length * 0.9));
+  const longest = contextLength - NEW_TOKENS;
   let over = false;
   let round = 0;
   const saturate = async (): Promise<void> => {
-    while (!over) await streamGenerate(service.url, make(longest, round++), 32);
+    while (!over) await streamGenerate(service.url, make(longest, round++), NEW_TOKENS);
   };
   const latencies: number[] = [];
   try {
