@@ -152,6 +152,17 @@ describe('HTTP', () => {
     expect(metrics.find('http_requests_total').map(({ labels }) => labels.handler)).not.toContain('/made-up-1');
   });
 
+  it('counts those who are over their limit by their code', async () => {
+    service = await startTestService({ config: { rateLimitRpm: 1 } });
+    const statuses = [];
+    for (let index = 0; index < 3; index++) {
+      statuses.push((await service.generate({ prompt: 'a', max_new_tokens: 1 })).status);
+    }
+    expect(statuses).toContain(429);
+    const refused = statuses.filter((status) => status === 429).length;
+    await eventuallyReads('slipway_http_errors_total', { handler: '/generate', code: 'rate_limited' }, refused);
+  });
+
   it('counts a stream to its last byte, and an error in it by its code', async () => {
     service = await startTestService({ decodeDelay: 20, config: { timeoutSeconds: 1 } });
     await (await service.stream({ prompt: 'a', max_new_tokens: 500, ignore_eos: true })).text();
