@@ -24,6 +24,11 @@ const BY_ENGINE = ' by (instance, engine)';
 const BY_MODEL = ' by (model_name)';
 
 export const VLLM_QUERIES: Readonly<Record<string, readonly string[]>> = {
+  'prometheus_grafana/grafana.json as it was before vLLM 0.11': [
+    `histogram_quantile(0.99, sum by(le) (rate(vllm:time_per_output_token_seconds_bucket${ONE}${RATE})))`,
+    `rate(vllm:time_per_output_token_seconds_sum${ONE}${RATE})\n/\nrate(vllm:time_per_output_token_seconds_count${ONE}${RATE})`,
+    `vllm:gpu_cache_usage_perc${ONE}`,
+  ],
   'prometheus_grafana/grafana.json': [
     ...LATENCIES.flatMap((metric) => [
       ...[0.99, 0.95, 0.9, 0.5].map(

@@ -239,13 +239,12 @@ export class RequestMetrics {
         for (const [model, { generatedTokens }] of models) this.inc(labelsOf(model), generatedTokens);
       },
     });
-    new ReadHistogram({
-      name: 'vllm:inter_token_latency_seconds',
-      help: 'Between tokens of one sequence.',
-      bounds: PER_TOKEN_BOUNDS,
-      registry,
-      read: () => [...models].map(([model, { interToken }]) => ({ labels: labelsOf(model), counted: interToken })),
-    });
+    const read = () => [...models].map(([model, { interToken }]) => ({ labels: labelsOf(model), counted: interToken }));
+    const bounds = PER_TOKEN_BOUNDS;
+    const help = 'Between tokens of one sequence.';
+    new ReadHistogram({ name: 'vllm:inter_token_latency_seconds', help, bounds, registry, read });
+    // Dashboards made before vLLM 0.11 ask for it by this name.
+    new ReadHistogram({ name: 'vllm:time_per_output_token_seconds', help, bounds, registry, read });
   }
 }
 
