@@ -25,6 +25,8 @@ const SETTINGS = {
   baseModel: text(null, { file: 'HUGGINGFACE_MODEL.BASE' }),
   /** Null: ./bucket when it holds models, else the models bundled with the repository. */
   bucketUrl: text(null, { env: 'BUCKET_URL', file: 'BUCKET.URL' }),
+  /** What the service keeps of its users: conversations, files, batches. Made when it is first needed. */
+  dataFolder: text('data', { env: 'DATA_FOLDER', file: 'SERVER.DATA_FOLDER' }),
   /** Seconds between looks at where the model's name points; 0: never. */
   pollSeconds: integer(0, 86_400, 10, { env: 'POLL_SECONDS', file: 'BUCKET.POLL_SECONDS' }),
 

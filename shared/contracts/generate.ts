@@ -3,8 +3,7 @@
  * how an answer is made.
  */
 import { z } from 'zod';
-import { nearest } from '../lib/nearest.ts';
-import { AppError } from './errors.ts';
+import { absent, type Field, flag, integer, number, parseFields, type ValuesOf } from './request-fields.ts';
 import { ResponseFormat } from './response-format.ts';
 
 export interface GenerateLimits {
@@ -12,32 +11,13 @@ export interface GenerateLimits {
   readonly defaultMaxNewTokens: number;
 }
 
-/** A field: its schema with the default, and its range in words. */
-interface Field<T> {
-  readonly schema: z.ZodType<T>;
-  readonly allowed: string;
-}
-
 const STOP_STRINGS = 16;
 const STOP_LENGTH = 512;
-const MOST_UNKNOWN = 5;
-const LONGEST_NAME = 64;
 const MAX_SEED = Number.MAX_SAFE_INTEGER;
 const STOP_TOKENS = 64;
 const BAD_WORDS = 64;
 const BIASED_TOKENS = 1024;
 const stopString = z.string().min(1).max(STOP_LENGTH);
-
-function integer<T>(min: number, max: number, fallback: T): Field<number | T> {
-  return {
-    schema: z.number().int().min(min).max(max).or(absent(fallback)),
-    allowed: `an integer from ${min} to ${max}`,
-  };
-}
-
-function number(min: number, max: number, fallback: number, allowed: string): Field<number> {
-  return { schema: z.number().min(min).max(max).or(absent(fallback)), allowed };
-}
 
 function strings(most: number, allowed: string): Field<readonly string[]> {
   return {
@@ -48,15 +28,7 @@ function strings(most: number, allowed: string): Field<readonly string[]> {
   };
 }
 
-function flag(fallback: boolean): Field<boolean> {
-  return { schema: z.boolean().or(absent(fallback)), allowed: 'true or false' };
-}
-
-function absent<T>(fallback: T) {
-  return z.undefined().transform(() => fallback);
-}
-
-function generateFields(limits: GenerateLimits) {
+export function generateFields(limits: GenerateLimits) {
   return {
     prompt: {
       schema: z.union([z.string(), z.custom<readonly number[]>(isTokenIds)]),
@@ -108,49 +80,17 @@ function generateFields(limits: GenerateLimits) {
   } as const satisfies Record<string, Field<unknown>>;
 }
 
-type Fields = ReturnType<typeof generateFields>;
-export type GenerateRequest = { readonly [Name in keyof Fields]: z.infer<Fields[Name]['schema']> };
+export type GenerateRequest = ValuesOf<ReturnType<typeof generateFields>>;
 
-/** Parses a decoded JSON body; null counts as not given. AppError invalid_field names every wrong field and its range. */
+/** Parses a decoded JSON body. AppError invalid_field names every wrong field and its range. */
 export function generateRequestParser(limits: GenerateLimits): (body: unknown) => GenerateRequest {
   const fields = generateFields(limits);
-  const known = Object.keys(fields);
-  return (body) => {
-    if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-      throw new AppError(
-        'invalid_field',
-        `the body must be a JSON object with at least a prompt, but is ${shown(body)}`,
-      );
-    }
-    const problems = unknownNames(body, fields).map((name) => {
-      const hint = nearest(name, known);
-      return `${shownName(name)} is not a known field${hint === undefined ? '' : `; did you mean ${hint}?`}`;
-    });
-    const values: Record<string, unknown> = {};
-    for (const [name, { schema, allowed }] of Object.entries(fields)) {
-      const value: unknown = Reflect.get(body, name) ?? undefined;
-      const parsed = schema.safeParse(value);
-      if (parsed.success) values[name] = parsed.data;
-      else problems.push(`${name} must be ${allowed}, but is ${value === undefined ? 'missing' : shown(value)}`);
-    }
-    if (values.max_new_tokens === 0 && values.prompt_logprobs === undefined) {
-      problems.push(`max_new_tokens must be ${fields.max_new_tokens.allowed} (0 only with prompt_logprobs), but is 0`);
-    }
-    if (problems.length > 0) throw new AppError('invalid_field', problems.join('; '));
-    // Each value was parsed by the schema of its own field, which TypeScript cannot follow through the loop.
-    return values as GenerateRequest;
-  };
-}
-
-/** The first few: a body of some megabytes can have a million. */
-function unknownNames(body: object, fields: object): string[] {
-  const unknown: string[] = [];
-  for (const name of Object.keys(body)) {
-    if (Object.hasOwn(fields, name)) continue;
-    unknown.push(name);
-    if (unknown.length === MOST_UNKNOWN) break;
-  }
-  return unknown;
+  return (body) =>
+    parseFields(body, fields, 'a prompt', (values) =>
+      values.max_new_tokens === 0 && values.prompt_logprobs === undefined
+        ? [`max_new_tokens must be ${fields.max_new_tokens.allowed} (0 only with prompt_logprobs), but is 0`]
+        : [],
+    );
 }
 
 /** Their number first: a schema would tell an issue for each of a million. */
@@ -170,19 +110,6 @@ function isLogitBias(value: unknown): boolean {
 /** Written out: a schema per element costs too much for a million of them. */
 function isTokenIds(value: unknown): boolean {
   return Array.isArray(value) && value.every((id) => Number.isSafeInteger(id) && id >= 0);
-}
-
-function shownName(name: string): string {
-  return name.length > LONGEST_NAME ? `${JSON.stringify(name.slice(0, LONGEST_NAME))}...` : JSON.stringify(name);
-}
-
-function shown(value: unknown): string {
-  if (typeof value === 'string' && value.length > 60) return `a text of ${value.length} characters`;
-  if (Array.isArray(value)) return `an array of ${value.length}`;
-  // Not written out: nesting of a million brackets would overflow the stack.
-  if (typeof value === 'object' && value !== null) return 'an object';
-  const json = JSON.stringify(value);
-  return json.length > 80 ? `${json.slice(0, 77)}...` : json;
 }
 
 export type GenerateFinishReason = 'eos' | 'stop' | 'length' | 'timeout' | 'cancelled';
