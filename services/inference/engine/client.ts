@@ -7,7 +7,7 @@ import { enableCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { LayoutSpec } from '../runtime/open-layout.ts';
-import type { Engine, EngineEvent, EngineInfo, EngineStats, SequenceRequest } from './contract.ts';
+import type { Engine, EngineEvent, EngineInfo, EngineStats, SequenceRequest, TokenTable } from './contract.ts';
 import type { PlanLimits } from './plan.ts';
 import { type ParentMessage, PROTOCOL_VERSION, parseChildMessage } from './protocol.ts';
 import { IDLE_STATS } from './step-counts.ts';
@@ -102,12 +102,24 @@ export async function startEngine(spec: LayoutSpec, options: StartOptions = {}):
   const lines = watchOutput(child, options.onLine);
   const pending = new Map<string, Pending>();
   let stats: EngineStats = IDLE_STATS;
+  let sentTokens: TokenTable | undefined;
   /** Why this side ends it, or why it has ended. */
   let reason: string | undefined;
 
   function post(message: ParentMessage): void {
     // An error here means that the child is gone; its end is told once, by `close`.
     if (child.connected) child.send(message, undefined, {}, () => {});
+  }
+
+  function postRequest({ constraint, ...request }: SequenceRequest): void {
+    if (!constraint) {
+      post({ type: 'submit', request });
+      return;
+    }
+    const { tokens, ...rest } = constraint;
+    if (tokens !== sentTokens) post({ type: 'tokens', table: tokens });
+    sentTokens = tokens;
+    post({ type: 'submit', request: { ...request, constraint: rest } });
   }
 
   function kill(why: string): void {
@@ -212,7 +224,7 @@ export async function startEngine(spec: LayoutSpec, options: StartOptions = {}):
         return;
       }
       pending.set(request.id, { deadline: request.deadline, onEvent });
-      post({ type: 'submit', request });
+      postRequest(request);
     },
 
     cancel(id) {

@@ -3,6 +3,11 @@
  * Token ids only: no text, no JSON, no HTTP. Everything here is plain data, so that it can cross a process border.
  */
 import type { LayoutKind } from '../runtime/layout.ts';
+import type { TokenTable } from './constraint/token-table.ts';
+import type { TextGrammar } from './constraint/worker-protocol.ts';
+
+export { MOST_LIMITS, markBefore, markInside, type StringLimits } from './constraint/marks.ts';
+export type { TextGrammar, TokenTable };
 
 /** How the next token is chosen. `temperature` 0 is greedy and ignores top-k, top-p and min-p. */
 export interface Sampling {
@@ -53,13 +58,14 @@ export interface SequenceRequest {
   readonly deadline: number;
 }
 
-export type Constraint =
-  | { readonly kind: 'json' }
-  /** The schema as JSON. */
-  | { readonly kind: 'json_schema'; readonly schema: string }
-  | { readonly kind: 'regex'; readonly pattern: string };
+/** The form of a text, and what the ids stand for: the same object in every request of an engine, so that it is sent to its process once. */
+export interface Constraint {
+  readonly grammar: TextGrammar;
+  readonly tokens: TokenTable;
+}
 
-export type FinishReason = 'eos' | 'stop' | 'length' | 'cancelled' | 'timeout' | 'failed';
+/** `rejected`: the request asks for what cannot be, and `error` says why. */
+export type FinishReason = 'eos' | 'stop' | 'length' | 'cancelled' | 'timeout' | 'rejected' | 'failed';
 
 export interface TokenLogprobs {
   readonly logprob: number;
@@ -73,7 +79,7 @@ export type EngineEvent =
   /** Of the prompt's next tokens, when asked for; null is the first, which nothing precedes. */
   | { readonly type: 'prompt'; readonly logprobs: readonly (TokenLogprobs | null)[] }
   | { readonly type: 'token'; readonly token: number; readonly logprobs?: TokenLogprobs }
-  /** The one terminal event. `error` is set when the reason is `failed`. */
+  /** The one terminal event. `error` is set when the reason is `rejected` or `failed`. */
   | { readonly type: 'finished'; readonly reason: FinishReason; readonly error?: string };
 
 export interface EngineInfo {

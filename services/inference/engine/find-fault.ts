@@ -10,7 +10,6 @@ export function findFault(
   layout: Pick<Layout, 'contextLength' | 'vocabularySize'>,
 ): string | undefined {
   const { prompt, sampling } = request;
-  if (request.constraint) return 'this engine cannot constrain what is generated';
   if (!Number.isInteger(sampling.seed)) return `the seed ${sampling.seed} is not an integer`;
   if (prompt.length === 0) return 'the prompt is empty; send at least one token';
   if (prompt.length >= layout.contextLength) {

@@ -4,7 +4,11 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Layout, TerminatedError } from '../runtime/layout.ts';
-import type { Engine, EngineEvent, FinishReason, SequenceRequest, TokenLogprobs } from './contract.ts';
+import { awaitMasks } from './constraint/await-masks.ts';
+import { Constraints } from './constraint/constraints.ts';
+import { FormError, type Guide } from './constraint/guide.ts';
+import type { TokenMask } from './constraint/mask.ts';
+import type { Constraint, Engine, EngineEvent, FinishReason, SequenceRequest, TokenLogprobs } from './contract.ts';
 import { FIRST_HIT_RATE, guessLength, guessTokens, updateHitRate } from './draft.ts';
 import { findFault } from './find-fault.ts';
 import { KeptAnswers } from './kept-answers.ts';
@@ -27,8 +31,11 @@ export interface EngineOptions {
 interface Sequence extends PlannedSequence {
   readonly request: SequenceRequest;
   readonly sampler: Sampler;
+  /** When its text must have a form. */
+  readonly guide: Guide | undefined;
   readonly onEvent: (event: EngineEvent) => void;
   cancelled: boolean;
+  isPaused: boolean;
   remaining: number;
   slot: number | undefined;
   /** The newest token, which is not in the cache yet. */
@@ -71,6 +78,9 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
   let background: Sequence | undefined;
   /** While a plan is taken in, a listener's call may not end a sequence that the plan is about to admit. */
   let applying = false;
+  let constraints: Constraints | undefined;
+  /** Wakes it at the first deadline when all that is left to do is to wait. */
+  let alarm: NodeJS.Timeout | undefined;
   let loop: Promise<void> | undefined;
   let closed: Promise<void> | undefined;
 
@@ -98,6 +108,7 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     // Only what others can share is worth keeping.
     if (sequence.slot !== undefined) slotOf(sequence).truncate(slotOf(sequence).shareable);
     if (sequence === background) background = undefined;
+    if (sequence.guide) constraints?.close(sequence.guide);
     emit(sequence.onEvent, error === undefined ? { type: 'finished', reason } : { type: 'finished', reason, error });
   }
 
@@ -132,8 +143,35 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     return !sequence.cancelled && sequences.get(sequence.request.id) === sequence;
   }
 
+  /** Samples, once the mask is there when the text must have a form. Until then it sits out: others do not wait for it. */
+  function sampleGuided(sequence: Sequence, row: Float32Array): void {
+    const { masks, answered } = sequence.guide ?? {};
+    if (masks || !answered) sample(sequence, row, masks?.[0]);
+    else {
+      const kept = row.slice();
+      void resume(sequence, answered, ([mask]) => sample(sequence, kept, mask));
+    }
+  }
+
+  /** Pauses it until what it waits for has come, which is then taken in. */
+  async function resume<T>(sequence: Sequence, coming: Promise<T>, take: (come: T) => void): Promise<void> {
+    sequence.isPaused = true;
+    try {
+      take(await coming);
+    } catch (error) {
+      end(sequence, error);
+    }
+    sequence.isPaused = false;
+    wake();
+  }
+
+  function end(sequence: Sequence, error: unknown): void {
+    if (sequence.slot !== undefined) slotOf(sequence).truncate(0);
+    finish(sequence, error instanceof FormError ? 'rejected' : 'failed', messageOf(error));
+  }
+
   /** Chooses the next token from the sequence's row and ends the sequence when that was its last. */
-  function sample(sequence: Sequence, row: Float32Array): void {
+  function sample(sequence: Sequence, row: Float32Array, mask?: TokenMask): void {
     // It may have ended while its run was under way.
     if (!goesOn(sequence)) return;
     if (sequence.remaining === 0) {
@@ -141,23 +179,28 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
       return;
     }
     try {
-      const { token, logprobs } = sequence.sampler.choose(row);
+      const choice = sequence.sampler.choose(row, mask);
+      if (!choice) {
+        finish(sequence, 'stop');
+        return;
+      }
+      const { token, logprobs } = choice;
       const { eosTokenIds, stopTokenIds } = sequence.request;
-      const end = eosTokenIds.includes(token) ? 'eos' : stopTokenIds?.includes(token) ? 'stop' : undefined;
-      if (end !== undefined) {
+      const reason = eosTokenIds.includes(token) ? 'eos' : stopTokenIds?.includes(token) ? 'stop' : undefined;
+      if (reason !== undefined) {
         keep(sequence, token);
-        finish(sequence, end);
+        finish(sequence, reason);
         return;
       }
       sequence.lastToken = token;
       sequence.remaining--;
+      sequence.guide?.accept(token);
       emit(sequence.onEvent, logprobs ? { type: 'token', token, logprobs } : { type: 'token', token });
       if (sequence.remaining > 0) return;
       keep(sequence, token);
       finish(sequence, 'length');
     } catch (error) {
-      slotOf(sequence).truncate(0);
-      finish(sequence, 'failed', messageOf(error));
+      end(sequence, error);
     }
   }
 
@@ -187,9 +230,11 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
       prompt: request.prompt,
       deadline: request.deadline,
       sampler: createSampler(request),
+      guide: request.constraint && guideFor(request.constraint),
       needsPromptLogits: request.promptLogprobs !== undefined,
       onEvent,
       cancelled: false,
+      isPaused: false,
       remaining,
       slot: undefined,
       lastToken: -1,
@@ -197,8 +242,14 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     };
   }
 
+  function guideFor({ grammar, tokens }: Constraint): Guide {
+    constraints ??= new Constraints(tokens);
+    return constraints.open(grammar);
+  }
+
   function cancel(sequence: Sequence): void {
     sequence.cancelled = true;
+    if (sequence.isPaused) wake();
     if (sequence === prefilling) layout.terminate();
     // Whoever only waits need not wait for the step in progress.
     else if (sequence.slot === undefined && !applying) finish(sequence, 'cancelled');
@@ -223,18 +274,23 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     prefilling = sequence;
     // Should the run be stopped, what it overwrote is not to be found again.
     slot.truncate(start);
+    if (isLast) sequence.guide?.ask([]);
+    let row: Float32Array | undefined;
     try {
       const wanted = sequence.needsPromptLogits ? 'all' : isLast ? 'last' : 'none';
       const logits = await layout.prefill(slotIndex, chunk, start, wanted);
       slot.addPrompt(chunk, sequence.prompt.length > 1 && !layout.onlyForward);
       if (sequence.needsPromptLogits) describePrompt(sequence, logits, start, end);
-      if (isLast) sample(sequence, sequence.needsPromptLogits ? rowOf(logits, chunk.length - 1) : logits);
+      if (isLast) row = sequence.needsPromptLogits ? rowOf(logits, chunk.length - 1) : logits;
     } finally {
       // Also when it was stopped: running streams have waited for it all the same.
       promptWork += prefillCost(chunk.length);
       prefilling = undefined;
       stopWatching();
     }
+    if (!row) return;
+    await awaitMasks([sequence.guide]);
+    sampleGuided(sequence, row);
   }
 
   /** Row i is what the model expected after the prompt's token start + i. */
@@ -264,12 +320,14 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
       lengths.push(slots[index]?.tokens.length ?? 0);
     }
     counted.addStep(rows.filter((sequence) => sequence !== undefined).length);
+    for (const sequence of rows) sequence?.guide?.ask([]);
     const logits = await layout.decode(tokens, lengths);
     promptWork = 0;
+    await awaitMasks(rows.map((sequence) => sequence?.guide));
     for (const [index, sequence] of rows.entries()) {
       if (!sequence) continue;
       slotOf(sequence).addDecoded(sequence.lastToken);
-      sample(sequence, rowOf(logits, index));
+      sampleGuided(sequence, rowOf(logits, index));
     }
   }
 
@@ -286,11 +344,21 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     const filled = slot.tokens.length;
     counted.addStep(rows.length);
     counted.addDraft(rows.length - 1);
+    sequence.guide?.ask(rows.slice(1));
     const logits = await (rows.length > 1 ? check(rows, filled) : layout.decode(rows, [filled]));
     promptWork = 0;
+    await awaitMasks([sequence.guide]);
+    const masks = sequence.guide?.masks;
+    if (sequence.guide && !masks) {
+      slot.addDecoded(sequence.lastToken);
+      sampleGuided(sequence, rowOf(logits, 0));
+      return;
+    }
     for (const [index, token] of rows.entries()) {
+      // Fewer when the step before this one was repeated with other guesses.
+      if (masks && !masks[index]) return;
       slot.addDecoded(token);
-      sample(sequence, rowOf(logits, index));
+      sample(sequence, rowOf(logits, index), masks?.[index]);
       const guessedToken = guess[index];
       if (!goesOn(sequence) || guessedToken === undefined) return;
       const isRight = sequence.lastToken === guessedToken;
@@ -324,7 +392,7 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     let involved: readonly Sequence[] = plan.admitted ? [plan.admitted.sequence] : running;
     try {
       apply(plan);
-      if (run.type === 'idle' || stopped !== undefined) return beginKeeping();
+      if (run.type === 'idle' || stopped !== undefined) return sequences.size === 0 && beginKeeping();
       if (run.type === 'prefill') {
         involved = [run.sequence];
         await prefill(run.sequence, run.slot, run.start, run.end);
@@ -348,11 +416,18 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
     // A layout that answers at once must not keep submissions and cancellations from being heard.
     while (stopped === undefined && (await step())) await nextTurn();
     loop = undefined;
+    if (stopped !== undefined || sequences.size === 0) return;
+    const all = [...sequences.values()];
     // What came in between the last plan and here.
-    if (stopped === undefined && sequences.size > 0) wake();
+    if (all.some(({ isPaused, cancelled }) => !isPaused || cancelled)) wake();
+    else {
+      const left = Math.min(...all.map(({ deadline }) => deadline)) - now();
+      alarm = setTimeout(wake, Math.min(Math.max(left, 1), LONGEST_TIMER)).unref();
+    }
   }
 
   function wake(): void {
+    clearTimeout(alarm);
     loop ??= nextTurn().then(runLoop);
   }
 
@@ -364,7 +439,9 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
   async function close(): Promise<void> {
     stop('the engine was closed');
     if (prefilling) layout.terminate();
+    clearTimeout(alarm);
     await loop;
+    await constraints?.end();
     await layout.close();
   }
 
@@ -396,6 +473,7 @@ export function createEngine(layout: Layout, options: EngineOptions = {}): Engin
       const sequence = newSequence(request, remaining, onEvent);
       sequences.set(request.id, sequence);
       waiting.push(sequence);
+      if (sequence.guide) void resume(sequence, sequence.guide.opened, () => {});
       wake();
     },
 

@@ -20,6 +20,7 @@ function sequence(name: string, length: number, more: Partial<Named> = {}): Name
     prompt,
     deadline: Infinity,
     cancelled: false,
+    isPaused: false,
     remaining: 100,
     needsPromptLogits: false,
     slot: undefined,

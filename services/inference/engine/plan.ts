@@ -9,6 +9,8 @@ export interface PlannedSequence {
   readonly prompt: readonly number[];
   readonly deadline: number;
   readonly cancelled: boolean;
+  /** It waits for something else than the model: it is not admitted, and its row is not computed. */
+  readonly isPaused: boolean;
   /** Tokens it may still generate. */
   readonly remaining: number;
   /** Every position's logits are wanted: nothing is shared, and chunks are short, since a row of logits is long. */
@@ -94,17 +96,18 @@ export function planStep<S extends PlannedSequence>(state: PlanState<S>, limits:
     return false;
   };
   const running = state.running.filter(goesOn);
-  const next = state.waiting.filter(goesOn)[0];
+  const next = state.waiting.filter(goesOn).find(({ isPaused }) => !isPaused);
 
   const bySlot: (S | undefined)[] = state.slots.map(() => undefined);
   for (const sequence of running) if (sequence.slot !== undefined) bySlot[sequence.slot] = sequence;
   const filled = (slot: number) => state.slots[slot]?.tokens.length ?? 0;
   const occupied = new Set(running.flatMap((sequence) => sequence.slot ?? []));
+  const hasPrompt = (sequence: S, slot: number) => filled(slot) >= sequence.prompt.length;
   const decoding = bySlot.map((sequence, slot) =>
-    sequence && filled(slot) >= sequence.prompt.length ? sequence : undefined,
+    sequence && !sequence.isPaused && hasPrompt(sequence, slot) ? sequence : undefined,
   );
   const top = decoding.findLastIndex((sequence) => sequence !== undefined);
-  const prefilling = bySlot.find((sequence, slot) => sequence !== undefined && decoding[slot] === undefined);
+  const prefilling = bySlot.find((sequence, slot) => sequence !== undefined && !hasPrompt(sequence, slot));
   const reach = Math.min(state.slots.length, Math.max(state.peakSlots, occupied.size) + limits.spareSlots);
 
   const chunk = top < 0 ? limits.chunkAlone : limits.chunkWhileDecoding;

@@ -4,11 +4,11 @@
  */
 import { AppError, ERROR_STATUS, type ErrorCode } from '@slipway/shared/contracts/errors.ts';
 import type { LayoutSpec } from '../runtime/open-layout.ts';
-import type { EngineEvent, EngineInfo, EngineStats, SequenceRequest } from './contract.ts';
+import type { Constraint, EngineEvent, EngineInfo, EngineStats, SequenceRequest, TokenTable } from './contract.ts';
 import type { PlanLimits } from './plan.ts';
 
 /** Both sides are started from one tree; a difference means that it was replaced under a running service. */
-export const PROTOCOL_VERSION = 4;
+export const PROTOCOL_VERSION = 5;
 
 const STATS = [
   'running',
@@ -38,9 +38,16 @@ export interface OpenMessage {
   readonly speculate: boolean;
 }
 
+/** The table of tokens is sent apart, once. */
+export type SentRequest = Omit<SequenceRequest, 'constraint'> & {
+  readonly constraint?: Omit<Constraint, 'tokens'>;
+};
+
 export type ParentMessage =
   | OpenMessage
-  | { readonly type: 'submit'; readonly request: SequenceRequest }
+  | { readonly type: 'submit'; readonly request: SentRequest }
+  /** What constraints' `tokens` are; before the first request that has any. */
+  | { readonly type: 'tokens'; readonly table: TokenTable }
   | { readonly type: 'cancel'; readonly id: string }
   | { readonly type: 'close' };
 
@@ -109,6 +116,7 @@ export function parseParentMessage(value: unknown): ParentMessage | undefined {
       isRecord(value.limits) &&
       typeof value.speculate === 'boolean') ||
     (value.type === 'submit' && isRecord(value.request) && Array.isArray(value.request.prompt)) ||
+    (value.type === 'tokens' && isRecord(value.table)) ||
     (value.type === 'cancel' && typeof value.id === 'string') ||
     value.type === 'close';
   return known ? (value as unknown as ParentMessage) : undefined;

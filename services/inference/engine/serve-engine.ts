@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { exit } from 'node:process';
 import type { Layout } from '../runtime/layout.ts';
 import type { LayoutSpec } from '../runtime/open-layout.ts';
-import type { Engine, EngineEvent } from './contract.ts';
+import type { Engine, EngineEvent, TokenTable } from './contract.ts';
 import { createEngine } from './loop.ts';
 import {
   type ChildMessage,
@@ -15,6 +15,7 @@ import {
   PROTOCOL_VERSION,
   parseParentMessage,
   refusalOf,
+  type SentRequest,
 } from './protocol.ts';
 
 /** When memory runs out the kernel should take the model, not the service. */
@@ -36,6 +37,7 @@ function send(message: ChildMessage, sent?: () => void): void {
 /** Serves the parent until it closes or leaves. */
 export function serveEngine(openLayout: (spec: LayoutSpec) => Promise<Layout>): void {
   let engine: Engine | undefined;
+  let tokens: TokenTable | undefined;
   let outbox: [string, EngineEvent][] = [];
 
   function flush(sent?: () => void): void {
@@ -76,7 +78,14 @@ export function serveEngine(openLayout: (spec: LayoutSpec) => Promise<Layout>): 
     if (message.type === 'close') void close();
     else if (message.type === 'open') void open(message);
     else if (message.type === 'cancel') engine?.cancel(message.id);
-    else engine?.submit(message.request, (event) => post(message.request.id, event));
+    else if (message.type === 'tokens') tokens = message.table;
+    else submit(message.request);
+  }
+
+  function submit({ constraint, ...request }: SentRequest): void {
+    if (constraint && !tokens) throw new Error('the engine process got a constraint before the table of tokens');
+    const whole = constraint && tokens ? { ...request, constraint: { ...constraint, tokens } } : request;
+    engine?.submit(whole, (event) => post(request.id, event));
   }
 
   offerToOutOfMemoryKiller();

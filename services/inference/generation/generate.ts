@@ -9,17 +9,19 @@ import type {
   GenerateRequest,
   OutputLogprobs,
 } from '@slipway/shared/contracts/generate.ts';
+import type { ResponseFormat } from '@slipway/shared/contracts/response-format.ts';
 import pTimeout, { TimeoutError } from 'p-timeout';
-import type { EngineEvent, SequenceRequest, TokenLogprobs } from '../engine/contract.ts';
+import type { Constraint, EngineEvent, SequenceRequest, TokenLogprobs } from '../engine/contract.ts';
 import { clampNewTokens, promptLimit, type Work } from './admission.ts';
 import type { LoadedModel } from './loaded-model.ts';
 import type { GenerationObserver } from './observer.ts';
 import type { Occupancy } from './occupancy.ts';
 import { type PreparedPrompt, preparePrompt } from './prompt.ts';
 import { runSequences } from './run-sequences.ts';
-import { constraintOf, type SequenceSampling, samplingOf } from './sampling-settings.ts';
+import { type SequenceSampling, samplingOf } from './sampling-settings.ts';
 import { drawSeed, seedOfSequence } from './seeds.ts';
 import { describeLogprobs, SequenceOutput } from './sequence-output.ts';
+import { tokenTableOf } from './token-table.ts';
 
 export interface GenerationLimits {
   readonly maxPromptTokens: number;
@@ -53,8 +55,8 @@ type Outcome = 'done' | 'failed' | 'timeout' | 'cancelled' | 'refused';
 export class Generation {
   readonly #model: LoadedModel;
   readonly #job: Omit<GenerateJob, 'request'>;
-  /** Not the prompt, of which megabytes may have been cut off: many requests wait. */
-  readonly #settings: Omit<GenerateRequest, 'prompt'>;
+  /** Not what may have megabytes: many requests wait. */
+  readonly #settings: Omit<GenerateRequest, 'prompt' | 'response_format'>;
   readonly #observer: GenerationObserver;
   readonly #outputs: SequenceOutput[];
   readonly #prompt: PreparedPrompt;
@@ -66,6 +68,8 @@ export class Generation {
   readonly #lastTokenAt: number[] = [];
   readonly #sampling: SequenceSampling;
   readonly #promptLogprobs: (OutputLogprobs | null)[] = [];
+  /** Taken when it runs. */
+  #format: ResponseFormat | undefined;
   #cachedTokens = 0;
   #startedAt: number | undefined;
   #firstTokenAt: number | undefined;
@@ -73,12 +77,13 @@ export class Generation {
   /** AppError invalid_field when the prompt does not fit the model. */
   constructor(model: LoadedModel, limits: GenerationLimits, observer: GenerationObserver, job: GenerateJob) {
     const { request, ...rest } = job;
-    const { prompt, ...settings } = request;
+    const { prompt, response_format, ...settings } = request;
     const { contextLength, vocabularySize } = model.engine.info;
     const limit = promptLimit(settings.max_new_tokens, { maxPromptTokens: limits.maxPromptTokens, contextLength });
     this.#model = model;
     this.#job = rest;
     this.#settings = settings;
+    this.#format = response_format;
     this.#observer = observer;
     this.#prompt = preparePrompt(prompt, { ...model, vocabularySize }, limit);
     this.#maxNewTokens = clampNewTokens(settings.max_new_tokens, this.#prompt.tokens.length, contextLength);
@@ -88,7 +93,8 @@ export class Generation {
     this.#deadline = Date.now() + limits.timeoutSeconds * 1000;
     const [first, ...others] = this.#prompt.tokens;
     const options = {
-      stop: settings.stop,
+      // JSON ends by itself, and cut it is of no use.
+      stop: response_format?.type.startsWith('json') ? [] : settings.stop,
       logprobs: settings.logprobs !== undefined,
       continuation: others.length > 0 || first !== model.bosTokenId,
     };
@@ -108,8 +114,9 @@ export class Generation {
     return this.#startedAt === undefined ? 0 : this.#prompt.tokens.length + this.#completionTokens();
   }
 
-  /** Rejects with AppError overloaded, timeout, model_not_ready or engine_failed, or CancelledError. Whatever happens, the engine is left clean. */
+  /** Rejects with AppError invalid_field when there can be no such text, overloaded, timeout, model_not_ready or engine_failed, or CancelledError. Whatever happens, the engine is left clean. */
   async run(occupancy: Occupancy): Promise<GenerateAnswer> {
+    const constraint = await this.#constraint();
     const { slots } = this.#model.engine.info;
     const work = this.#work();
     const abort = new AbortController();
@@ -121,7 +128,7 @@ export class Generation {
     try {
       const running = occupancy.run(work, slots, this.#deadline, abort.signal, async () => {
         await this.#model.whenReady(abort.signal);
-        await runSequences(this.#model.engine, this.#requests(), abort.signal, (index, event) =>
+        await runSequences(this.#model.engine, this.#requests(constraint), abort.signal, (index, event) =>
           this.#on(index, event),
         );
       });
@@ -178,10 +185,20 @@ export class Generation {
     };
   }
 
-  #requests(): SequenceRequest[] {
+  /** Undefined when any text will do. */
+  async #constraint(): Promise<Constraint | undefined> {
+    const format = this.#format;
+    this.#format = undefined;
+    if (format === undefined || format.type === 'text') return undefined;
+    const { grammarOfFormat } = await import('./grammar/grammar-of-format.ts');
+    const { tokenizer, engine } = this.#model;
+    const grammar = grammarOfFormat(format);
+    return { grammar, tokens: await tokenTableOf(tokenizer, engine.info.vocabularySize) };
+  }
+
+  #requests(constraint: Constraint | undefined): SequenceRequest[] {
     const settings = this.#settings;
     const eosTokenIds = settings.stop_on_eos && !settings.ignore_eos ? this.#model.eosTokenIds : [];
-    const constraint = constraintOf(settings.response_format);
     return this.#outputs.map(({ index }) => ({
       id: `${this.#job.id}-${index}`,
       prompt: this.#prompt.tokens,
@@ -226,6 +243,8 @@ export class Generation {
           `the engine failed: ${event.error ?? 'it gave no reason'}; please try again`,
         );
       }
+      if (event.reason === 'rejected')
+        throw new AppError('invalid_field', event.error ?? 'the request cannot be answered');
       if (event.reason === 'timeout') throw this.#timeoutError();
       this.#tell(output.finish(event.reason));
     }

@@ -3,9 +3,8 @@
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { GenerateRequest } from '@slipway/shared/contracts/generate.ts';
-import type { ResponseFormat } from '@slipway/shared/contracts/response-format.ts';
 import type { Tokenizer } from '@slipway/shared/text/contract.ts';
-import type { Constraint, Sampling } from '../engine/contract.ts';
+import type { Sampling } from '../engine/contract.ts';
 
 /** All but the seed, which every sequence has for itself. */
 export type SequenceSampling = Omit<Sampling, 'seed'>;
@@ -18,7 +17,10 @@ export interface SampledModel {
 const THINK_TAGS = ['<think>', '</think>'];
 
 /** AppError invalid_field when an id is not in the vocabulary. */
-export function samplingOf(settings: Omit<GenerateRequest, 'prompt'>, model: SampledModel): SequenceSampling {
+export function samplingOf(
+  settings: Omit<GenerateRequest, 'prompt' | 'response_format'>,
+  model: SampledModel,
+): SequenceSampling {
   const { tokenizer, vocabularySize } = model;
   requireKnown('stop_token_ids', settings.stop_token_ids, vocabularySize);
   const bias = Object.entries(settings.logit_bias).map(([id, value]) => ({ token: Number(id), bias: value }));
@@ -45,20 +47,6 @@ export function samplingOf(settings: Omit<GenerateRequest, 'prompt'>, model: Sam
     ...(sequenceBias.length === 0 ? {} : { sequenceBias }),
     ...(markers.length === 0 ? {} : { postStop: { markers, penalty: settings.post_stop_penalty } }),
   };
-}
-
-/** Undefined when any text will do. */
-export function constraintOf(format: ResponseFormat | undefined): Constraint | undefined {
-  switch (format?.type) {
-    case 'json_object':
-      return { kind: 'json' };
-    case 'json_schema':
-      return { kind: 'json_schema', schema: JSON.stringify(format.json_schema.schema) };
-    case 'regex':
-      return { kind: 'regex', pattern: format.pattern };
-    default:
-      return undefined;
-  }
 }
 
 /** The ids of each text as it begins an answer and as it stands within one, where a space before it belongs to its first token. */

@@ -1,0 +1,103 @@
+/** Answers of a form that was asked for, through the running service, from a model that likes no form at all. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { allEvents } from './testing/event-source.ts';
+import { eventually } from './testing/raw-client.ts';
+import { startTestService, type TestService } from './testing/test-service.ts';
+
+let service: TestService;
+beforeAll(async () => {
+  service = await startTestService({});
+});
+afterAll(() => service.close());
+
+const HOT = { prompt: 'Once', temperature: 2, max_new_tokens: 300 };
+
+describe('json_object', () => {
+  it('is an object whenever it is whole, and cut only by max_new_tokens', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 30 }, (_, seed) =>
+        service.generate({ ...HOT, seed, response_format: { type: 'json_object' }, logit_bias: { 34: 2, 125: 3 } }),
+      ),
+    );
+    let whole = 0;
+    for (const { status, body, text } of answers) {
+      expect(status, text).toBe(200);
+      const [{ finish_reason: reason, token_ids: tokens }] = body.outputs;
+      if (reason === 'length') expect(tokens).toHaveLength(300);
+      else {
+        expect(reason).toBe('eos');
+        expect(JSON.parse(body.text)).toBeTypeOf('object');
+        whole++;
+      }
+    }
+    expect(whole).toBeGreaterThan(10);
+  });
+
+  it('is not cut by stop strings, and streams as it is', async () => {
+    const asked = {
+      ...HOT,
+      seed: 4,
+      stop: ['"', '}'],
+      response_format: { type: 'json_object' },
+      logit_bias: { 125: 4 },
+    };
+    const { body } = await service.generate(asked);
+    expect(body.outputs[0].finish_reason).toBe('eos');
+    expect(JSON.parse(body.text)).toBeTypeOf('object');
+    const events = await allEvents(await service.stream(asked));
+    const texts = events.filter(({ event }) => event === undefined).map(({ data }) => (data as { text: string }).text);
+    expect(texts.join('')).toBe(body.text);
+  });
+
+  it('ends by itself when nothing may end it, each output of several', async () => {
+    const asked = { ...HOT, seed: 1, ignore_eos: true, num_return_sequences: 4, logit_bias: { 125: 50, 34: -100 } };
+    const { body } = await service.generate({ ...asked, response_format: { type: 'json_object' } });
+    expect(body.outputs.map(({ text, finish_reason }: Record<string, unknown>) => [text, finish_reason])).toEqual(
+      Array.from({ length: 4 }, () => ['{}', 'stop']),
+    );
+  });
+});
+
+describe('a regular expression', () => {
+  it('is matched as a whole', async () => {
+    const pattern = '(yes|no), (19|20)\\d{2}-[01]\\d( [a-zé]{2,5}){1,3}';
+    for (let seed = 0; seed < 20; seed++) {
+      const { body } = await service.generate({ ...HOT, seed, response_format: { type: 'regex', pattern } });
+      expect(body.outputs[0].finish_reason).toBe('eos');
+      expect(body.text).toMatch(new RegExp(`^(?:${pattern})$`, 'u'));
+    }
+  });
+
+  it('may be cut by a stop string', async () => {
+    const asked = { ...HOT, seed: 2, stop: '-', response_format: { type: 'regex', pattern: '\\d+-\\d+' } };
+    const { body } = await service.generate(asked);
+    expect(body.outputs[0].finish_reason).toBe('stop');
+    expect(body.text).toMatch(/^\d+$/);
+  });
+});
+
+it.each([
+  [{ type: 'regex', pattern: 'a(?=b)' }, {}, 'a look ahead or behind'],
+  [{ type: 'regex', pattern: '(((([a-z]{0,50}){0,50}){0,50}){0,50})' }, {}, 'more than 5 s'],
+  [{ type: 'regex', pattern: '[ab]' }, { bad_words: ['a', 'b'] }, 'forbidden by the request'],
+  [{ type: 'regex', pattern: 'ab' }, { min_new_tokens: 5 }, 'forbidden by the request'],
+  [{ type: 'regex', pattern: '' }, {}, 'response_format must be'],
+])('%j with %j is refused with the reason', async (response_format, more, message) => {
+  const { status, body } = await service.generate({ ...HOT, response_format, ...more });
+  expect(status).toBe(422);
+  expect(body.error).toMatchObject({ code: 'invalid_field', message: expect.stringContaining(message) });
+});
+
+it('goes on after the engine has died', async () => {
+  const asked = { ...HOT, seed: 3, response_format: { type: 'regex', pattern: '[0-9]{5}' } };
+  const { body: before } = await service.generate(asked);
+  const state = service.engine.state();
+  if (state.kind !== 'ready') throw new Error(state.kind);
+  process.kill(state.pid, 'SIGKILL');
+  await eventually(
+    () => service.engine.state(),
+    (now) => now.kind === 'ready' && now.pid !== state.pid,
+  );
+  const { body: after } = await service.generate(asked);
+  expect(after.text ?? after.error).toBe(before.text);
+});
