@@ -69,6 +69,15 @@ export default {
       to: { path: '^(cli|tests|bench|apps)/' },
     },
     {
+      name: 'applications-know-services-by-http',
+      comment:
+        'A page is sent to a browser: it holds nothing of the services, and a service nothing of it but its built files.',
+      severity: 'error',
+      from: { path: '^apps/[^/]+/src/' },
+      to: { path: '^(shared|services|cli|tests|bench)/' },
+    },
+    ...layerRules('apps/playground/src', ['api', 'conversation', 'view']),
+    {
       name: 'only-ort-calls-native-code',
       comment: 'A wrong pointer ends the process, so that one file alone handles pointers.',
       severity: 'error',
@@ -89,7 +98,7 @@ export default {
     enhancedResolveOptions: {
       exportsFields: ['exports'],
       conditionNames: ['import', 'node', 'default'],
-      extensions: ['.ts', '.mjs', '.js', '.json', '.node'],
+      extensions: ['.ts', '.tsx', '.mjs', '.js', '.json', '.node'],
     },
   },
 };

@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    include: ['{shared,services,cli,tests,bench}/**/*.test.ts'],
+    include: ['{shared,services,cli,tests,bench,apps}/**/*.test.ts'],
     // Engines are real processes on few cores: two files at once keep timings honest.
     maxWorkers: 2,
     testTimeout: 60_000,

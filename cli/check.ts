@@ -6,11 +6,12 @@ import { runTool } from './run-tool.ts';
 
 const CHECKS = [
   { name: 'types', entry: 'typescript/bin/tsc', args: ['--noEmit', '-p', '.'] },
+  { name: 'types of the playground', entry: 'typescript/bin/tsc', args: ['--noEmit', '-p', 'apps/playground'] },
   { name: 'lint and format', entry: '@biomejs/biome/bin/biome', args: ['check', '--error-on-warnings', '.'] },
   {
     name: 'import directions',
     entry: 'dependency-cruiser/bin/dependency-cruiser.mjs',
-    args: ['--config', '.dependency-cruiser.mjs', 'shared', 'services', 'cli', 'tests', 'bench'],
+    args: ['--config', '.dependency-cruiser.mjs', 'shared', 'services', 'cli', 'tests', 'bench', 'apps'],
   },
   { name: 'dead code', entry: 'knip/bin/knip.js', args: [] },
 ] as const;

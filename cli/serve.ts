@@ -5,6 +5,7 @@
 import { serveUntilSignal } from '@slipway/inference/serve';
 import { loadServiceConfig } from '@slipway/shared/contracts/config.ts';
 import type { Command } from 'commander';
+import { buildPlayground } from './playground.ts';
 
 interface ServeOptions {
   readonly config?: string;
@@ -54,6 +55,6 @@ Flags win over the environment, the environment over the file. .env.example list
         environment: process.env,
         path,
       });
-      await serveUntilSignal(config);
+      await serveUntilSignal(config, buildPlayground);
     });
 }

@@ -5,6 +5,7 @@
 import { BUNDLED_BUCKET, serveUntilSignal } from '@slipway/inference/serve';
 import { loadServiceConfig } from '@slipway/shared/contracts/config.ts';
 import type { Command } from 'commander';
+import { buildPlayground } from './playground.ts';
 
 interface UpOptions {
   readonly port?: string;
@@ -24,11 +25,14 @@ export function register(program: Command): void {
         path: null,
       });
       await serveUntilSignal(config, (url, model) => {
+        buildPlayground();
         console.log(`
 ${model.name} answers on ${url} (Ctrl-C ends it). Try:
 
   curl -N ${url}/generate -H 'content-type: application/json' \\
     -d '{"prompt": "Once upon a time", "max_new_tokens": 100, "temperature": 0}'
+
+or open ${url}/ui in a browser.
 `);
       });
     });

@@ -20,6 +20,7 @@ import { healthRoute, livenessRoute, readinessRoute } from './routes/health.ts';
 import { metricsRoute, metricsSummaryRoute } from './routes/metrics.ts';
 import { modelInfoRoute } from './routes/model-info.ts';
 import { METHODS, rootRoute } from './routes/root.ts';
+import { PLAYGROUND, uiRoute } from './routes/ui.ts';
 import type { ServiceParts } from './service-parts.ts';
 
 export function createApp(parts: ServiceParts): Hono<RequestEnvironment> {
@@ -47,6 +48,7 @@ export function createApp(parts: ServiceParts): Hono<RequestEnvironment> {
   app.use(identifyCaller(parts.keys, (path) => policyOf(path).isOpen));
   limitCallers(app, parts);
   app.get('/', rootRoute(parts));
+  app.on('GET', ['/ui', '/ui/*'], uiRoute(PLAYGROUND));
   app.get('/health', healthRoute(parts));
   app.get('/healthz', livenessRoute());
   app.get('/readyz', readinessRoute(parts));

@@ -5,6 +5,7 @@ import type { Route, ServiceParts } from '../service-parts.ts';
 
 const ENDPOINTS: Readonly<Record<string, { readonly method: string; readonly purpose: string }>> = {
   '/': { method: 'GET', purpose: 'this page' },
+  '/ui': { method: 'GET', purpose: 'the playground: talk to the model in a browser, compare versions' },
   '/health': { method: 'GET', purpose: 'status in one look' },
   '/healthz': { method: 'GET', purpose: 'live: the process answers' },
   '/readyz': { method: 'GET', purpose: 'ready: the model is loaded and requests are taken' },
