@@ -62,6 +62,8 @@ const SETTINGS = {
   rateLimitRpm: integer(1, 1_000_000_000, null, { env: 'RATE_LIMIT_RPM', file: 'SERVER.RATE_LIMIT_RPM' }),
   /** Tokens of prompts and answers. */
   rateLimitTpm: integer(1, 1_000_000_000, null, { env: 'RATE_LIMIT_TPM', file: 'SERVER.RATE_LIMIT_TPM' }),
+  /** Beyond it who has asked nothing for longest is closed. */
+  maxConnections: integer(16, 100_000, 4096, { env: 'MAX_CONNECTIONS', file: 'SERVER.MAX_CONNECTIONS' }),
   /** How many proxies stand before the service, each adding to X-Forwarded-For whom it was asked by. */
   trustProxy: integer(0, 10, 0, { env: 'TRUST_PROXY', file: 'SERVER.TRUST_PROXY' }),
 

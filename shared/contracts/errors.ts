@@ -4,13 +4,16 @@
 
 /** code -> HTTP status (also the meaning of the exit code: 2 for 4xx, 1 for the rest). */
 export const ERROR_STATUS = {
+  malformed_request: 400,
   invalid_json: 400,
   unauthorized: 401,
   forbidden: 403,
   not_found: 404,
   method_not_allowed: 405,
+  request_timeout: 408,
   body_too_large: 413,
   rate_limited: 429,
+  headers_too_large: 431,
   invalid_field: 422,
   invalid_source: 422,
   unsupported_source: 422,
@@ -32,13 +35,16 @@ export type ErrorCode = keyof typeof ERROR_STATUS;
 
 /** What each means and what to do about it, for docs/errors.md; the message of an error says it of the case at hand. */
 export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
+  malformed_request: 'The bytes that came are no HTTP request, or one without a usable address.',
   invalid_json: 'The body is no JSON, or no UTF-8.',
   unauthorized: 'No API key was sent, or one that is not known. Send `Authorization: Bearer KEY`.',
   forbidden: 'The key is right, but may not do this; or a page of another site asks.',
   not_found: 'There is no such path, model, version or file. The message names what there is.',
   method_not_allowed: 'The path takes another method; the message says which.',
+  request_timeout: 'The request, or its body while others waited, came too slowly. Send it again.',
   body_too_large: 'The body is larger than `BODY_LIMIT_BYTES`.',
   rate_limited: "This caller has sent too much; others are served. Wait for `Retry-After`, or raise the key's limit.",
+  headers_too_large: 'The headers have more than 16 KiB.',
   invalid_field:
     'A field, option or setting is unknown, of the wrong kind or out of its range. The message names it and its range.',
   invalid_source: 'A checkpoint, file or folder cannot be read as what it claims to be.',

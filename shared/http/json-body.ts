@@ -3,13 +3,20 @@
  */
 import { AppError } from '../contracts/errors.ts';
 
-/** AppError body_too_large or invalid_json. Rejects with the connection's own error when the client leaves meanwhile. */
-export async function readJsonBody(request: Request, limitBytes: number): Promise<unknown> {
+/**
+ * AppError body_too_large or invalid_json. Rejects with the connection's own error when the client leaves meanwhile. `onLength` is told how
+ * much there is or will be, once for a declared length and else with every piece, and may throw.
+ */
+export async function readJsonBody(
+  request: Request,
+  limitBytes: number,
+  onLength: (bytes: number) => void = () => {},
+): Promise<unknown> {
   const declared = request.headers.get('content-length');
   const bytes =
     declared === null
-      ? await readAtMost(request, limitBytes)
-      : await readDeclared(request, Number(declared), limitBytes);
+      ? await readAtMost(request, limitBytes, onLength)
+      : await readDeclared(request, Number(declared), limitBytes, onLength);
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch (error) {
@@ -19,17 +26,28 @@ export async function readJsonBody(request: Request, limitBytes: number): Promis
 }
 
 /** The HTTP parser holds a client to the length it declared, so that the quick way is safe. */
-async function readDeclared(request: Request, declared: number, limitBytes: number): Promise<Uint8Array> {
+async function readDeclared(
+  request: Request,
+  declared: number,
+  limitBytes: number,
+  onLength: (bytes: number) => void,
+): Promise<Uint8Array> {
   if (declared > limitBytes) throw tooLarge(limitBytes);
+  onLength(declared);
   return new Uint8Array(await request.arrayBuffer());
 }
 
-async function readAtMost(request: Request, limitBytes: number): Promise<Uint8Array> {
+async function readAtMost(
+  request: Request,
+  limitBytes: number,
+  onLength: (bytes: number) => void,
+): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of request.body ?? []) {
     length += chunk.byteLength;
     if (length > limitBytes) throw tooLarge(limitBytes);
+    onLength(length);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

@@ -16,7 +16,7 @@ export interface RequestEnvironment {
   /** What Node's server gives along with a request; not there for an upgrade. */
   readonly Bindings: {
     readonly incoming?: { readonly socket: Pick<IncomingMessage['socket'], 'remoteAddress'> };
-    readonly outgoing?: Pick<ServerResponse, 'once' | 'writableFinished'>;
+    readonly outgoing?: Pick<ServerResponse, 'once' | 'writableFinished' | 'writableLength' | 'destroy'>;
   };
   readonly Variables: {
     requestId: string;

@@ -29,6 +29,11 @@ const HEADERS: Readonly<Record<AnswerKind, Readonly<Record<string, string>>>> = 
   },
 };
 
+/** For an answer that no middleware sees. */
+export function dataHeaders(): Readonly<Record<string, string>> {
+  return HEADERS.data;
+}
+
 /** On every answer, errors included. */
 export function securityHeaders(kindOf: (path: string) => AnswerKind): MiddlewareHandler {
   return async (context, next) => {

@@ -8,12 +8,15 @@ const BUSY_RETRY_AFTER = 1;
 
 export class InFlight {
   readonly #limit: number;
+  readonly #makeRoom: () => boolean;
   #count = 0;
   #draining = false;
   readonly #emptied = Promise.withResolvers<void>();
 
-  constructor(limit: number) {
+  /** `makeRoom`: asked before one is refused; true when another has been told to leave. */
+  constructor(limit: number, makeRoom: () => boolean) {
     this.#limit = limit;
+    this.#makeRoom = makeRoom;
   }
 
   get draining(): boolean {
@@ -31,7 +34,7 @@ export class InFlight {
         retryAfter: DRAINING_RETRY_AFTER,
       });
     }
-    if (this.#count >= this.#limit) {
+    if (this.#count >= this.#limit && !this.#makeRoom()) {
       throw new AppError('overloaded', `${this.#count} requests are being read or answered; try again soon`, {
         retryAfter: BUSY_RETRY_AFTER,
       });

@@ -10,9 +10,11 @@ import type { Handler } from 'hono';
 import type { Occupancy } from '../generation/occupancy.ts';
 import type { ModelHost } from '../models/model-state.ts';
 import type { ServedModels } from '../models/served-models.ts';
+import type { BodyReaders } from './body-readers.ts';
 import type { InFlight } from './in-flight.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import type { Tracing } from './tracing/tracing.ts';
+import type { UnsentAnswers } from './unsent-answers.ts';
 
 export interface ServiceParts {
   readonly config: ServiceConfig;
@@ -24,6 +26,8 @@ export interface ServiceParts {
   readonly inFlight: InFlight;
   /** Null unless a collector is named. */
   readonly tracing: Tracing | null;
+  readonly bodies: BodyReaders;
+  readonly unsent: UnsentAnswers;
   readonly keys: KeyRing;
 }
 

@@ -2,7 +2,7 @@
  * The running service: listens, drains, closes. Puts the parts together around a model host that it is given.
  */
 import { once } from 'node:events';
-import { createServer, type Server, type ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getRequestListener } from '@hono/node-server';
 import type { ServiceConfig } from '@slipway/shared/contracts/config.ts';
@@ -13,10 +13,13 @@ import { Occupancy } from '../generation/occupancy.ts';
 import type { ModelHost } from '../models/model-state.ts';
 import { oneModel } from '../models/served-models.ts';
 import { createApp } from './app.ts';
+import { BodyReaders } from './body-readers.ts';
+import { guardConnections, refuseMalformed, SERVER_OPTIONS } from './connection-guard.ts';
 import { InFlight } from './in-flight.ts';
 import { Metrics } from './metrics/metrics.ts';
 import type { ServiceParts } from './service-parts.ts';
 import { startTracing } from './tracing/tracing.ts';
+import { UnsentAnswers } from './unsent-answers.ts';
 
 export interface ServiceOptions {
   readonly config: ServiceConfig;
@@ -34,13 +37,12 @@ export interface Service {
 
 /** Connections that may wait to be accepted; the system's own limit applies as well. */
 const BACKLOG = 4096;
-/** Longer than the idle time of the usual load balancers (60 s), so that they never write into a closing connection. */
-const KEEP_ALIVE_MILLISECONDS = 75_000;
-/** A client that sends its request more slowly than this would hold up draining. */
-const UPLOAD_MILLISECONDS = 60_000;
 const LOOK_AGAIN_MILLISECONDS = 20;
 /** Requests whose bodies are read while permits and queue are full, to be told so in the queue's own words. */
 const READ_BEYOND_QUEUE = 32;
+/** All bodies that are on their way at once; at least so many times the largest one. */
+const BODY_BYTES = 64 * 2 ** 20;
+const LARGEST_BODIES = 2;
 
 /** Listens. AppError already_exists when the port is taken, invalid_field or not_found for a file of keys that cannot be used. */
 export async function startService({ config, host, log }: ServiceOptions): Promise<Service> {
@@ -48,7 +50,11 @@ export async function startService({ config, host, log }: ServiceOptions): Promi
   const unfollowKeys = await followKeys(keys, config, log);
   const occupancy = new Occupancy(config.occupancySemaphore, config.queueLimit);
   const models = oneModel(host);
-  const inFlight = new InFlight(config.occupancySemaphore + config.queueLimit + READ_BEYOND_QUEUE);
+  const bodies = new BodyReaders(Math.max(BODY_BYTES, LARGEST_BODIES * config.bodyLimitBytes), () => performance.now());
+  const inFlight = new InFlight(config.occupancySemaphore + config.queueLimit + READ_BEYOND_QUEUE, () =>
+    bodies.cutSlowest(),
+  );
+  const unsent = new UnsentAnswers();
   const metrics = new Metrics({
     models: () => models.loaded(),
     totals: () => host.totals(),
@@ -63,17 +69,15 @@ export async function startService({ config, host, log }: ServiceOptions): Promi
     occupancy,
     metrics,
     inFlight,
+    bodies,
+    unsent,
     tracing,
     keys,
   };
-  const server = createServer(getRequestListener(createApp(parts).fetch));
-  const unsent = new Set<ServerResponse>();
-  server.on('request', (_, response) => {
-    unsent.add(response);
-    response.once('close', () => unsent.delete(response));
-  });
-  server.keepAliveTimeout = KEEP_ALIVE_MILLISECONDS;
-  server.requestTimeout = UPLOAD_MILLISECONDS;
+  const listener = getRequestListener(createApp(parts).fetch, { errorHandler: refuseMalformed(log) });
+  const server = createServer(SERVER_OPTIONS, listener);
+  unsent.watch(server);
+  guardConnections(server, config.maxConnections);
   const url = await listen(server, config);
   metrics.watchProcess();
   return {
@@ -120,20 +124,14 @@ function listenError(error: unknown, { host, port }: ServiceConfig): unknown {
   return error;
 }
 
-/** `unsent`: the responses of which the system has not yet taken every byte. */
-async function drain(
-  server: Server,
-  unsent: ReadonlySet<ServerResponse>,
-  inFlight: InFlight,
-  seconds: number,
-): Promise<boolean> {
+async function drain(server: Server, unsent: UnsentAnswers, inFlight: InFlight, seconds: number): Promise<boolean> {
   const deadline = performance.now() + seconds * 1000;
   const cut = new AbortController();
   await Promise.race([inFlight.drain(), sleep(seconds * 1000, undefined, { signal: cut.signal })]);
   cut.abort();
   server.close();
   // An answer that is made is not yet sent: its reader may be slow.
-  while (unsent.size > 0 && performance.now() < deadline) await sleep(LOOK_AGAIN_MILLISECONDS);
+  while (unsent.count > 0 && performance.now() < deadline) await sleep(LOOK_AGAIN_MILLISECONDS);
   server.closeIdleConnections();
-  return inFlight.count === 0 && unsent.size === 0;
+  return inFlight.count === 0 && unsent.count === 0;
 }

@@ -67,10 +67,11 @@ export class Visit {
     for (const one of this.#leaving.splice(0)) one();
   }
 
-  /** The body as JSON. AppError body_too_large or invalid_json; CancelledError when the client leaves meanwhile. */
+  /** The body as JSON. AppError body_too_large, invalid_json or request_timeout; CancelledError when the client leaves meanwhile. */
   async body(): Promise<unknown> {
     try {
-      return await readJsonBody(this.#context.req.raw, this.#parts.config.bodyLimitBytes);
+      const { bodies, config } = this.#parts;
+      return await bodies.read((grow) => readJsonBody(this.#context.req.raw, config.bodyLimitBytes, grow));
     } catch (error) {
       if (!(error instanceof AppError) && this.signal.aborted) throw new CancelledError('the client has left');
       throw error;
@@ -129,6 +130,11 @@ export class Visit {
   ): Promise<Response> {
     await Promise.race([started, running]);
     this.#isStreaming = true;
+    const { outgoing } = this.#context.env;
+    if (outgoing !== undefined) {
+      const onCut = () => this.log({ cut_off: 'the reader was too slow' });
+      this.#parts.unsent.weighStream(outgoing, { queuedBytes: () => events.queuedBytes, onCut });
+    }
     void this.#finish(events, running, end).finally(() => this.leave());
     return this.#context.body(events.readable, 200, EVENT_STREAM_HEADERS);
   }
