@@ -9,6 +9,7 @@ import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Field, PEERS, type Peer, withQ4_0 } from './field.ts';
 import { measureConversion } from './figures/convert.ts';
+import { measureImage } from './figures/image.ts';
 import { measureLlamaCppWeights } from './figures/llama-cpp-weights.ts';
 import { measureObserving } from './figures/observing.ts';
 import { measureProbe } from './figures/probe.ts';
@@ -34,6 +35,7 @@ interface Options {
 
 const OTHER_FIGURES = {
   probe: 'p99 of /healthz while 16 clients with prompts of 2,048 tokens saturate the engine (ms)',
+  image: "bytes of a container's production tree, and milliseconds until its process is ready (no model needed)",
   observing: 'what metrics cost: nanoseconds per token, milliseconds per scrape (no model needed)',
   convert: 'seconds and memory of a conversion (--source)',
   quality:
@@ -83,6 +85,7 @@ async function main(figure: string, options: Options): Promise<void> {
 }
 
 async function measure(figure: string, options: Options): Promise<object> {
+  if (figure === 'image') return { results: await measureImage(options.rounds) };
   if (figure === 'observing') return { results: await measureObserving(options.rounds) };
   if (options.source === undefined && (figure === 'convert' || options.model.length === 0)) {
     const wanted = figure === 'convert' ? '--source PATH' : '--model NAME';

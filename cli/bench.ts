@@ -10,7 +10,10 @@ export function register(program: Command): void {
   program
     .command('bench')
     .description('measure speed, memory and quality, peers beside us')
-    .argument('[name]', 'decode, prefill, throughput, http, cold-start, memory, convert, probe, observing or quality')
+    .argument(
+      '[name]',
+      'decode, prefill, throughput, http, cold-start, memory, convert, probe, image, observing or quality',
+    )
     .allowUnknownOption()
     .allowExcessArguments()
     .helpOption(false)

@@ -11,7 +11,7 @@ const CHECKS = [
   {
     name: 'import directions',
     entry: 'dependency-cruiser/bin/dependency-cruiser.mjs',
-    args: ['--config', '.dependency-cruiser.mjs', 'shared', 'services', 'cli', 'tests', 'bench', 'apps'],
+    args: ['--config', '.dependency-cruiser.mjs', 'shared', 'services', 'cli', 'tests', 'bench', 'apps', 'deploy'],
   },
   { name: 'dead code', entry: 'knip/bin/knip.js', args: [] },
 ] as const;
