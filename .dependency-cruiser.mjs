@@ -3,7 +3,7 @@
  */
 
 /** Layers from the bottom up: a file may import from its own and from lower layers only. */
-const SHARED_LAYERS = ['lib', 'contracts', '(bucket|http|jobs|text)'];
+const SHARED_LAYERS = ['lib', 'contracts', 'database', '(bucket|http|jobs|text)'];
 const INFERENCE_LAYERS = ['runtime', 'engine', 'generation', 'http'];
 
 function layerRules(base, layers) {

@@ -1,0 +1,197 @@
+/** The embedded queue: the contract's suite, and what only a file and real processes can show. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { jobQueueConformance } from './conformance.ts';
+import { openEmbeddedQueue } from './embedded.ts';
+import type { JobQueue } from './job-queue.ts';
+
+const WORKER = fileURLToPath(new URL('./testing/worker.ts', import.meta.url));
+
+function scratchFile(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'slipway-jobs-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return join(folder, 'deep', 'jobs.db');
+}
+
+function open(file: string): JobQueue {
+  const queue = openEmbeddedQueue(file);
+  onTestFinished(() => queue.close());
+  return queue;
+}
+
+async function fill(queue: JobQueue, count: number): Promise<void> {
+  for (let n = 0; n < count; n++) {
+    await queue.enqueue({ id: `job-${n}`, queue: 'work', owner: 'ada', payload: { n }, maxAttempts: null });
+  }
+}
+
+jobQueueConformance('embedded', async () => {
+  const file = scratchFile();
+  return [open(file), open(file)];
+});
+
+describe('the embedded queue', () => {
+  it('enqueues and drains 10,000 jobs within a minute, and a claim costs the same in a long queue as in a short one', async () => {
+    const file = scratchFile();
+    const queue = open(file);
+    // A disk that is busy with others takes what it takes.
+    const allowed = Math.max(60_000, 3 * 20_000 * commitMilliseconds(`${file}.probe`));
+    const startedAt = performance.now();
+    await fill(queue, 10_000);
+    const claimMilliseconds: number[] = [];
+    for (;;) {
+      const before = performance.now();
+      const claim = await queue.claim('work', 60_000);
+      claimMilliseconds.push(performance.now() - before);
+      if (claim === undefined) break;
+      await queue.settle(claim, { kind: 'completed', result: null });
+    }
+    expect(claimMilliseconds).toHaveLength(10_001);
+    expect(performance.now() - startedAt).toBeLessThan(allowed);
+    // Ten thousand wait in front of the first ones, and as many lie ended behind the last ones.
+    const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1] ?? 0;
+    const first = median(claimMilliseconds.slice(0, 500));
+    const last = median(claimMilliseconds.slice(-501, -1));
+    expect(Math.max(first, last)).toBeLessThan(4 * Math.min(first, last));
+  }, 300_000);
+
+  it('finds the next job by the index alone', async () => {
+    const file = scratchFile();
+    await fill(open(file), 1);
+    const database = new DatabaseSync(file);
+    onTestFinished(() => database.close());
+    for (const comparison of ['<=', '>']) {
+      const [plan] = database
+        .prepare(
+          `EXPLAIN QUERY PLAN SELECT * FROM jobs WHERE queue = ? AND available_at ${comparison} ? ORDER BY available_at, sequence LIMIT 1`,
+        )
+        .all('work', 0);
+      expect(plan?.detail).toContain('jobs_claimable');
+    }
+  });
+
+  it('keeps its jobs when the clock is set back or forward by a day', async () => {
+    const file = scratchFile();
+    const queue = open(file);
+    await fill(queue, 3);
+    for (const day of [-1, 1]) {
+      const claim = await queue.claim('work', 60_000);
+      if (claim === undefined) throw new Error('nothing to claim');
+      const database = new DatabaseSync(file);
+      database.exec(
+        `UPDATE jobs SET available_at = available_at - ${day * 86_400_000} WHERE available_at > 0; UPDATE jobs SET created_at = created_at - ${day * 86_400_000}`,
+      );
+      database.close();
+      const next = await queue.claim('work', 60_000);
+      expect(next).toBeDefined();
+      if (next !== undefined) await queue.settle(next, { kind: 'completed', result: null });
+    }
+  });
+
+  it('says that the disk is full, and keeps what it had', async (context) => {
+    const folder = mkdtempSync(join(tmpdir(), 'slipway-jobs-full-'));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=512k', 'slipway-test', folder]).status !== 0) {
+      return context.skip('mounting a tmpfs is not permitted here');
+    }
+    onTestFinished(() => void spawnSync('umount', [folder]));
+    const queue = open(join(folder, 'jobs.db'));
+    const enqueued: string[] = [];
+    const enqueueMore = async () => {
+      for (let n = 0; n < 1000; n++) {
+        const id = `job-${n}`;
+        await queue.enqueue({ id, queue: 'work', owner: 'ada', payload: 'x'.repeat(2000), maxAttempts: null });
+        enqueued.push(id);
+      }
+    };
+    await expect(enqueueMore()).rejects.toMatchObject({ code: 'disk_full' });
+    expect(enqueued.length).toBeGreaterThan(5);
+    const jobs = await queue.list({ queue: 'work', limit: 1000 });
+    expect(jobs.map(({ id }) => id).reverse()).toEqual(enqueued);
+  });
+
+  it('says in words that its file is no database, or newer than it', async () => {
+    const file = scratchFile();
+    await open(file).find('x');
+    const database = new DatabaseSync(file);
+    database.exec('PRAGMA user_version = 99');
+    database.close();
+    expect(() => openEmbeddedQueue(file)).toThrow(/jobs.db was written by a newer Slipway/);
+    const noise = join(tmpdir(), `slipway-noise-${process.pid}.db`);
+    onTestFinished(() => rmSync(noise, { force: true }));
+    writeFileSync(noise, 'this is no database, but long enough to have been one '.repeat(100));
+    expect(() => openEmbeddedQueue(noise)).toThrow(/is not a SQLite file/);
+    expect(() => openEmbeddedQueue(join(noise, 'jobs.db'))).toThrow(/cannot be opened/);
+  });
+
+  it('loses nothing and completes nothing twice when its workers are killed, or stopped beyond their lease, at random moments', async () => {
+    const JOBS = 200;
+    const file = scratchFile();
+    await fill(open(file), JOBS);
+    const printed: string[] = [];
+    const start = (): ChildProcess => {
+      const child = spawn(process.execPath, [WORKER, file, '60', '80'], { stdio: ['ignore', 'pipe', 'inherit'] });
+      child.stdout?.setEncoding('utf8').on('data', (text: string) => printed.push(text));
+      return child;
+    };
+    const workers = [start(), start(), start()];
+    let kills = 0;
+    const hasEnded = (worker: ChildProcess) => worker.exitCode !== null || worker.signalCode !== null;
+    while (!workers.some((worker) => worker.exitCode === 0)) {
+      await sleep(50 + Math.random() * 400);
+      const victim = Math.floor(Math.random() * workers.length);
+      const worker = workers[victim];
+      if (worker === undefined || hasEnded(worker) || kills >= 40) continue;
+      if (Math.random() < 0.3) {
+        worker.kill('SIGSTOP');
+        await sleep(300);
+        worker.kill('SIGCONT');
+        continue;
+      }
+      worker.kill('SIGKILL');
+      kills++;
+      await once(worker, 'close');
+      workers[victim] = start();
+    }
+    await Promise.all(workers.map((worker) => (hasEnded(worker) ? undefined : once(worker, 'close'))));
+    const lines = printed.join('').split('\n');
+    const completed = lines.filter((line) => line.startsWith('completed ')).map((line) => line.slice(10));
+    expect(new Set(completed).size).toBe(completed.length);
+    expect(kills).toBeGreaterThan(2);
+    const jobs = await open(file).list({ queue: 'work', limit: JOBS + 1 });
+    expect(jobs.filter(({ state }) => state === 'completed')).toHaveLength(JOBS);
+    // Killed between the commit and the print: at most one for each kill.
+    expect(JOBS - completed.length).toBeLessThanOrEqual(kills);
+    // The result names the claim that completed it, which was the last one to begin.
+    const lastToken = new Map(lines.flatMap((line) => (/^begun/.test(line) ? [tokenOf(line)] : [])).sort(byToken));
+    for (const { id, result } of jobs) expect(result).toBe(lastToken.get(id));
+  });
+});
+
+/** What one durable commit takes on this disk, with nothing else to it. */
+function commitMilliseconds(file: string): number {
+  const database = new DatabaseSync(file);
+  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE t (a INTEGER) STRICT');
+  const insert = database.prepare('INSERT INTO t VALUES (1)');
+  const startedAt = performance.now();
+  for (let n = 0; n < 300; n++) insert.run();
+  const taken = performance.now() - startedAt;
+  database.close();
+  return taken / 300;
+}
+
+function tokenOf(line: string): [string, number] {
+  const [, id = '', token = ''] = line.split(' ');
+  return [id, Number(token)];
+}
+
+function byToken([, a]: [string, number], [, b]: [string, number]): number {
+  return a - b;
+}
