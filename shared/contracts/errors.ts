@@ -15,6 +15,7 @@ export const ERROR_STATUS = {
   rate_limited: 429,
   headers_too_large: 431,
   invalid_field: 422,
+  prompt_too_long: 422,
   invalid_source: 422,
   unsupported_source: 422,
   parity_failed: 422,
@@ -23,6 +24,7 @@ export const ERROR_STATUS = {
   disk_full: 507,
   internal: 500,
   engine_failed: 500,
+  not_implemented: 501,
   source_unavailable: 502,
   model_not_ready: 503,
   overloaded: 503,
@@ -47,6 +49,8 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   headers_too_large: 'The headers have more than 16 KiB.',
   invalid_field:
     'A field, option or setting is unknown, of the wrong kind or out of its range. The message names it and its range.',
+  prompt_too_long:
+    'There are more tokens than fit before an answer, and none may be left out. Shorten it, or allow `truncation`.',
   invalid_source: 'A checkpoint, file or folder cannot be read as what it claims to be.',
   unsupported_source: 'A checkpoint is sound, but of a kind that is not converted.',
   parity_failed: 'A conversion drifted further from its source than allowed, and was not published.',
@@ -55,6 +59,7 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   disk_full: 'There is no room left where it should be written.',
   internal: 'A bug. The log has the rest, under the request id of the answer.',
   engine_failed: "The model's process died or failed under the request. It is started again; ask again.",
+  not_implemented: 'This service does not do that, by whatever name it is usually asked for.',
   source_unavailable: 'The hub that a model is fetched from cannot be reached, or not now.',
   model_not_ready:
     'The model is being loaded, started again, or has failed; the message says which. Ask again after `Retry-After`.',
@@ -70,10 +75,17 @@ export class AppError extends Error {
   readonly code: ErrorCode;
   /** Seconds a client should wait, for 429 and the 503s; fractions count for the 429. */
   readonly retryAfter: number | undefined;
+  /** The request's field that is at fault, for those who read it in an error of its own. */
+  readonly field: string | undefined;
 
-  constructor(code: ErrorCode, message: string, options: { cause?: unknown; retryAfter?: number } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { cause?: unknown; retryAfter?: number; field?: string } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.retryAfter = options.retryAfter;
+    this.field = options.field;
   }
 }

@@ -25,7 +25,7 @@ beforeEach(() => {
   });
   app = new Hono<RequestEnvironment>();
   app.onError(errorHandler(log));
-  app.notFound(notFoundHandler({ '/items/:id': 'GET' }));
+  app.notFound(notFoundHandler((path) => (path.startsWith('/items/') ? ['GET'] : [])));
   app.use(
     requestContext({
       log,

@@ -8,7 +8,7 @@ import { ANONYMOUS_CALLER } from '../contracts/api-keys.ts';
 import { AppError } from '../contracts/errors.ts';
 import { requestIdFrom } from '../lib/ids.ts';
 import type { Logger } from '../lib/log.ts';
-import { errorBody, errorHeaders, errorStatus } from './error-response.ts';
+import { type ErrorShape, errorHeaders, errorStatus, OWN_SHAPE } from './error-response.ts';
 import type { Principal } from './principal.ts';
 import type { Allowance } from './rate-limiter.ts';
 
@@ -117,12 +117,15 @@ function callerIn(principal: Principal | undefined): { key?: string } {
 }
 
 /** For Hono's onError. */
-export function errorHandler(log: Logger): ErrorHandler<RequestEnvironment> {
+export function errorHandler(
+  log: Logger,
+  shapeOf: (path: string) => ErrorShape = () => OWN_SHAPE,
+): ErrorHandler<RequestEnvironment> {
   return (error, context) => {
     const requestId = context.get('requestId');
-    const body = errorBody(error, requestId);
+    const shape = shapeOf(context.req.path);
     context.set('logged', { ...context.get('logged'), ...describeError(error, requestId, log) });
-    return context.json(body, errorStatus(error), errorHeaders(error));
+    return context.json(shape.body(error, requestId), shape.status(error), errorHeaders(error));
   };
 }
 
@@ -140,13 +143,13 @@ export function describeError(error: unknown, requestId: string, log: Logger): {
   return errorStatus(error) < 500 ? { error: error.code } : { error: error.code, reason: error.message };
 }
 
-/** For Hono's notFound: says which paths there are, or which method this path wants. */
-export function notFoundHandler(routes: Readonly<Record<string, string>>): NotFoundHandler<RequestEnvironment> {
+/** For Hono's notFound: says that there is no such path, or which methods it takes. `methodsOf`: none for a path that is not there. */
+export function notFoundHandler(methodsOf: (path: string) => readonly string[]): NotFoundHandler<RequestEnvironment> {
   return (context) => {
     const { method, path } = context.req;
-    const wanted = routes[path];
-    throw wanted === undefined
-      ? new AppError('not_found', `${path} does not exist; there are ${Object.keys(routes).join(', ')}`)
-      : new AppError('method_not_allowed', `${path} takes ${wanted}, not ${method}`);
+    const methods = methodsOf(path);
+    if (methods.length === 0) throw new AppError('not_found', `${path} does not exist; GET / lists what does`);
+    context.header('Allow', methods.join(', '));
+    throw new AppError('method_not_allowed', `${path} takes ${methods.join(' and ')}, not ${method}`);
   };
 }

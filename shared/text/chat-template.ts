@@ -47,7 +47,8 @@ export function renderChat(template: string, input: ChatInput): string {
     range,
     strftime_now: (format: string) => formatTime(input.now ?? new Date(), format),
     raise_exception: (message: unknown) => {
-      throw new AppError('invalid_field', `messages: the model's chat template refuses them: ${String(message)}`);
+      const why = `messages: the model's chat template refuses them: ${String(message)}`;
+      throw new AppError('invalid_field', why, { field: 'messages' });
     },
   };
   try {
@@ -56,7 +57,10 @@ export function renderChat(template: string, input: ChatInput): string {
   } catch (cause) {
     if (cause instanceof AppError) throw cause;
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new AppError('invalid_field', `messages: the model's chat template cannot render them: ${why}`, { cause });
+    throw new AppError('invalid_field', `messages: the model's chat template cannot render them: ${why}`, {
+      cause,
+      field: 'messages',
+    });
   }
 }
 

@@ -61,6 +61,31 @@ describe('a conversation', () => {
   });
 });
 
+describe('the end of the text', () => {
+  const template =
+    '{% for m in messages %}<{{ m.role[0] }}>{{ m.content if keep else m.content|trim }}|{% endfor %}{% if add_generation_prompt %}<a>{% endif %}';
+  const messages = [say('user', 'go on'), say('assistant', ' One, two, ')];
+  const rendered = (options: object, of = messages) =>
+    textOf(prepareChat({ ...model, chatTemplate: template }, of, { limit: 1000, ...options }).tokens);
+
+  it('is where a new message begins, unless something else is wanted', () => {
+    expect(rendered({})).toBe('<u>go on|<a>One, two,|<a>');
+    expect(rendered({ answer: 'anything' })).toBe('<u>go on|<a>One, two,|');
+  });
+
+  it('is the end of the last message when that goes on, spaces included where the template keeps them', () => {
+    expect(rendered({ answer: 'last-message' })).toBe('<u>go on|<a>One, two,');
+    expect(rendered({ answer: 'last-message', variables: { keep: true } })).toBe('<u>go on|<a> One, two, ');
+    expect(() => rendered({ answer: 'last-message' }, [say('user', 'a'), say('assistant', ' ')])).toThrow('no text');
+  });
+});
+
+it('messages that may not be left out are refused together', () => {
+  const long = [say('user', 'one'), say('assistant', 'two'), say('user', 'three')];
+  expect(prepareChat(model, long, { limit: 15 }).droppedMessages).toBe(2);
+  expect(() => prepareChat(model, long, { limit: 15, isWhole: true })).toThrow('messages: they have more than the 15');
+});
+
 it('a model without a template says so', () => {
   expect(() => prepareChat({ ...model, chatTemplate: null }, [say('user', 'hi')], { limit: 10 })).toThrow(
     'm has no chat template',

@@ -20,9 +20,15 @@ export interface ChatModel {
   readonly eosTokenIds: readonly number[];
 }
 
+export type AnswerBeginning = 'new-message' | 'last-message' | 'anything';
+
 export interface ChatPromptOptions {
   /** The most tokens it may have. */
   readonly limit: number;
+  /** All messages or none: what does not fit is refused. */
+  readonly isWhole?: boolean;
+  /** What the answer begins with. Default: a message of the assistant's. `last-message`: the end of the last message, which goes on. */
+  readonly answer?: AnswerBeginning;
   readonly tools?: readonly unknown[] | undefined;
   /** Further variables of the template. */
   readonly variables?: Readonly<Record<string, unknown>> | undefined;
@@ -38,8 +44,8 @@ export interface ChatPrompt {
 const CHARACTERS_PER_TOKEN = 64;
 
 /**
- * System messages at the beginning stay, and so does the last turn: a user's message with all that follows it. AppError invalid_field
- * when that alone does not fit, the model has no chat template, or its template refuses the messages.
+ * System messages at the beginning stay, and so does the last turn: a user's message with all that follows it. AppError prompt_too_long
+ * when that alone does not fit; invalid_field when the model has no chat template, or its template refuses the messages.
  */
 export function prepareChat(
   model: ChatModel,
@@ -50,12 +56,16 @@ export function prepareChat(
   const tokensWithout = (dropped: number) => encode(model, [...head, ...turns.slice(dropped).flat()], options);
   let tokens = tokensWithout(0);
   if (tokens !== undefined) return { tokens, droppedMessages: 0 };
+  if (options.isWhole === true) {
+    throw tooLong(
+      `messages: they have more than the ${options.limit} tokens that fit before an answer; shorten them, or let the oldest turns be left out with "truncation": "auto"`,
+    );
+  }
   // The fewest turns that must go; what fits without n turns also fits without n + 1.
   let [tooFew, enough] = [0, Math.max(1, turns.length - 1)];
   tokens = tokensWithout(enough);
   if (tokens === undefined || turns.length < 2) {
-    throw new AppError(
-      'invalid_field',
+    throw tooLong(
       `messages: the last turn alone has more than the ${options.limit} tokens that fit before the answer; shorten it or ask for a shorter answer`,
     );
   }
@@ -71,6 +81,10 @@ export function prepareChat(
   return { tokens, droppedMessages: turns.slice(0, enough).flat().length };
 }
 
+function tooLong(message: string): AppError {
+  return new AppError('prompt_too_long', message, { field: 'messages' });
+}
+
 /** Undefined when there are more than fit. */
 function encode(model: ChatModel, messages: readonly ChatMessage[], options: ChatPromptOptions): number[] | undefined {
   const text = renderMessages(model, messages, options);
@@ -84,17 +98,35 @@ function renderMessages(model: ChatModel, messages: readonly ChatMessage[], opti
     throw new AppError(
       'invalid_field',
       `${model.name} has no chat template, so that it cannot be told who said what; continue a prompt instead`,
+      { field: 'messages' },
     );
   }
   const pieceOf = (token: number | null | undefined) => (token == null ? null : model.tokenizer.pieceOf(token));
-  return renderChat(model.chatTemplate, {
+  const { answer = 'new-message' } = options;
+  const text = renderChat(model.chatTemplate, {
     messages,
-    addGenerationPrompt: true,
+    addGenerationPrompt: answer === 'new-message',
     bosToken: pieceOf(model.bosTokenId),
     eosToken: pieceOf(model.eosTokenIds[0]),
     tools: options.tools,
     variables: options.variables,
   });
+  return answer === 'last-message' ? upToEndOf(messages.at(-1), text) : text;
+}
+
+/** As transformers' `continue_final_message`: what the template puts behind the last message is cut off. */
+function upToEndOf(message: ChatMessage | undefined, text: string): string {
+  const content = typeof message?.content === 'string' ? message.content : '';
+  const kept = content.trim();
+  const at = kept === '' ? -1 : text.lastIndexOf(kept);
+  if (at === -1) {
+    throw new AppError('invalid_field', 'messages: the last one has no text that could be gone on with', {
+      field: 'messages',
+    });
+  }
+  // Spaces at its end are kept where the template keeps them.
+  const whole = content.trimStart();
+  return text.slice(0, at + (text.startsWith(whole, at) ? whole : kept).length);
 }
 
 interface Turns {

@@ -32,6 +32,7 @@ export function preparePrompt(prompt: string | readonly number[], model: PromptM
     throw new AppError(
       'invalid_field',
       'prompt is empty, and this model has no token to begin a text with; give it a text',
+      { field: 'prompt' },
     );
   }
   return { tokens: [start], truncated: false };
@@ -43,6 +44,7 @@ function checkedIds(ids: readonly number[], model: PromptModel): readonly number
   throw new AppError(
     'invalid_field',
     `prompt[${wrong}] must be a token id from 0 to ${model.vocabularySize - 1}, but is ${ids[wrong]}`,
+    { field: 'prompt' },
   );
 }
 

@@ -64,5 +64,9 @@ function runsOf(texts: readonly string[], tokenizer: Tokenizer): number[][] {
 function requireKnown(field: string, ids: readonly number[], vocabularySize: number): void {
   const wrong = ids.find((id) => id >= vocabularySize);
   if (wrong === undefined) return;
-  throw new AppError('invalid_field', `${field} must have token ids from 0 to ${vocabularySize - 1}, but has ${wrong}`);
+  throw new AppError(
+    'invalid_field',
+    `${field} must have token ids from 0 to ${vocabularySize - 1}, but has ${wrong}`,
+    { field },
+  );
 }

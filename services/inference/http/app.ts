@@ -14,19 +14,23 @@ import {
 import { securityHeaders } from '@slipway/shared/http/security-headers.ts';
 import { Hono } from 'hono';
 import { cors } from 'hono/cors';
+import { methodsOf } from './endpoints.ts';
+import { errorShapeOf } from './openai/error-shape.ts';
 import { policyOf } from './path-policy.ts';
 import { generateRoute } from './routes/generate.ts';
 import { healthRoute, livenessRoute, readinessRoute } from './routes/health.ts';
 import { metricsRoute, metricsSummaryRoute } from './routes/metrics.ts';
 import { modelInfoRoute } from './routes/model-info.ts';
-import { METHODS, rootRoute } from './routes/root.ts';
+import { routeOpenAi } from './routes/openai/index.ts';
+import { rootRoute } from './routes/root.ts';
 import { PLAYGROUND, uiRoute } from './routes/ui.ts';
+import { versionRoute } from './routes/version.ts';
 import type { ServiceParts } from './service-parts.ts';
 
 export function createApp(parts: ServiceParts): Hono<RequestEnvironment> {
   const app = new Hono<RequestEnvironment>();
-  app.onError(errorHandler(parts.log));
-  app.notFound(notFoundHandler(METHODS));
+  app.onError(errorHandler(parts.log, errorShapeOf));
+  app.notFound(notFoundHandler(methodsOf));
   app.use(
     requestContext({
       log: parts.log,
@@ -56,6 +60,8 @@ export function createApp(parts: ServiceParts): Hono<RequestEnvironment> {
   app.get('/metrics', metricsRoute(parts));
   app.get('/api/v1/metrics', metricsSummaryRoute(parts));
   app.post('/generate', generateRoute(parts));
+  app.get('/version', versionRoute());
+  routeOpenAi(app, parts);
   return app;
 }
 

@@ -31,7 +31,15 @@ export class EventStream {
   /** After the end, or when the reader has left, nothing happens. */
   send(data: unknown, event?: string): void {
     // JSON never holds a raw line break, so that one data line is enough.
-    const lines = `${event === undefined ? '' : `event: ${event}\n`}data: ${JSON.stringify(data)}\n\n`;
+    this.#write(`${event === undefined ? '' : `event: ${event}\n`}data: ${JSON.stringify(data)}\n\n`);
+  }
+
+  /** What tells clients of OpenAI that the answer is whole. */
+  sendDone(): void {
+    this.#write('data: [DONE]\n\n');
+  }
+
+  #write(lines: string): void {
     if (!this.#isEnded) this.#controller?.enqueue(this.#encoder.encode(lines));
   }
 

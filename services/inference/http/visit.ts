@@ -7,6 +7,7 @@ import type { GenerateAnswer } from '@slipway/shared/contracts/generate.ts';
 import { readJsonBody } from '@slipway/shared/http/json-body.ts';
 import { describeError, type RequestEnvironment } from '@slipway/shared/http/request-context.ts';
 import type { Context } from 'hono';
+import pLimit from 'p-limit';
 import { CancelledError, type GenerateJob, Generation } from '../generation/generate.ts';
 import type { LoadedModel } from '../generation/loaded-model.ts';
 import type { GenerationObserver } from '../generation/observer.ts';
@@ -33,6 +34,9 @@ export function visited(parts: ServiceParts, route: VisitRoute): Route {
     }
   };
 }
+
+/** `signal`: another than the visit's own. */
+export type VisitJob = Omit<GenerateJob, 'requestId' | 'signal'> & { readonly signal?: AbortSignal };
 
 /** How a stream ends. */
 export interface StreamEnd<T> {
@@ -86,16 +90,13 @@ export class Visit {
   }
 
   /** AppError invalid_field when the request does not fit the model. */
-  generation(model: LoadedModel, job: Omit<GenerateJob, 'requestId' | 'signal'>): Generation {
+  generation(model: LoadedModel, job: VisitJob): Generation {
     const { config } = this.#parts;
     const { requestId, signal } = this;
-    return new Generation(model, config, this.#observerFor(model, job), { ...job, requestId, signal });
+    return new Generation(model, config, this.#observerFor(model, job), { signal, ...job, requestId });
   }
 
-  #observerFor(
-    { name, manifest }: LoadedModel,
-    { id, request }: Omit<GenerateJob, 'requestId' | 'signal'>,
-  ): GenerationObserver {
+  #observerFor({ name, manifest }: LoadedModel, { id, request }: VisitJob): GenerationObserver {
     const { metrics, tracing } = this.#parts;
     const counted = metrics.observerFor(name);
     if (tracing === null) return counted;
@@ -111,6 +112,22 @@ export class Visit {
       return await generation.run(this.#parts.occupancy);
     } finally {
       settle(generation.usedTokens);
+    }
+  }
+
+  /**
+   * Several generations of one visit, made with `together`'s signal, as many at once as the service lets run. When one fails, the others end and
+   * the first failure is what this rejects with.
+   */
+  async runAll(generations: readonly Generation[], together: AbortController): Promise<GenerateAnswer[]> {
+    const limit = pLimit(this.#parts.config.occupancySemaphore);
+    const running = generations.map((generation) => limit(() => this.run(generation)));
+    try {
+      return await Promise.all(running);
+    } catch (error) {
+      together.abort();
+      await Promise.allSettled(running);
+      throw error;
     }
   }
 

@@ -23,7 +23,9 @@ export function oneModel(host: ModelHost): ServedModels {
       const version = manifest?.version;
       if (wanted === undefined || isServedAs(wanted, { name, version, aliases: model.aliases() })) return model;
       const names = version === undefined ? name : `${name} or ${name}@${version}`;
-      throw new AppError('not_found', `model ${JSON.stringify(wanted)} is not served here; ${names} is`);
+      throw new AppError('not_found', `model ${JSON.stringify(wanted)} is not served here; ${names} is`, {
+        field: 'model',
+      });
     },
     loaded() {
       const state = host.state();

@@ -45,6 +45,7 @@ export interface TestServiceOptions {
   readonly restartPause?: number;
   /** Instead of a model that is ready. */
   readonly state?: ModelState;
+  readonly chatTemplate?: string;
   /** Every line of the service's log. */
   readonly onLog?: (line: string) => void;
 }
@@ -63,7 +64,7 @@ export async function startTestService(options: TestServiceOptions): Promise<Tes
     },
     options.restartPause === undefined ? {} : { shortestPause: options.restartPause },
   );
-  const model = modelOf(engine);
+  const model = modelOf(engine, options.chatTemplate ?? null);
   const config = { ...(await loadServiceConfig({ path: null })), port: 0, host: '127.0.0.1', ...options.config };
   const service = await startService({
     config,
@@ -95,12 +96,12 @@ export async function startTestService(options: TestServiceOptions): Promise<Tes
   };
 }
 
-function modelOf(engine: SupervisedEngine) {
+function modelOf(engine: SupervisedEngine, chatTemplate: string | null) {
   return {
     name: 'synthetic',
     manifest: null,
     tokenizer: byteTokenizer,
-    chatTemplate: null,
+    chatTemplate,
     bosTokenId: BYTE_BOS,
     eosTokenIds: [BYTE_EOS],
     addBos: false,

@@ -1,0 +1,49 @@
+/**
+ * Every path of the service with its methods: for the front page, for requests that miss, and for the description of the API. Whoever
+ * adds a route adds its line here. Knows no route from inside, so that it costs nothing at the start.
+ */
+export interface Endpoint {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** `{name}` stands for one part of it. */
+  readonly path: string;
+  readonly purpose: string;
+}
+
+export const ENDPOINTS = [
+  { method: 'GET', path: '/', purpose: 'this page' },
+  { method: 'GET', path: '/ui', purpose: 'the playground: talk to the model in a browser, compare versions' },
+  { method: 'GET', path: '/health', purpose: 'status in one look' },
+  { method: 'GET', path: '/healthz', purpose: 'live: the process answers' },
+  { method: 'GET', path: '/readyz', purpose: 'ready: the model is loaded and requests are taken' },
+  { method: 'GET', path: '/version', purpose: 'the version of the service' },
+  { method: 'GET', path: '/model-info', purpose: 'what is served, how it was made and how exact it is' },
+  { method: 'GET', path: '/metrics', purpose: 'Prometheus metrics' },
+  {
+    method: 'GET',
+    path: '/api/v1/metrics',
+    purpose: 'the same for people: levels, totals and the last five minutes',
+  },
+  {
+    method: 'POST',
+    path: '/generate',
+    purpose: 'continue a prompt: {"prompt": "Once upon a time", "max_new_tokens": 64, "stream": false}',
+  },
+  { method: 'GET', path: '/v1/models', purpose: 'OpenAI: the models that are served' },
+  { method: 'GET', path: '/v1/models/{model}', purpose: 'OpenAI: one of them' },
+  { method: 'POST', path: '/v1/completions', purpose: 'OpenAI: continue prompts' },
+  { method: 'POST', path: '/v1/chat/completions', purpose: 'OpenAI: answer a conversation' },
+  { method: 'POST', path: '/v1/embeddings', purpose: 'OpenAI: not done here, which is what it says' },
+  { method: 'POST', path: '/tokenize', purpose: 'vLLM: the token ids of a text or a conversation' },
+  { method: 'POST', path: '/detokenize', purpose: 'vLLM: the text of token ids' },
+  { method: 'GET', path: '/tokenizer_info', purpose: 'vLLM: the tokenizer and the chat template' },
+] as const satisfies readonly Endpoint[];
+
+const PATTERNS = ENDPOINTS.map(({ method, path }) => ({
+  method,
+  pattern: new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}$`),
+}));
+
+/** The methods that a path takes; none when there is no such path. */
+export function methodsOf(path: string): readonly string[] {
+  return PATTERNS.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method);
+}
