@@ -13,6 +13,7 @@ import { measureImage } from './figures/image.ts';
 import { measureLlamaCppWeights } from './figures/llama-cpp-weights.ts';
 import { measureObserving } from './figures/observing.ts';
 import { measureProbe } from './figures/probe.ts';
+import { measureSoak } from './figures/soak.ts';
 import { SPEED_FIGURES } from './figures/speed.ts';
 import { installPeers } from './peers.ts';
 import { promptMaker } from './prompts.ts';
@@ -28,6 +29,7 @@ interface Options {
   readonly threads: number;
   readonly bucket: string;
   readonly seconds: number;
+  readonly requests: number;
   readonly source?: string;
   readonly precision: string[];
   readonly parityText?: string;
@@ -36,6 +38,7 @@ interface Options {
 const OTHER_FIGURES = {
   probe: 'p99 of /healthz while 16 clients with prompts of 2,048 tokens saturate the engine (ms)',
   image: "bytes of a container's production tree, and milliseconds until its process is ready (no model needed)",
+  soak: 'whether memory stays flat over many requests of all kinds (MiB per 1,000 requests)',
   observing: 'what metrics cost: nanoseconds per token, milliseconds per scrape (no model needed)',
   convert: 'seconds and memory of a conversion (--source)',
   quality:
@@ -60,6 +63,7 @@ const program = new Command('slipway bench')
   .option('--new-tokens <number>', 'tokens generated per sequence', positive, 64)
   .option('--threads <number>', 'threads of every contestant', positive, availableParallelism())
   .option('--seconds <number>', 'probe: how long it is saturated', positive, 30)
+  .option('--requests <number>', 'soak: how many', positive, 20_000)
   .option('--bucket <url>', 'where the versions are', process.env.BUCKET_URL || 'bucket')
   .option('--source <path>', 'convert, quality: the checkpoint')
   .option('--precision <name>', 'convert, quality: may be given again; default int8 and int4', collect, [])
@@ -114,6 +118,11 @@ async function measure(figure: string, options: Options): Promise<object> {
       results.push(await measureProbe(version, prompts, options));
     }
     return { unit: 'ms', results };
+  }
+  if (figure === 'soak') {
+    const results = [];
+    for (const version of field.versions) results.push(await measureSoak(version, prompts, options, tell));
+    return { unit: 'MiB', results };
   }
   const speed = Object.entries(SPEED_FIGURES).find(([name]) => name === figure)?.[1];
   if (!speed) {

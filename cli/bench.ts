@@ -10,10 +10,7 @@ export function register(program: Command): void {
   program
     .command('bench')
     .description('measure speed, memory and quality, peers beside us')
-    .argument(
-      '[name]',
-      'decode, prefill, throughput, http, cold-start, memory, convert, probe, image, observing or quality',
-    )
+    .argument('[name]', 'what to measure; with --help alone all are listed')
     .allowUnknownOption()
     .allowExcessArguments()
     .helpOption(false)
