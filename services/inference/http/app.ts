@@ -17,6 +17,7 @@ import { cors } from 'hono/cors';
 import { methodsOf } from './endpoints.ts';
 import { errorShapeOf } from './openai/error-shape.ts';
 import { policyOf } from './path-policy.ts';
+import { routeChat } from './routes/chat/index.ts';
 import { generateRoute } from './routes/generate.ts';
 import { healthRoute, livenessRoute, readinessRoute } from './routes/health.ts';
 import { metricsRoute, metricsSummaryRoute } from './routes/metrics.ts';
@@ -61,6 +62,7 @@ export function createApp(parts: ServiceParts): Hono<RequestEnvironment> {
   app.get('/api/v1/metrics', metricsSummaryRoute(parts));
   app.post('/generate', generateRoute(parts));
   app.get('/version', versionRoute());
+  routeChat(app, parts);
   routeOpenAi(app, parts);
   return app;
 }

@@ -10,6 +10,7 @@ import type { Handler } from 'hono';
 import type { Occupancy } from '../generation/occupancy.ts';
 import type { ModelHost } from '../models/model-state.ts';
 import type { ServedModels } from '../models/served-models.ts';
+import type { Sessions } from '../sessions/sessions.ts';
 import type { BodyReaders } from './body-readers.ts';
 import type { InFlight } from './in-flight.ts';
 import type { Metrics } from './metrics/metrics.ts';
@@ -29,6 +30,7 @@ export interface ServiceParts {
   readonly bodies: BodyReaders;
   readonly unsent: UnsentAnswers;
   readonly keys: KeyRing;
+  readonly sessions: Sessions;
 }
 
 export type Route = Handler<RequestEnvironment>;

@@ -12,6 +12,8 @@ import type { Logger } from '@slipway/shared/lib/log.ts';
 import { Occupancy } from '../generation/occupancy.ts';
 import type { ModelHost } from '../models/model-state.ts';
 import { oneModel } from '../models/served-models.ts';
+import { openSessionStore } from '../sessions/open-session-store.ts';
+import { Sessions } from '../sessions/sessions.ts';
 import { createApp } from './app.ts';
 import { BodyReaders } from './body-readers.ts';
 import { guardConnections, refuseMalformed, SERVER_OPTIONS } from './connection-guard.ts';
@@ -61,6 +63,7 @@ export async function startService({ config, host, log }: ServiceOptions): Promi
     isReady: () => host.state().kind === 'ready' && !inFlight.draining,
   });
   const tracing = await startTracing(config.otlpEndpoint, log);
+  const sessions = new Sessions(() => openSessionStore(config, log));
   const parts: ServiceParts = {
     config,
     host,
@@ -73,6 +76,7 @@ export async function startService({ config, host, log }: ServiceOptions): Promi
     unsent,
     tracing,
     keys,
+    sessions,
   };
   const listener = getRequestListener(createApp(parts).fetch, { errorHandler: refuseMalformed(log) });
   const server = createServer(SERVER_OPTIONS, listener);
@@ -88,6 +92,7 @@ export async function startService({ config, host, log }: ServiceOptions): Promi
       server.close();
       server.closeAllConnections();
       await host.close();
+      await sessions.close();
       await tracing?.close();
     },
   };

@@ -45,7 +45,8 @@ export interface TestServiceOptions {
   readonly restartPause?: number;
   /** Instead of a model that is ready. */
   readonly state?: ModelState;
-  readonly chatTemplate?: string;
+  /** A function is asked for each request, so that another model can be feigned. */
+  readonly chatTemplate?: string | (() => string);
   /** Every line of the service's log. */
   readonly onLog?: (line: string) => void;
 }
@@ -64,7 +65,7 @@ export async function startTestService(options: TestServiceOptions): Promise<Tes
     },
     options.restartPause === undefined ? {} : { shortestPause: options.restartPause },
   );
-  const model = modelOf(engine, options.chatTemplate ?? null);
+  const model = modelOf(engine, options.chatTemplate);
   const config = { ...(await loadServiceConfig({ path: null })), port: 0, host: '127.0.0.1', ...options.config };
   const service = await startService({
     config,
@@ -96,12 +97,14 @@ export async function startTestService(options: TestServiceOptions): Promise<Tes
   };
 }
 
-function modelOf(engine: SupervisedEngine, chatTemplate: string | null) {
+function modelOf(engine: SupervisedEngine, chatTemplate: TestServiceOptions['chatTemplate']) {
   return {
     name: 'synthetic',
     manifest: null,
     tokenizer: byteTokenizer,
-    chatTemplate,
+    get chatTemplate() {
+      return typeof chatTemplate === 'function' ? chatTemplate() : (chatTemplate ?? null);
+    },
     bosTokenId: BYTE_BOS,
     eosTokenIds: [BYTE_EOS],
     addBos: false,
@@ -115,7 +118,7 @@ function modelOf(engine: SupervisedEngine, chatTemplate: string | null) {
   };
 }
 
-async function answered(response: Response): Promise<Answered> {
+export async function answered(response: Response): Promise<Answered> {
   const text = await response.text();
   const isJson = response.headers.get('content-type')?.startsWith('application/json');
   return { status: response.status, headers: response.headers, text, body: isJson ? JSON.parse(text) : undefined };
