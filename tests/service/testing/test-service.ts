@@ -1,7 +1,9 @@
 /**
  * A whole service on the loopback interface for tests: real HTTP, the real engine in its child process, the synthetic layout.
  */
-
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type SupervisedEngine, superviseEngine } from '@slipway/inference/engine';
 import { loadServiceConfig, type ServiceConfig } from '@slipway/shared/contracts/config.ts';
 import { createLogger, silence } from '@slipway/shared/lib/log.ts';
@@ -66,7 +68,14 @@ export async function startTestService(options: TestServiceOptions): Promise<Tes
     options.restartPause === undefined ? {} : { shortestPause: options.restartPause },
   );
   const model = modelOf(engine, options.chatTemplate);
-  const config = { ...(await loadServiceConfig({ path: null })), port: 0, host: '127.0.0.1', ...options.config };
+  const scratch = await mkdtemp(join(tmpdir(), 'slipway-service-'));
+  const config = {
+    ...(await loadServiceConfig({ path: null })),
+    port: 0,
+    host: '127.0.0.1',
+    dataFolder: scratch,
+    ...options.config,
+  };
   const service = await startService({
     config,
     host: {
@@ -93,7 +102,10 @@ export async function startTestService(options: TestServiceOptions): Promise<Tes
     generate: async (body) => answered(await send(JSON.stringify(body))),
     stream: (body) => send(JSON.stringify({ ...body, stream: true })),
     drain: (seconds) => service.drain(seconds),
-    close: () => service.close(),
+    async close() {
+      await service.close();
+      await rm(scratch, { recursive: true, force: true });
+    },
   };
 }
 
