@@ -24,7 +24,10 @@ export function saveTurns(turns: Turns): void {
 
 export function loadPreferences(): Preferences {
   const parsed = Preferences.safeParse(read(localStorage, PREFERENCES));
-  return parsed.success ? parsed.data : DEFAULT_PREFERENCES;
+  // On a narrow screen the settings would lie over the conversation.
+  return parsed.success
+    ? parsed.data
+    : { ...DEFAULT_PREFERENCES, showSettings: matchMedia('(width >= 60rem)').matches };
 }
 
 export function savePreferences(preferences: Preferences): void {

@@ -69,6 +69,7 @@ export function App() {
           turns={turns}
           lanes={lanes}
           service={service}
+          running={running}
           showProbabilities={preferences.showProbabilities}
           onAgain={again}
           onAskForKey={askForKey}

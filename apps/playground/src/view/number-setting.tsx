@@ -1,10 +1,11 @@
 /**
  * A number by slider or by typing. The slider covers the usual range, typing all that is allowed.
  */
-import { useId, useState } from 'react';
+import { useState } from 'react';
+import { Setting } from './setting.tsx';
 
 interface Props {
-  readonly label: string;
+  readonly name: string;
   readonly hint: string;
   readonly min: number;
   /** The slider's end. */
@@ -16,8 +17,7 @@ interface Props {
   readonly onChange: (value: number) => void;
 }
 
-export function NumberSetting({ label, hint, min, max, most = max, step, value, onChange }: Props) {
-  const id = useId();
+export function NumberSetting({ name, hint, min, max, most = max, step, value, onChange }: Props) {
   // What is being typed is not a number yet; leaving the field brings back the value that stands.
   const [draft, setDraft] = useState<string | null>(null);
   const type = (text: string) => {
@@ -26,30 +26,31 @@ export function NumberSetting({ label, hint, min, max, most = max, step, value, 
     const fits = text.trim() !== '' && number >= min && number <= most && (step !== 1 || Number.isInteger(number));
     if (fits) onChange(number);
   };
+  const filled = (Math.min(value, max) - min) / (max - min);
   return (
-    <div className="setting">
-      <label className="setting-name" htmlFor={id}>
-        {label}
-      </label>
-      <input
-        className="setting-number"
-        inputMode="decimal"
-        aria-label={`${label}, typed`}
-        value={draft ?? value}
-        onChange={(event) => type(event.target.value)}
-        onBlur={() => setDraft(null)}
-      />
-      <input
-        id={id}
-        type="range"
-        min={min}
-        max={max}
-        step={step}
-        value={Math.min(value, max)}
-        style={{ '--filled': `${((Math.min(value, max) - min) / (max - min)) * 100}%` }}
-        onChange={(event) => onChange(Number(event.target.value))}
-      />
-      <span className="setting-hint">{hint}</span>
-    </div>
+    <Setting name={name} hint={hint}>
+      {(control) => (
+        <>
+          <input
+            className="setting-number"
+            inputMode="decimal"
+            aria-label={`${name}, typed`}
+            value={draft ?? value}
+            onChange={(event) => type(event.target.value)}
+            onBlur={() => setDraft(null)}
+          />
+          <input
+            {...control}
+            type="range"
+            min={min}
+            max={max}
+            step={step}
+            value={Math.min(value, max)}
+            style={{ '--filled': `${filled * 100}%` }}
+            onChange={(event) => onChange(Number(event.target.value))}
+          />
+        </>
+      )}
+    </Setting>
   );
 }

@@ -2,6 +2,7 @@
  * Texts at which an answer ends: one per line, where \n stands for a line break.
  */
 import { useState } from 'react';
+import { Setting } from './setting.tsx';
 
 interface Props {
   readonly stop: readonly string[];
@@ -13,19 +14,19 @@ export function StopSetting({ stop, onChange }: Props) {
   const [draft, setDraft] = useState(() => written(stop));
   const text = written(read(draft)) === written(stop) ? draft : written(stop);
   return (
-    <label className="setting">
-      <span className="setting-name">Stop at</span>
-      <textarea
-        rows={2}
-        value={text}
-        placeholder="one text per line"
-        onChange={(event) => {
-          setDraft(event.target.value);
-          onChange(read(event.target.value));
-        }}
-      />
-      <span className="setting-hint">\n stands for a line break</span>
-    </label>
+    <Setting name="Stop at" hint="one text per line; \n is a line break">
+      {(control) => (
+        <textarea
+          {...control}
+          rows={2}
+          value={text}
+          onChange={(event) => {
+            setDraft(event.target.value);
+            onChange(read(event.target.value));
+          }}
+        />
+      )}
+    </Setting>
   );
 }
 

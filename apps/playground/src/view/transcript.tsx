@@ -14,6 +14,7 @@ interface Props {
   readonly turns: Turns;
   readonly lanes: readonly Lane[];
   readonly service: ServiceModels;
+  readonly running: boolean;
   readonly showProbabilities: boolean;
   readonly onAgain: (turnId: string, lane: number) => void;
   readonly onAskForKey: () => void;
@@ -23,7 +24,16 @@ interface Props {
 /** Pixels that still count as the end. */
 const NEAR = 60;
 
-export function Transcript({ turns, lanes, service, showProbabilities, onAgain, onAskForKey, onBegin }: Props) {
+export function Transcript({
+  turns,
+  lanes,
+  service,
+  running,
+  showProbabilities,
+  onAgain,
+  onAskForKey,
+  onBegin,
+}: Props) {
   const area = useRef<HTMLElement>(null);
   const atEnd = useRef(true);
   const count = useRef(turns.length);
@@ -41,7 +51,7 @@ export function Transcript({ turns, lanes, service, showProbabilities, onAgain, 
 
   return (
     <section className="transcript" aria-label="Conversation" ref={area} onScroll={noteWhere}>
-      <div className="transcript-column">
+      <div className="transcript-column" role="log" aria-busy={running}>
         {turns.map((turn, index) => (
           <TurnView
             key={turn.id}
