@@ -10,6 +10,9 @@ import { buildPlayground } from './playground.ts';
 interface ServeOptions {
   readonly config?: string;
   readonly model?: string;
+  readonly preload?: string;
+  readonly onDemand?: boolean;
+  readonly maxMemory?: string;
   readonly bucket?: string;
   readonly port?: string;
   readonly host?: string;
@@ -27,6 +30,9 @@ export function register(program: Command): void {
     .description('serve a version from the bucket over HTTP')
     .argument('[model]', 'NAME, NAME@champion or NAME@v001; default: the first in the bucket')
     .option('--model <name>', 'the same as the argument')
+    .option('--preload <names>', 'more models, with commas between them (PRELOAD)')
+    .option('--on-demand', 'a request loads the model it names (MODELS_ON_DEMAND)')
+    .option('--max-memory <bytes>', 'what all engines together may hold, such as 2GiB (MODELS_MAX_MEMORY)')
     .option('--bucket <url>', 'where the versions are (BUCKET_URL; default: ./bucket, else the bundled model)')
     .option('--port <number>', 'port to listen on (PORT; default: 8080)')
     .option('--host <address>', 'address to listen on (HOST; default: 0.0.0.0)')
@@ -49,9 +55,16 @@ is loaded beside the one that serves and takes its place without a failed reques
 Flags win over the environment, the environment over the file. .env.example lists every variable.`,
     )
     .action(async (model: string | undefined, options: ServeOptions) => {
-      const { config: path, bucket, semaphore, ...flags } = options;
+      const { config: path, bucket, semaphore, onDemand, maxMemory, ...flags } = options;
       const config = await loadServiceConfig({
-        flags: { ...flags, model: options.model ?? model, bucketUrl: bucket, occupancySemaphore: semaphore },
+        flags: {
+          ...flags,
+          model: options.model ?? model,
+          bucketUrl: bucket,
+          occupancySemaphore: semaphore,
+          modelsOnDemand: onDemand,
+          modelsMaxMemory: maxMemory,
+        },
         environment: process.env,
         path,
       });

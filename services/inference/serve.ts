@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServiceConfig } from '@slipway/shared/contracts/config.ts';
 import { createLogger, type Logger, terminalOrJson } from '@slipway/shared/lib/log.ts';
 import type { LoadedModel } from './generation/loaded-model.ts';
-import { hostModel } from './models/model-host.ts';
+import { ModelRegistry } from './models/registry.ts';
 
 export { BUNDLED_BUCKET } from './models/find-version.ts';
 
@@ -22,17 +22,15 @@ const LONGEST_SILENCE_MILLISECONDS = 200;
 
 /** Listens at once, so that probes are answered while the model loads. */
 export async function startInferenceService(config: ServiceConfig, log: Logger): Promise<InferenceService> {
-  const host = hostModel(config, log);
-  // Whoever needs the outcome awaits `loaded`; until then a failure must not end the process as unhandled.
-  host.loaded.catch(() => {});
+  const models = new ModelRegistry(config, log);
   try {
     // What answers HTTP is loaded while the engine's process starts; a slow bucket must not keep probes from being answered.
-    await Promise.race([host.opening, sleep(LONGEST_SILENCE_MILLISECONDS)]);
+    await Promise.race([models.opening, sleep(LONGEST_SILENCE_MILLISECONDS)]);
     const { startService } = await import('./http/service.ts');
-    const service = await startService({ config, host, log });
-    return { ...service, loaded: host.loaded };
+    const service = await startService({ config, models, log });
+    return { ...service, loaded: models.mainLoaded };
   } catch (error) {
-    await host.close();
+    await models.close();
     throw error;
   }
 }
@@ -48,7 +46,7 @@ export async function serveUntilSignal(
   const log = createLogger({
     service: 'inference',
     level: config.logLevel,
-    secrets: [config.apiKey, config.hfToken, config.sessionsUrl],
+    secrets: [config.apiKey, config.hfToken],
     destination: await terminalOrJson(),
   });
   const service = await startInferenceService(config, log);

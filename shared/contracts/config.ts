@@ -6,8 +6,9 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { LOG_LEVELS } from '../lib/log.ts';
-import { choice, integer, list, readSettings, type SettingsOf, text } from '../lib/settings.ts';
+import { bytes, choice, flag, integer, list, readSettings, type SettingsOf, text } from '../lib/settings.ts';
 import { AppError } from './errors.ts';
+import { isModelReference } from './manifest.ts';
 
 const SETTINGS = {
   port: integer(0, 65_535, 8080, { env: 'PORT', file: 'SERVER.PORT' }),
@@ -30,12 +31,15 @@ const SETTINGS = {
   /** Seconds between looks at where the model's name points; 0: never. */
   pollSeconds: integer(0, 86_400, 10, { env: 'POLL_SECONDS', file: 'BUCKET.POLL_SECONDS' }),
 
-  /** A conversation is kept so long after its last turn; and so many of each key, those unused for longest go first. */
-  sessionTtlSeconds: integer(1, 10 * 365 * 86_400, 7 * 86_400, {
-    env: 'SESSION_TTL_SECONDS',
-    file: 'CHAT.SESSION_TTL_SECONDS',
+  /** Loaded beside the model, once that answers. */
+  preload: list(isModelReference, 'NAME, NAME@ALIAS or NAME@v001, with commas between them', {
+    env: 'PRELOAD',
+    file: 'MODELS.PRELOAD',
   }),
-  maxSessions: integer(1, 1_000_000, 10_000, { env: 'MAX_SESSIONS', file: 'CHAT.MAX_SESSIONS' }),
+  /** Whether a request may load the model it names. */
+  modelsOnDemand: flag(false, { env: 'MODELS_ON_DEMAND', file: 'MODELS.ON_DEMAND' }),
+  /** Bytes that all engines together may hold. Null: what the container or machine has. */
+  modelsMaxMemory: bytes(null, { env: 'MODELS_MAX_MEMORY', file: 'MODELS.MAX_MEMORY' }),
 
   maxNewTokens: integer(1, 131_072, 512, { env: 'MAX_NEW_TOKENS', file: 'GENERATION.MAX_NEW_TOKENS' }),
   defaultMaxNewTokens: integer(1, 131_072, 64, {
@@ -80,8 +84,6 @@ const SETTINGS = {
   /** Secrets come from the environment only: flags show in process lists, files get committed. */
   apiKey: text(null, { env: 'API_KEY' }),
   hfToken: text(null, { env: 'HF_TOKEN' }),
-  /** A Redis for conversations, with its password. Null: a file in the data folder. */
-  sessionsUrl: text(null, { env: 'SESSIONS_URL' }),
 } as const;
 
 function isOrigin(text: string): boolean {
@@ -117,16 +119,11 @@ export async function loadServiceConfig(sources: ConfigSources = {}): Promise<Se
   return settings;
 }
 
-function contradictions({ defaultMaxNewTokens, maxNewTokens, sessionsUrl }: ServiceConfig): string[] {
-  const problems: string[] = [];
-  if (defaultMaxNewTokens > maxNewTokens) {
-    problems.push(`DEFAULT_MAX_NEW_TOKENS (${defaultMaxNewTokens}) must not be above MAX_NEW_TOKENS (${maxNewTokens})`);
-  }
-  // Not shown: it may hold a password.
-  if (sessionsUrl !== null && !(/^rediss?:[/][/]/.test(sessionsUrl) && URL.canParse(sessionsUrl))) {
-    problems.push('SESSIONS_URL must be redis://HOST:PORT or rediss://HOST:PORT');
-  }
-  return problems;
+function contradictions(config: ServiceConfig): string[] {
+  if (config.defaultMaxNewTokens <= config.maxNewTokens) return [];
+  return [
+    `DEFAULT_MAX_NEW_TOKENS (${config.defaultMaxNewTokens}) must not be above MAX_NEW_TOKENS (${config.maxNewTokens})`,
+  ];
 }
 
 async function readConfigFile(path: string | undefined): Promise<{ label: string; root: unknown } | undefined> {

@@ -22,6 +22,7 @@ export const ERROR_STATUS = {
   already_exists: 409,
   conflict: 409,
   disk_full: 507,
+  insufficient_memory: 507,
   internal: 500,
   engine_failed: 500,
   not_implemented: 501,
@@ -30,7 +31,6 @@ export const ERROR_STATUS = {
   overloaded: 503,
   draining: 503,
   bucket_unavailable: 503,
-  sessions_unavailable: 503,
   timeout: 504,
 } as const;
 
@@ -58,6 +58,8 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   already_exists: 'There is one of that name or port already.',
   conflict: 'Somebody else was quicker, or something still points at it. The message says how things are now.',
   disk_full: 'There is no room left where it should be written.',
+  insufficient_memory:
+    'A model does not fit into the memory there is, or that `MODELS_MAX_MEMORY` allows. The message has the numbers.',
   internal: 'A bug. The log has the rest, under the request id of the answer.',
   engine_failed: "The model's process died or failed under the request. It is started again; ask again.",
   not_implemented: 'This service does not do that, by whatever name it is usually asked for.',
@@ -67,7 +69,6 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   overloaded: 'The queue is full, or the request could not be done before its deadline. Ask again after `Retry-After`.',
   draining: 'This instance is shutting down. Ask again: another takes it.',
   bucket_unavailable: 'The store behind the bucket does not answer, or answers with a failure of its own.',
-  sessions_unavailable: 'What keeps the conversations does not answer, or cannot be written to. The message says why.',
   timeout: 'Not done within `TIMEOUT_SECONDS`. Ask for fewer tokens, or allow more time.',
 };
 

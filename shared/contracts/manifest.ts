@@ -24,6 +24,15 @@ export const AliasName = z
     'an alias has 1 to 32 lower-case letters, digits and dashes, begins with a letter, and does not look like a version',
   );
 
+/** NAME, NAME@v001 or NAME@ALIAS; a hub's `owner/` in front is allowed and means nothing. */
+export function isModelReference(text: string): boolean {
+  const [reference = '', owner, ...folders] = text.split('/').reverse();
+  const [name, tag, ...tags] = reference.split('@');
+  const isTag = tag === undefined || VersionName.safeParse(tag).success || AliasName.safeParse(tag).success;
+  const isOwner = owner === undefined || ModelName.safeParse(owner).success;
+  return isOwner && folders.length === 0 && ModelName.safeParse(name).success && isTag && tags.length === 0;
+}
+
 /** The result against the source in fp32, both run over the same text, teacher-forced. */
 export const ParityReport = z.object({
   max_logit_error: z.number(),

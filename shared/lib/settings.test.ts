@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { choice, integer, readSettings, text } from './settings.ts';
+import { bytes, choice, flag, integer, readSettings, text } from './settings.ts';
 
 const table = {
   port: integer(0, 65_535, 8080, { env: 'PORT', file: 'SERVER.PORT' }),
@@ -59,5 +59,29 @@ describe('readSettings', () => {
     ]);
     expect(read({ yaml: '- a' }).problems[0]).toMatch(/the file must be a section/);
     expect(read({ yaml: '' }).problems).toEqual([]);
+  });
+});
+
+describe('bytes and flags', () => {
+  const small = { room: bytes(null, { env: 'ROOM' }), lazy: flag(false, { env: 'LAZY' }) };
+  const of = (environment: Record<string, string>) => readSettings(small, { flags: {}, environment });
+
+  it.each([
+    ['1024', 1024],
+    ['512MiB', 2 ** 29],
+    ['1.5 GiB', 1.5 * 2 ** 30],
+  ])('%s is %d bytes', (text, expected) => expect(of({ ROOM: text }).settings.room).toBe(expected));
+
+  it('reads what a shell can say', () => {
+    expect(of({ LAZY: 'true' }).settings.lazy).toBe(true);
+    expect(of({}).settings).toEqual({ room: null, lazy: false });
+  });
+
+  it('refuses anything else', () => {
+    expect(of({ ROOM: '2 GB', LAZY: 'yes' }).problems).toEqual([
+      'ROOM must be a number of bytes above 0, such as 1.5GiB (KiB, MiB, GiB, TiB), but is "2 GB"',
+      'LAZY must be true or false, but is "yes"',
+    ]);
+    expect(of({ ROOM: '0' }).problems).toHaveLength(1);
   });
 });

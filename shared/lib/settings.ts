@@ -54,6 +54,25 @@ export function list(isItem: (item: string) => boolean, allowed: string, place: 
   return { schema: z.preprocess(itemsFromText, items), fallback: [], allowed, ...place };
 }
 
+/** `true` and `false`, in every place. */
+export function flag(fallback: boolean, place: Place): Setting<boolean> {
+  const fromText = (value: unknown) => (value === 'true' ? true : value === 'false' ? false : value);
+  return { schema: z.preprocess(fromText, z.boolean()), fallback, allowed: 'true or false', ...place };
+}
+
+const UNITS: Readonly<Record<string, number>> = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
+
+/** Bytes, as a number or with a unit: `512MiB`, `1.5 GiB`. */
+export function bytes(fallback: number | null, place: Place): Setting<number | null> {
+  const schema = z.preprocess(bytesFromText, z.number().positive());
+  return { schema, fallback, allowed: 'a number of bytes above 0, such as 1.5GiB (KiB, MiB, GiB, TiB)', ...place };
+}
+
+function bytesFromText(value: unknown): unknown {
+  const [, number, unit] = (typeof value === 'string' && /^\s*(\d+(?:\.\d+)?)\s*([KMGT]iB)?\s*$/.exec(value)) || [];
+  return number === undefined ? value : Math.round(Number(number) * (UNITS[unit ?? ''] ?? 1));
+}
+
 function itemsFromText(value: unknown): unknown {
   if (typeof value !== 'string') return value;
   return value

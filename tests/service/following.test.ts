@@ -12,7 +12,7 @@ import { createLogger, silence } from '@slipway/shared/lib/log.ts';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Service, startService } from '../../services/inference/http/service.ts';
 import type { MemoryReadings } from '../../services/inference/models/memory.ts';
-import { hostModel, type LoadingModelHost } from '../../services/inference/models/model-host.ts';
+import { ModelRegistry } from '../../services/inference/models/registry.ts';
 import { allEvents } from './testing/event-source.ts';
 import { eventually } from './testing/raw-client.ts';
 import { emptyBucket, NAME, publishVariant } from './testing/versions-bucket.ts';
@@ -24,7 +24,7 @@ vi.setConfig({ testTimeout: 180_000 });
 const REQUEST = { prompt: 'Once upon a time', max_new_tokens: 60, temperature: 0, seed: 1 };
 
 let bucket: Bucket;
-let host: LoadingModelHost;
+let models: ModelRegistry;
 let service: Service | undefined;
 
 beforeEach(async () => {
@@ -51,9 +51,9 @@ async function start(config: Partial<ServiceConfig> = {}, memory?: () => MemoryR
     ...config,
   };
   const log = createLogger({ service: 'test', level: 'silent', destination: silence });
-  host = hostModel(settings, log, memory);
-  await host.loaded;
-  service = await startService({ config: settings, host, log });
+  models = new ModelRegistry(settings, log, memory);
+  await models.mainLoaded;
+  service = await startService({ config: settings, models, log });
   return service;
 }
 
@@ -67,7 +67,7 @@ const generate = (body: object = {}) =>
   fetch(`${service?.url}/generate`, { method: 'POST', body: JSON.stringify({ ...REQUEST, ...body }) });
 const servedVersion = async (): Promise<string> => (await get('/model-info')).version;
 const isServing = (version: string) => eventually(servedVersion, (served) => served === version, PATIENCE);
-const detail = () => host.following()?.detail ?? '';
+const detail = () => models.main.following()?.detail ?? '';
 
 /** Process ids of this process's engines. */
 function engines(): number[] {
@@ -155,7 +155,7 @@ describe.skipIf(!existsSync(join(BUNDLED_BUCKET, 'manifests')) || process.platfo
     // The memory of those before has been given back.
     await eventually(engines, (pids) => pids.length === 1, PATIENCE);
     await eventually(detail, (text) => text === '', PATIENCE);
-    expect(host.totals().get(NAME)).toEqual({ loads: 4, failures: 0, swaps: 3, unloads: 3 });
+    expect(models.totals().get(NAME)).toEqual({ loads: 4, failures: 0, swaps: 3, unloads: 3 });
   });
 
   it('names what it follows and serves, and answers to the aliases that point there', async () => {
@@ -227,7 +227,7 @@ describe.skipIf(!existsSync(join(BUNDLED_BUCKET, 'manifests')) || process.platfo
       20_000,
     );
     expect(killed).toBeGreaterThanOrEqual(3);
-    expect(host.state()).toMatchObject({ kind: 'ready', model: { manifest: { version: 'v001' } } });
+    expect(models.main.state()).toMatchObject({ kind: 'ready', model: { manifest: { version: 'v001' } } });
     await isServing('v002');
     expect(new Set((await load.stop()).map(({ text }) => text)).size).toBe(2);
   });
@@ -251,7 +251,7 @@ describe.skipIf(!existsSync(join(BUNDLED_BUCKET, 'manifests')) || process.platfo
     await start({}, () => ({ limit: null, usage: null, stat: null, meminfo: `MemAvailable: ${free} kB\n` }));
     await bucket.setAlias(NAME, 'champion', 'v002');
     const why =
-      /^v002 is not loaded: it needs about \d+ MiB of memory beside the one that runs, and 20 MiB are free; v001 goes on serving$/;
+      /^story@v002 is not loaded: it needs about \d+ MiB of memory, and 20 MiB are free; v001 goes on serving$/;
     await eventually(detail, (text) => why.test(text), PATIENCE);
     expect((await get('/readyz')).detail).toMatch(why);
     expect((await get('/model-info')).following).toMatchObject({ wanted: 'v002', detail: expect.stringMatching(why) });

@@ -32,6 +32,8 @@ export interface GenerateJob {
   readonly id: string;
   readonly requestId: string;
   readonly request: GenerateRequest;
+  /** As performance.now() has it. */
+  readonly arrivedAt: number;
   /** Aborts when nobody waits for the answer any more. */
   readonly signal: AbortSignal;
   /** The first sequence has a slot: from here on the request can only fail by the engine or the deadline. */
@@ -63,7 +65,7 @@ export class Generation {
   readonly #maxNewTokens: number;
   readonly #seed: number;
   readonly #timeoutSeconds: number;
-  readonly #arrivedAt = performance.now();
+  readonly #arrivedAt: number;
   readonly #deadline: number;
   readonly #lastTokenAt: number[] = [];
   readonly #sampling: SequenceSampling;
@@ -90,7 +92,8 @@ export class Generation {
     this.#seed = settings.seed ?? drawSeed();
     this.#sampling = samplingOf(settings, { ...model, vocabularySize });
     this.#timeoutSeconds = limits.timeoutSeconds;
-    this.#deadline = Date.now() + limits.timeoutSeconds * 1000;
+    this.#arrivedAt = job.arrivedAt;
+    this.#deadline = Date.now() - (performance.now() - job.arrivedAt) + limits.timeoutSeconds * 1000;
     const [first, ...others] = this.#prompt.tokens;
     const options = {
       // JSON ends by itself, and cut it is of no use.
@@ -117,7 +120,7 @@ export class Generation {
   /** Rejects with AppError invalid_field when there can be no such text, overloaded, timeout, model_not_ready or engine_failed, or CancelledError. Whatever happens, the engine is left clean. */
   async run(occupancy: Occupancy): Promise<GenerateAnswer> {
     const constraint = await this.#constraint();
-    const { slots } = this.#model.engine.info;
+    const { info } = this.#model.engine;
     const work = this.#work();
     const abort = new AbortController();
     const leave = () => abort.abort(new CancelledError('the client has left'));
@@ -126,7 +129,7 @@ export class Generation {
     let outcome: Outcome = 'failed';
     this.#observer.arrived();
     try {
-      const running = occupancy.run(work, slots, this.#deadline, abort.signal, async () => {
+      const running = occupancy.run(work, info, this.#deadline, abort.signal, async () => {
         await this.#model.whenReady(abort.signal);
         await runSequences(this.#model.engine, this.#requests(constraint), abort.signal, (index, event) =>
           this.#on(index, event),
@@ -135,7 +138,7 @@ export class Generation {
       await pTimeout(running, { milliseconds: Math.max(1, this.#deadline - Date.now()) });
       abort.signal.throwIfAborted();
       outcome = 'done';
-      this.#observePace(occupancy, work, slots);
+      this.#observePace(occupancy, work);
       return this.answer();
     } catch (error) {
       if (error instanceof CancelledError) outcome = 'cancelled';
@@ -280,7 +283,7 @@ export class Generation {
     };
   }
 
-  #observePace(occupancy: Occupancy, work: Work, slots: number): void {
+  #observePace(occupancy: Occupancy, work: Work): void {
     if (this.#startedAt === undefined || this.#firstTokenAt === undefined) return;
     occupancy.observe(
       {
@@ -289,7 +292,7 @@ export class Generation {
         decodeSeconds: (performance.now() - this.#firstTokenAt) / 1000,
         generatedTokens: Math.max(...this.#outputs.map((output) => output.tokenCount)),
       },
-      slots,
+      this.#model.engine.info,
     );
   }
 

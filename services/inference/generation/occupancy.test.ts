@@ -4,6 +4,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { Occupancy } from './occupancy.ts';
 
 const WORK = { promptTokens: 10, maxNewTokens: 10, sequences: 1 };
+const ENGINE = { slots: 1 };
 const soon = () => Date.now() + 60_000;
 const never = new AbortController().signal;
 
@@ -22,7 +23,7 @@ describe('Occupancy', () => {
   it('runs as many at once as it has permits, in order', async () => {
     const occupancy = new Occupancy(2, 8);
     const tasks = [task(), task(), task()];
-    const results = tasks.map(({ run }) => occupancy.run(WORK, 1, soon(), never, run));
+    const results = tasks.map(({ run }) => occupancy.run(WORK, ENGINE, soon(), never, run));
     await settle();
     expect(tasks.map((one) => one.started())).toEqual([true, true, false]);
     expect([occupancy.running, occupancy.waiting]).toEqual([2, 1]);
@@ -38,8 +39,10 @@ describe('Occupancy', () => {
   it('refuses when the queue is full', async () => {
     const occupancy = new Occupancy(1, 1);
     const tasks = [task(), task()];
-    const results = tasks.map(({ run }) => occupancy.run(WORK, 1, soon(), never, run));
-    expect(() => occupancy.run(WORK, 1, soon(), never, task().run)).toThrow(/the queue is full \(\d requests? wait/);
+    const results = tasks.map(({ run }) => occupancy.run(WORK, ENGINE, soon(), never, run));
+    expect(() => occupancy.run(WORK, ENGINE, soon(), never, task().run)).toThrow(
+      /the queue is full \(\d requests? wait/,
+    );
     for (const one of tasks) one.end();
     await Promise.all(results);
   });
@@ -47,14 +50,14 @@ describe('Occupancy', () => {
   it('forgets one that leaves while it waits, and never runs it', async () => {
     const occupancy = new Occupancy(1, 1);
     const [first, left, next] = [task(), task(), task()];
-    const firstResult = occupancy.run(WORK, 1, soon(), never, first.run);
+    const firstResult = occupancy.run(WORK, ENGINE, soon(), never, first.run);
     const abort = new AbortController();
-    const leftResult = occupancy.run(WORK, 1, soon(), abort.signal, left.run);
+    const leftResult = occupancy.run(WORK, ENGINE, soon(), abort.signal, left.run);
     await settle();
     abort.abort(new Error('left'));
     await expect(leftResult).rejects.toThrow('left');
     expect(occupancy.waiting).toBe(0);
-    const nextResult = occupancy.run(WORK, 1, soon(), never, next.run);
+    const nextResult = occupancy.run(WORK, ENGINE, soon(), never, next.run);
     first.end();
     next.end();
     await Promise.all([firstResult, nextResult]);
@@ -66,7 +69,7 @@ describe('Occupancy', () => {
     const collectGarbage = runInNewContext('gc') as () => void;
     const occupancy = new Occupancy(1, 4);
     const first = task();
-    const firstResult = occupancy.run(WORK, 1, soon(), never, first.run);
+    const firstResult = occupancy.run(WORK, ENGINE, soon(), never, first.run);
     const kept = await leaveWithABigTask(occupancy);
     // What a turn of the event loop still has at hand is not collected in it.
     await vi.waitFor(async () => {
@@ -80,24 +83,30 @@ describe('Occupancy', () => {
 
   it('gives its permit back when a task fails, and takes nobody who has already left', async () => {
     const occupancy = new Occupancy(1, 0);
-    await expect(occupancy.run(WORK, 1, soon(), never, () => Promise.reject(new Error('broken')))).rejects.toThrow(
+    await expect(occupancy.run(WORK, ENGINE, soon(), never, () => Promise.reject(new Error('broken')))).rejects.toThrow(
       'broken',
     );
-    await expect(occupancy.run(WORK, 1, soon(), AbortSignal.abort(new Error('gone')), task().run)).rejects.toThrow(
+    await expect(occupancy.run(WORK, ENGINE, soon(), AbortSignal.abort(new Error('gone')), task().run)).rejects.toThrow(
       'gone',
     );
     await settle();
-    await expect(occupancy.run(WORK, 1, soon(), never, async () => 'fine')).resolves.toBe('fine');
+    await expect(occupancy.run(WORK, ENGINE, soon(), never, async () => 'fine')).resolves.toBe('fine');
   });
 
   it('refuses at once what could not be done by its deadline, once it knows the pace', async () => {
     const occupancy = new Occupancy(1, 8);
-    occupancy.observe({ work: WORK, prefillSeconds: 5, decodeSeconds: 45, generatedTokens: 10 }, 1);
+    occupancy.observe({ work: WORK, prefillSeconds: 5, decodeSeconds: 45, generatedTokens: 10 }, ENGINE);
     const running = task();
-    const result = occupancy.run(WORK, 1, soon(), never, running.run);
-    expect(() => occupancy.run(WORK, 1, soon(), never, task().run)).toThrow(/would not be done before its deadline/);
+    const result = occupancy.run(WORK, ENGINE, soon(), never, running.run);
+    expect(() => occupancy.run(WORK, ENGINE, soon(), never, task().run)).toThrow(
+      /would not be done before its deadline/,
+    );
+    // The slow one's pace says nothing of another model, but its work is ahead of it all the same.
+    const other = { slots: 1 };
+    const quick = occupancy.run(WORK, other, soon(), never, async () => 'quick');
+    expect(() => occupancy.run(WORK, other, Date.now() + 30_000, never, task().run)).toThrow(/before its deadline/);
     running.end();
-    await result;
+    await Promise.all([result, quick]);
   });
 });
 
@@ -105,7 +114,7 @@ describe('Occupancy', () => {
 async function leaveWithABigTask(occupancy: Occupancy): Promise<WeakRef<object>[]> {
   const abort = new AbortController();
   const prompt = Array.from({ length: 1000 }, (_, index) => index);
-  const result = occupancy.run(WORK, 1, soon(), abort.signal, async () => prompt.length);
+  const result = occupancy.run(WORK, ENGINE, soon(), abort.signal, async () => prompt.length);
   abort.abort(new Error('left'));
   // Not by expect, which remembers what it was given.
   await result.catch(() => {});

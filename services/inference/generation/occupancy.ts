@@ -1,6 +1,6 @@
 /**
- * The semaphore (p-limit) with a bounded, deadline-aware queue behind it. Owns the measured pace. Knows nothing of what
- * a request does while it runs.
+ * The semaphore (p-limit) over all models, with a bounded, deadline-aware queue behind it. Owns the measured pace of each engine.
+ * Knows nothing of what a request does while it runs.
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import pLimit, { type LimitFunction } from 'p-limit';
@@ -13,6 +13,11 @@ import {
   updatePace,
   type Work,
 } from './admission.ts';
+
+/** An engine's pace is kept by this object itself: as long as the engine lives, and no longer. */
+export interface Paced {
+  readonly slots: number;
+}
 
 interface Entry {
   readonly expectedSeconds: number;
@@ -31,7 +36,7 @@ export class Occupancy {
   readonly #queueLimit: number;
   readonly #entries = new Set<Entry>();
   #waiting = 0;
-  #pace: Pace = UNKNOWN_PACE;
+  readonly #paces = new WeakMap<Paced, Pace>();
 
   constructor(permits: number, queueLimit: number) {
     this.#limit = pLimit(permits);
@@ -51,9 +56,10 @@ export class Occupancy {
    * Runs `task` when its turn comes. AppError overloaded at once when it may not wait or could not finish by `deadline`
    * (milliseconds since the epoch). A request whose signal aborts leaves the queue, and its task never runs.
    */
-  run<T>(work: Work, slots: number, deadline: number, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
+  run<T>(work: Work, engine: Paced, deadline: number, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
     const now = Date.now();
-    const entry: Entry = { expectedSeconds: expectedSeconds(work, this.#pace, slots), startedAt: undefined };
+    const expected = expectedSeconds(work, this.#paceOf(engine), engine.slots);
+    const entry: Entry = { expectedSeconds: expected, startedAt: undefined };
     const decision = admit(
       {
         permits: this.#permits,
@@ -67,8 +73,12 @@ export class Occupancy {
     return this.#enqueue(entry, signal, task);
   }
 
-  observe(seen: Observation, slots: number): void {
-    this.#pace = updatePace(this.#pace, seen, slots);
+  observe(seen: Observation, engine: Paced): void {
+    this.#paces.set(engine, updatePace(this.#paceOf(engine), seen, engine.slots));
+  }
+
+  #paceOf(engine: Paced): Pace {
+    return this.#paces.get(engine) ?? UNKNOWN_PACE;
   }
 
   #enqueue<T>(entry: Entry, signal: AbortSignal, task: () => Promise<T>): Promise<T> {

@@ -11,17 +11,18 @@ import {
   type RequestEnvironment,
   requestContext,
 } from '@slipway/shared/http/request-context.ts';
+import { requireScope } from '@slipway/shared/http/require-scope.ts';
 import { securityHeaders } from '@slipway/shared/http/security-headers.ts';
 import { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { methodsOf } from './endpoints.ts';
 import { errorShapeOf } from './openai/error-shape.ts';
 import { policyOf } from './path-policy.ts';
-import { routeChat } from './routes/chat/index.ts';
 import { generateRoute } from './routes/generate.ts';
 import { healthRoute, livenessRoute, readinessRoute } from './routes/health.ts';
 import { metricsRoute, metricsSummaryRoute } from './routes/metrics.ts';
 import { modelInfoRoute } from './routes/model-info.ts';
+import { loadRoute, modelsRoute, unloadRoute } from './routes/models.ts';
 import { routeOpenAi } from './routes/openai/index.ts';
 import { rootRoute } from './routes/root.ts';
 import { PLAYGROUND, uiRoute } from './routes/ui.ts';
@@ -62,8 +63,10 @@ export function createApp(parts: ServiceParts): Hono<RequestEnvironment> {
   app.get('/api/v1/metrics', metricsSummaryRoute(parts));
   app.post('/generate', generateRoute(parts));
   app.get('/version', versionRoute());
-  routeChat(app, parts);
   routeOpenAi(app, parts);
+  app.get('/api/v1/models', modelsRoute(parts));
+  app.on('POST', ['/models/load', '/api/v1/models/load'], requireScope('admin'), loadRoute(parts));
+  app.on('POST', ['/models/unload', '/api/v1/models/unload'], requireScope('admin'), unloadRoute(parts));
   return app;
 }
 

@@ -8,9 +8,7 @@ import type { RequestEnvironment } from '@slipway/shared/http/request-context.ts
 import type { Logger } from '@slipway/shared/lib/log.ts';
 import type { Handler } from 'hono';
 import type { Occupancy } from '../generation/occupancy.ts';
-import type { ModelHost } from '../models/model-state.ts';
 import type { ServedModels } from '../models/served-models.ts';
-import type { Sessions } from '../sessions/sessions.ts';
 import type { BodyReaders } from './body-readers.ts';
 import type { InFlight } from './in-flight.ts';
 import type { Metrics } from './metrics/metrics.ts';
@@ -19,7 +17,6 @@ import type { UnsentAnswers } from './unsent-answers.ts';
 
 export interface ServiceParts {
   readonly config: ServiceConfig;
-  readonly host: ModelHost;
   readonly models: ServedModels;
   readonly log: Logger;
   readonly occupancy: Occupancy;
@@ -30,7 +27,6 @@ export interface ServiceParts {
   readonly bodies: BodyReaders;
   readonly unsent: UnsentAnswers;
   readonly keys: KeyRing;
-  readonly sessions: Sessions;
 }
 
 export type Route = Handler<RequestEnvironment>;

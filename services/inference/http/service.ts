@@ -1,5 +1,5 @@
 /**
- * The running service: listens, drains, closes. Puts the parts together around a model host that it is given.
+ * The running service: listens, drains, closes. Puts the parts together around the models that it is given.
  */
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
@@ -10,10 +10,7 @@ import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { KeyRing } from '@slipway/shared/http/key-ring.ts';
 import type { Logger } from '@slipway/shared/lib/log.ts';
 import { Occupancy } from '../generation/occupancy.ts';
-import type { ModelHost } from '../models/model-state.ts';
-import { oneModel } from '../models/served-models.ts';
-import { openSessionStore } from '../sessions/open-session-store.ts';
-import { Sessions } from '../sessions/sessions.ts';
+import { isReady, type ServedModels } from '../models/served-models.ts';
 import { createApp } from './app.ts';
 import { BodyReaders } from './body-readers.ts';
 import { guardConnections, refuseMalformed, SERVER_OPTIONS } from './connection-guard.ts';
@@ -26,7 +23,7 @@ import { UnsentAnswers } from './unsent-answers.ts';
 export interface ServiceOptions {
   readonly config: ServiceConfig;
   /** Closed with the service. */
-  readonly host: ModelHost;
+  readonly models: ServedModels;
   readonly log: Logger;
 }
 
@@ -47,11 +44,10 @@ const BODY_BYTES = 64 * 2 ** 20;
 const LARGEST_BODIES = 2;
 
 /** Listens. AppError already_exists when the port is taken, invalid_field or not_found for a file of keys that cannot be used. */
-export async function startService({ config, host, log }: ServiceOptions): Promise<Service> {
+export async function startService({ config, models, log }: ServiceOptions): Promise<Service> {
   const keys = new KeyRing(config.apiKey);
   const unfollowKeys = await followKeys(keys, config, log);
   const occupancy = new Occupancy(config.occupancySemaphore, config.queueLimit);
-  const models = oneModel(host);
   const bodies = new BodyReaders(Math.max(BODY_BYTES, LARGEST_BODIES * config.bodyLimitBytes), () => performance.now());
   const inFlight = new InFlight(config.occupancySemaphore + config.queueLimit + READ_BEYOND_QUEUE, () =>
     bodies.cutSlowest(),
@@ -59,14 +55,12 @@ export async function startService({ config, host, log }: ServiceOptions): Promi
   const unsent = new UnsentAnswers();
   const metrics = new Metrics({
     models: () => models.loaded(),
-    totals: () => host.totals(),
-    isReady: () => host.state().kind === 'ready' && !inFlight.draining,
+    totals: () => models.totals(),
+    isReady: () => isReady(models.main) && !inFlight.draining,
   });
   const tracing = await startTracing(config.otlpEndpoint, log);
-  const sessions = new Sessions(() => openSessionStore(config, log));
   const parts: ServiceParts = {
     config,
-    host,
     models,
     log,
     occupancy,
@@ -76,7 +70,6 @@ export async function startService({ config, host, log }: ServiceOptions): Promi
     unsent,
     tracing,
     keys,
-    sessions,
   };
   const listener = getRequestListener(createApp(parts).fetch, { errorHandler: refuseMalformed(log) });
   const server = createServer(SERVER_OPTIONS, listener);
@@ -91,8 +84,7 @@ export async function startService({ config, host, log }: ServiceOptions): Promi
       unfollowKeys();
       server.close();
       server.closeAllConnections();
-      await host.close();
-      await sessions.close();
+      await models.close();
       await tracing?.close();
     },
   };

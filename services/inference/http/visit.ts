@@ -36,7 +36,7 @@ export function visited(parts: ServiceParts, route: VisitRoute): Route {
 }
 
 /** `signal`: another than the visit's own. */
-export type VisitJob = Omit<GenerateJob, 'requestId' | 'signal'> & { readonly signal?: AbortSignal };
+export type VisitJob = Omit<GenerateJob, 'requestId' | 'signal' | 'arrivedAt'> & { readonly signal?: AbortSignal };
 
 /** How a stream ends. */
 export interface StreamEnd<T> {
@@ -53,6 +53,8 @@ export class Visit {
   readonly #context: Context<RequestEnvironment>;
   readonly #parts: ServiceParts;
   readonly #leaving: (() => void)[];
+  /** When its body had been read, as performance.now() has it: its time begins before a model is loaded for it. */
+  #readAt = performance.now();
   #isStreaming = false;
 
   constructor(context: Context<RequestEnvironment>, parts: ServiceParts) {
@@ -84,16 +86,25 @@ export class Visit {
 
   /** The model of that name, or the one that is served when none is given, held until the visit ends. AppError not_found, model_not_ready. */
   async model(wanted: string | undefined): Promise<LoadedModel> {
-    const model = await this.#parts.models.find(wanted);
-    this.#leaving.unshift(model.hold());
-    return model;
+    const { models, config } = this.#parts;
+    this.#readAt = performance.now();
+    const deadline = Date.now() + config.timeoutSeconds * 1000;
+    try {
+      const model = await models.find(wanted, { signal: this.signal, deadline });
+      this.#leaving.unshift(model.hold());
+      return model;
+    } catch (error) {
+      if (this.signal.aborted) throw new CancelledError('the client has left');
+      throw error;
+    }
   }
 
   /** AppError invalid_field when the request does not fit the model. */
   generation(model: LoadedModel, job: VisitJob): Generation {
     const { config } = this.#parts;
     const { requestId, signal } = this;
-    return new Generation(model, config, this.#observerFor(model, job), { signal, ...job, requestId });
+    const arrivedAt = this.#readAt;
+    return new Generation(model, config, this.#observerFor(model, job), { signal, ...job, requestId, arrivedAt });
   }
 
   #observerFor({ name, manifest }: LoadedModel, { id, request }: VisitJob): GenerationObserver {

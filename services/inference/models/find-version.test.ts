@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { openFolderBucket } from '@slipway/shared/bucket/folder.ts';
 import { draftManifest, writeDraftFiles } from '@slipway/shared/bucket/testing/draft.ts';
 import { describe, expect, it } from 'vitest';
-import { bucketsFor, findVersion, followedReference, isServedAs } from './find-version.ts';
+import { bucketsFor, findVersion, followedReference } from './find-version.ts';
 
 async function bucketWith(...names: string[]) {
   const bucket = openFolderBucket(mkdtempSync(join(tmpdir(), 'slipway-find-')));
@@ -49,21 +49,6 @@ describe('bucketsFor', () => {
       expect.stringMatching(/\/models$/),
     ]);
     expect(bucketsFor('/srv/bucket').map(({ location }) => location)).toEqual(['/srv/bucket']);
-  });
-});
-
-describe('isServedAs', () => {
-  it.each([
-    ['one', true],
-    ['one@latest', true],
-    ['one@v002', true],
-    ['owner/one@v002', true],
-    ['one@champion', true],
-    ['one@challenger', false],
-    ['one@v001', false],
-    ['other', false],
-  ])('%s: %s', (wanted, served) => {
-    expect(isServedAs(wanted, { name: 'one', version: 'v002', aliases: ['champion', 'latest'] })).toBe(served);
   });
 });
 

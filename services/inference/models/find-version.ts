@@ -51,7 +51,7 @@ async function findNamed(buckets: readonly Bucket[], model: string): Promise<Fou
 }
 
 /** A hub's name has its owner in front; the bucket's has not. */
-function withoutOwner(model: string): string {
+export function withoutOwner(model: string): string {
   return model.slice(model.lastIndexOf('/') + 1);
 }
 
@@ -60,20 +60,6 @@ export function followedReference(model: string | null, found: { readonly name: 
   if (model === null) return found.name;
   const reference = withoutOwner(model);
   return /@v\d+$/.test(reference) ? undefined : reference;
-}
-
-export interface Served {
-  readonly name: string;
-  readonly version: string | undefined;
-  /** Those that point at it. */
-  readonly aliases: readonly string[];
-}
-
-/** All that names what is served: NAME, NAME@v001 and NAME@champion when that points at it, with or without an owner. */
-export function isServedAs(wanted: string, { name, version, aliases }: Served): boolean {
-  const reference = withoutOwner(wanted);
-  const tags = version === undefined ? aliases : [version, ...aliases];
-  return reference === name || tags.some((tag) => reference === `${name}@${tag}`);
 }
 
 function locations(buckets: readonly Bucket[]): string {

@@ -17,11 +17,11 @@ export interface FollowOptions {
   /** The version that answers now. */
   readonly served: () => string;
   /** Why it may not be opened beside the one that runs; undefined when it may. */
-  readonly whyNoRoom: (manifest: Manifest) => string | undefined;
+  readonly whyNoRoom: (manifest: Manifest) => Promise<string | undefined>;
   /** Opens it beside the one that runs and proves it. Rejects when it cannot be served; then nothing of it is left. */
   readonly prepare: (manifest: Manifest) => Promise<Prepared>;
-  /** Told at every look where all names point. */
-  readonly onAliases: (aliases: ReadonlyMap<string, string>) => void;
+  /** Told at every look where all aliases of the name point. */
+  readonly onAliases: (name: string, aliases: ReadonlyMap<string, string>) => void;
 }
 
 export interface Prepared {
@@ -58,7 +58,7 @@ export function followVersion(options: FollowOptions): Follower {
 
   async function look(): Promise<void> {
     const [manifest, aliases] = await Promise.all([bucket.resolve(reference), bucket.aliases(name)]);
-    options.onAliases(aliases);
+    options.onAliases(name, aliases);
     const { version } = manifest;
     if (version === options.served()) {
       failed = { version: '', times: 0, retryAt: 0 };
@@ -66,9 +66,9 @@ export function followVersion(options: FollowOptions): Follower {
       return;
     }
     if (version === failed.version && performance.now() < failed.retryAt) return;
-    const noRoom = options.whyNoRoom(manifest);
+    const noRoom = await options.whyNoRoom(manifest);
     if (noRoom !== undefined) {
-      say(version, `${version} is not loaded: ${noRoom}; ${options.served()} goes on serving`, true);
+      say(version, `${noRoom}; ${options.served()} goes on serving`, true);
       return;
     }
     await swap(manifest);

@@ -1,14 +1,20 @@
 /**
- * Counts who uses a model, so that one that has been replaced can be ended when nobody does.
+ * Counts who uses a model and knows when somebody last did, so that one that has been replaced can be ended when nobody does.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 
 export class Holders {
   #count = 0;
-  #emptied: (() => void) | undefined;
+  readonly #waiting = new Set<() => void>();
+  #lastUsedAt = Date.now();
 
   get count(): number {
     return this.#count;
+  }
+
+  /** Milliseconds since the epoch; since it was opened, while nobody has. */
+  get lastUsedAt(): number {
+    return this.#count > 0 ? Date.now() : this.#lastUsedAt;
   }
 
   /** Gives the function that lets go; calling it twice is calling it once. */
@@ -18,19 +24,22 @@ export class Holders {
     return () => {
       if (!held) return;
       held = false;
-      if (--this.#count === 0) this.#emptied?.();
+      this.#lastUsedAt = Date.now();
+      if (--this.#count === 0) for (const tell of this.#waiting) tell();
     };
   }
 
   /** Resolves when nobody holds it, and with false when somebody still does after `seconds` or at `signal`. */
   async emptied(seconds: number, signal: AbortSignal): Promise<boolean> {
+    // Who has just been given it has it in hand by then.
+    await nextTurn();
     if (this.#count === 0) return true;
     const done = new AbortController();
-    const empty = new Promise<void>((resolve) => {
-      this.#emptied = resolve;
-    });
+    const empty = Promise.withResolvers<void>();
+    this.#waiting.add(empty.resolve);
     const late = sleep(seconds * 1000, undefined, { signal: AbortSignal.any([signal, done.signal]) }).catch(() => {});
-    await Promise.race([empty, late]);
+    await Promise.race([empty.promise, late]);
+    this.#waiting.delete(empty.resolve);
     done.abort();
     return this.#count === 0;
   }

@@ -49,9 +49,10 @@ describe('estimateMemory', () => {
   it('takes a model of twice the size to need twice what the running one took beyond an empty engine', () => {
     const small = { weightBytes: 100 * MIB, cacheBytes: 50 * MIB };
     const large = { weightBytes: 200 * MIB, cacheBytes: 100 * MIB };
-    const running = { footprint: small, peakBytes: 400 * MIB };
+    const running = { footprint: small, peakBytes: 400 * MIB, isItself: false };
     expect(estimateMemory(small, running)).toBe(400 * MIB);
     expect(estimateMemory(large, running)).toBe(700 * MIB);
+    expect(estimateMemory(large, { ...running, isItself: true })).toBe(400 * MIB);
     expect(estimateMemory(small)).toBe((100 + 200 + 50) * MIB);
   });
 });

@@ -1,6 +1,6 @@
 /**
- * Whether a second model fits beside the one that runs: what the container or machine still has, against what the running one took,
- * scaled by size. Reads the kernel's files; decides by pure functions.
+ * What the container or machine still has, what a process holds, and what a model will need: from what another took, scaled by size.
+ * Reads the kernel's files; estimates by pure functions.
  */
 import { readFileSync } from 'node:fs';
 import type { Manifest } from '@slipway/shared/contracts/manifest.ts';
@@ -73,16 +73,21 @@ export function footprintOf({ files, weights, graphs }: Manifest, slots: number,
   };
 }
 
-/** Bytes that an engine for `next` needs, from what the running one has taken; from its files alone when that is not known. */
-export function estimateMemory(
-  next: Footprint,
-  running?: { readonly footprint: Footprint; readonly peakBytes: number },
-): number {
+export interface MeasuredFootprint {
+  readonly footprint: Footprint;
+  readonly peakBytes: number;
+  /** Of the very version that is asked about: then nothing is left to estimate. */
+  readonly isItself: boolean;
+}
+
+/** Bytes that an engine for `next` needs, from what the closest measured one has taken; from its files alone when there is none. */
+export function estimateMemory(next: Footprint, measured?: MeasuredFootprint): number {
   const size = ({ weightBytes, cacheBytes }: Footprint) => weightBytes + cacheBytes;
   const byFiles = EMPTY_ENGINE_BYTES + PACKED * next.weightBytes + next.cacheBytes;
-  if (running === undefined || size(running.footprint) === 0) return byFiles;
-  const ownOfRunning = Math.max(0, running.peakBytes - EMPTY_ENGINE_BYTES);
-  return EMPTY_ENGINE_BYTES + ownOfRunning * (size(next) / size(running.footprint));
+  if (measured === undefined || size(measured.footprint) === 0) return byFiles;
+  if (measured.isItself) return measured.peakBytes;
+  const ownOfMeasured = Math.max(0, measured.peakBytes - EMPTY_ENGINE_BYTES);
+  return EMPTY_ENGINE_BYTES + ownOfMeasured * (size(next) / size(measured.footprint));
 }
 
 function readOrNull(path: string): string | null {

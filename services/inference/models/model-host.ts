@@ -1,68 +1,66 @@
 /**
- * Holds the model that this service serves, from the first look into the bucket until it is closed, puts another version in its place
- * when its name comes to point there, and knows at every moment what answers.
+ * Holds one model under the name it was asked for, from the first look into the bucket until it is let go, puts another version in its
+ * place when its name comes to point there, and knows at every moment what answers.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bucket } from '@slipway/shared/bucket/bucket.ts';
-import type { ServiceConfig } from '@slipway/shared/contracts/config.ts';
+import { parseReference, type Reference } from '@slipway/shared/bucket/keys.ts';
 import type { Manifest } from '@slipway/shared/contracts/manifest.ts';
 import type { Logger } from '@slipway/shared/lib/log.ts';
-import { type EngineState, type LayoutSpec, type SupervisedEngine, superviseEngine } from '../engine/index.ts';
+import type { SupervisedEngine } from '../engine/index.ts';
 import type { LoadedModel } from '../generation/loaded-model.ts';
-import { bucketsFor, findVersion, followedReference } from './find-version.ts';
+import { findVersion, followedReference, withoutOwner } from './find-version.ts';
 import { type Follower, followVersion, type Prepared } from './follow-version.ts';
-import { footprintIn, type OpenModel, openVersion, type TellStage } from './load-model.ts';
-import { availableMemory, estimateMemory, type MemoryReadings, peakMemoryOf, readMemory } from './memory.ts';
-import type { ModelHost, ModelState } from './model-state.ts';
-import { ModelCounter } from './model-totals.ts';
-import { proveEngine } from './prove-engine.ts';
+import type { OpenModel, TellStage } from './load-model.ts';
+import type { Following, ModelState } from './model-state.ts';
+import type { Lease, OpenVersions } from './open-versions.ts';
 
-export interface LoadingModelHost extends ModelHost {
-  /** Rejects with the AppError that kept it from loading. */
-  readonly loaded: Promise<LoadedModel>;
-  /** The engine's process has been started, or there will be none. */
-  readonly opening: Promise<void>;
+export interface HostOptions {
+  /** NAME, NAME@ALIAS or NAME@v001; null: the first model of the first bucket that has one. */
+  readonly model: string | null;
+  /** Answers requests that name no model. */
+  readonly isMain: boolean;
+  /** The service starts with it. */
+  readonly isFirst: boolean;
+  readonly buckets: readonly Bucket[];
+  readonly versions: OpenVersions;
+  /** Seconds between looks at where the name points; 0: never. */
+  readonly pollSeconds: number;
+  readonly log: Logger;
+  /** Why it may not be opened beside those that run; undefined when it may. */
+  readonly whyNoRoom: (manifest: Manifest) => Promise<string | undefined>;
+  readonly onAliases: (name: string, aliases: ReadonlyMap<string, string>) => void;
 }
 
-/** What a replaced version's requests get beyond their own deadline, to be answered. */
-const GRACE_SECONDS = 5;
-const CLOSING_MILLISECONDS = 3000;
+export interface HostedModel {
+  readonly isMain: boolean;
+  /** Null: not known yet, as no name was given and the bucket has not been seen. */
+  readonly reference: Reference | null;
+  /** Rejects with the AppError that kept it from loading. */
+  readonly loaded: Promise<LoadedModel>;
+  /** Another version is about to take the place of the one that answers. */
+  readonly isSwapping: boolean;
+  /** The version that answers, or will again when its engine has been started again. */
+  current(): OpenModel | undefined;
+  state(): ModelState;
+  /** Null when one version is served for good. */
+  following(): Following | null;
+  /** Gives up what is being loaded. Resolves when what has begun is answered and the engine has ended. */
+  letGo(): Promise<void>;
+}
+
+const FOLLOWER_MILLISECONDS = 3000;
 
 /** Begins to load at once. */
-export function hostModel(
-  config: ServiceConfig,
-  log: Logger,
-  memory: () => MemoryReadings = readMemory,
-): LoadingModelHost {
-  const closing = new AbortController();
-  const opening = Promise.withResolvers<void>();
+export function hostModel(options: HostOptions): HostedModel {
+  const { versions, buckets, log, isMain, isFirst } = options;
+  const leaving = new AbortController();
+  const { signal } = leaving;
+  let reference: Reference | null = null;
   let loading: ModelState = { kind: 'loading', stage: 'starting', progress: 0 };
-  let model: OpenModel | undefined;
+  let lease: Lease | undefined;
   let follower: Follower | undefined;
-  const counter = new ModelCounter();
-  /** Alias -> version, as last seen. */
-  let aliases: ReadonlyMap<string, string> = new Map();
-
-  async function open(bucket: Bucket, manifest: Manifest, tell: TellStage): Promise<OpenModel> {
-    const openEngine = (spec: LayoutSpec): Promise<SupervisedEngine> => {
-      const engine = superviseEngine(spec, {
-        signal: closing.signal,
-        onState: (state) => logState(log, manifest.version, state),
-        onLine: (line) => log.warn({ version: manifest.version, line }, 'the engine printed'),
-      });
-      opening.resolve();
-      return engine;
-    };
-    const own = () => [...aliases].filter(([, version]) => version === manifest.version).map(([alias]) => alias);
-    try {
-      const opened = await openVersion({ bucket, manifest }, config, { openEngine, tell, aliases: own });
-      counter.count(manifest.name, 'loads');
-      return opened;
-    } catch (error) {
-      counter.count(manifest.name, 'failures');
-      throw error;
-    }
-  }
+  let isSwapping = false;
 
   async function load(): Promise<LoadedModel> {
     const tell: TellStage = (stage, progress) => {
@@ -70,88 +68,78 @@ export function hostModel(
       log.info({ progress }, stage);
     };
     try {
+      if (options.model !== null) reference = parseReference(withoutOwner(options.model));
       tell('looking for the model', 0);
-      const { bucket, manifest } = await findVersion(bucketsFor(config.bucketUrl), config.model);
-      aliases = await bucket.aliases(manifest.name);
-      model = await open(bucket, manifest, tell);
-      const reference = followedReference(config.model, manifest);
-      if (reference !== undefined && config.pollSeconds > 0) follower = follow(bucket, reference);
-      return model;
+      const { bucket, manifest } = await findVersion(buckets, options.model);
+      reference ??= { kind: 'default', name: manifest.name };
+      options.onAliases(manifest.name, await bucket.aliases(manifest.name));
+      lease = await versions.acquire({ bucket, manifest }, { tell, signal, isFirst });
+      const followed = followedReference(options.model, manifest);
+      if (followed !== undefined && options.pollSeconds > 0) follower = follow(bucket, followed);
+      return lease.model;
     } catch (error) {
       loading = { kind: 'failed', reason: error instanceof Error ? error.message : String(error) };
       throw error;
-    } finally {
-      opening.resolve();
     }
   }
 
-  function follow(bucket: Bucket, reference: string): Follower {
+  function follow(bucket: Bucket, followed: string): Follower {
     return followVersion({
       bucket,
-      reference,
-      everySeconds: config.pollSeconds,
+      reference: followed,
+      everySeconds: options.pollSeconds,
       log,
-      signal: closing.signal,
-      served: () => model?.manifest.version ?? '',
-      whyNoRoom: (manifest) => whyNoRoom(manifest, config, model, memory()),
-      prepare: (manifest) => prepare(bucket, manifest),
-      onAliases: (seen) => {
-        aliases = seen;
-      },
+      signal,
+      served: () => lease?.model.manifest.version ?? '',
+      whyNoRoom: (manifest) => whileSwapping(() => options.whyNoRoom(manifest)),
+      prepare: (manifest) => whileSwapping(() => prepare(bucket, manifest)),
+      onAliases: options.onAliases,
     });
   }
 
+  async function whileSwapping<T>(task: () => Promise<T>): Promise<T> {
+    isSwapping = true;
+    try {
+      return await task();
+    } finally {
+      isSwapping = false;
+    }
+  }
+
   async function prepare(bucket: Bucket, manifest: Manifest): Promise<Prepared> {
-    let next: OpenModel;
-    try {
-      next = await open(bucket, manifest, (stage) => log.info(stage));
-    } catch (error) {
-      // The first error is the one to tell.
-      await bucket.release(manifest).catch(() => {});
-      throw error;
-    }
-    const discard = async () => {
-      await next.engine.close();
-      counter.count(next.name, 'unloads');
-      await bucket.release(manifest);
-    };
-    try {
-      await proveEngine(next.engine, next.bosTokenId ?? 0);
-    } catch (error) {
-      counter.count(next.name, 'failures');
-      await discard().catch(() => {});
-      throw error;
-    }
+    const next = await versions.acquire({ bucket, manifest }, { tell: (stage) => log.info(stage), signal });
     return {
-      discard,
-      async switchTo() {
-        const before = model;
-        model = next;
-        if (before === undefined) return;
-        counter.count(next.name, 'swaps');
-        const isEmpty = await before.holders.emptied(config.timeoutSeconds + GRACE_SECONDS, closing.signal);
-        if (!isEmpty) log.error(`${before.holders.count} requests on ${before.manifest.version} were cut off`);
-        await before.engine.close();
-        counter.count(before.name, 'unloads');
-        await bucket.release(before.manifest);
+      discard: () => next.release(),
+      switchTo() {
+        const before = lease;
+        lease = next;
+        versions.counter.count(manifest.name, 'swaps');
+        return before?.release() ?? Promise.resolve();
       },
     };
   }
 
   const loaded = load();
+  // Whoever needs the outcome awaits it; until then a failure must not end the process as unhandled.
+  loaded.catch(() => {});
   return {
+    isMain,
+    get reference() {
+      return reference;
+    },
+    get isSwapping() {
+      return isSwapping;
+    },
     loaded,
-    opening: opening.promise,
-    state: () => (model === undefined ? loading : stateOf(model)),
+    current: () => lease?.model,
+    state: () => (lease === undefined ? loading : stateOf(lease.model)),
     following: () => follower?.following() ?? null,
-    totals: () => counter.totals,
-    async close() {
-      closing.abort();
-      // It either gives a model to close or has cleaned up after itself.
+    async letGo() {
+      leaving.abort();
+      // It either gives a model to let go or has cleaned up after itself.
       await loaded.catch(() => {});
-      // A swap gives up at once, unless files are being fetched, which nobody waits for.
-      await Promise.race([follower?.ended, sleep(CLOSING_MILLISECONDS, undefined, { ref: false })]);
-      await model?.engine.close();
+      await Promise.race([follower?.ended, sleep(FOLLOWER_MILLISECONDS, undefined, { ref: false })]);
+      await lease?.release();
     },
   };
 }
@@ -162,27 +150,4 @@ export function stateOf(model: LoadedModel & { readonly engine: SupervisedEngine
   if (state.kind === 'ready') return { kind: 'ready', model };
   if (state.kind === 'failed') return { kind: 'failed', reason: state.reason };
   return { kind: 'loading', stage: model.whyNotReady() ?? 'the engine has started again', progress: 0.5 };
-}
-
-/** In words; undefined when the version fits beside the one that runs, or when nothing can be known of memory here. */
-function whyNoRoom(
-  manifest: Manifest,
-  config: ServiceConfig,
-  running: OpenModel | undefined,
-  readings: MemoryReadings,
-): string | undefined {
-  const available = availableMemory(readings);
-  if (available === null) return undefined;
-  const state = running?.engine.state();
-  const peakBytes = state?.kind === 'ready' ? peakMemoryOf(state.pid) : null;
-  const measured = running && peakBytes !== null ? { footprint: running.footprint, peakBytes } : undefined;
-  const needed = estimateMemory(footprintIn(manifest, config), measured);
-  if (needed <= available) return undefined;
-  const mebibytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`;
-  return `it needs about ${mebibytes(needed)} of memory beside the one that runs, and ${mebibytes(available)} are free`;
-}
-
-function logState(log: Logger, version: string, state: EngineState): void {
-  if (state.kind === 'restarting') log.error({ version, reason: state.reason }, 'the engine is started again');
-  else log.info({ version, ...state }, `the engine is ${state.kind}`);
 }

@@ -3,7 +3,6 @@
  * use. Types only.
  */
 import type { LoadedModel } from '../generation/loaded-model.ts';
-import type { ModelTotals } from './model-totals.ts';
 
 export type ModelState =
   | {
@@ -16,6 +15,9 @@ export type ModelState =
   | { readonly kind: 'ready'; readonly model: LoadedModel }
   | { readonly kind: 'failed'; readonly reason: string };
 
+/** Of the model that answers requests which name none: it may have been unloaded because somebody asked for that. */
+export type MainState = ModelState | { readonly kind: 'unloaded'; readonly reason: string };
+
 /** A name in the bucket that is looked up again and again, because it may come to point at another version. */
 export interface Following {
   /** NAME or NAME@champion. */
@@ -25,13 +27,4 @@ export interface Following {
   readonly wanted: string | null;
   /** In words: what is being done about it, or why it is not. Null when there is nothing to say. */
   readonly detail: string | null;
-}
-
-export interface ModelHost {
-  state(): ModelState;
-  /** Null when one version is served for good. */
-  following(): Following | null;
-  /** What has happened so far, by the model's name. */
-  totals(): ReadonlyMap<string, ModelTotals>;
-  close(): Promise<void>;
 }

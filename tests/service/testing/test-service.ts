@@ -1,16 +1,16 @@
 /**
  * A whole service on the loopback interface for tests: real HTTP, the real engine in its child process, the synthetic layout.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+
 import { type SupervisedEngine, superviseEngine } from '@slipway/inference/engine';
 import { loadServiceConfig, type ServiceConfig } from '@slipway/shared/contracts/config.ts';
+import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { createLogger, silence } from '@slipway/shared/lib/log.ts';
 import { startService } from '../../../services/inference/http/service.ts';
 import { describeProcess, engineReady, whyNotReady } from '../../../services/inference/models/engine-ready.ts';
 import { stateOf } from '../../../services/inference/models/model-host.ts';
 import type { ModelState } from '../../../services/inference/models/model-state.ts';
+import { readyModel, type ServedModels } from '../../../services/inference/models/served-models.ts';
 import { BYTE_BOS, BYTE_EOS, BYTE_VOCABULARY, byteTokenizer } from './byte-tokenizer.ts';
 
 export interface Answered {
@@ -47,8 +47,7 @@ export interface TestServiceOptions {
   readonly restartPause?: number;
   /** Instead of a model that is ready. */
   readonly state?: ModelState;
-  /** A function is asked for each request, so that another model can be feigned. */
-  readonly chatTemplate?: string | (() => string);
+  readonly chatTemplate?: string;
   /** Every line of the service's log. */
   readonly onLog?: (line: string) => void;
 }
@@ -67,23 +66,11 @@ export async function startTestService(options: TestServiceOptions): Promise<Tes
     },
     options.restartPause === undefined ? {} : { shortestPause: options.restartPause },
   );
-  const model = modelOf(engine, options.chatTemplate);
-  const scratch = await mkdtemp(join(tmpdir(), 'slipway-service-'));
-  const config = {
-    ...(await loadServiceConfig({ path: null })),
-    port: 0,
-    host: '127.0.0.1',
-    dataFolder: scratch,
-    ...options.config,
-  };
+  const model = modelOf(engine, options.chatTemplate ?? null);
+  const config = { ...(await loadServiceConfig({ path: null })), port: 0, host: '127.0.0.1', ...options.config };
   const service = await startService({
     config,
-    host: {
-      state: () => options.state ?? stateOf(model),
-      following: () => null,
-      totals: () => new Map(),
-      close: () => engine.close(),
-    },
+    models: oneModel(engine, model, options.state),
     log: createLogger({
       service: 'test',
       ...(options.onLog === undefined
@@ -102,21 +89,47 @@ export async function startTestService(options: TestServiceOptions): Promise<Tes
     generate: async (body) => answered(await send(JSON.stringify(body))),
     stream: (body) => send(JSON.stringify({ ...body, stream: true })),
     drain: (seconds) => service.drain(seconds),
-    async close() {
-      await service.close();
-      await rm(scratch, { recursive: true, force: true });
-    },
+    close: () => service.close(),
   };
 }
 
-function modelOf(engine: SupervisedEngine, chatTemplate: TestServiceOptions['chatTemplate']) {
+/** As a bucket with this one model would have it, of which nothing can be loaded or unloaded. */
+function oneModel(
+  engine: SupervisedEngine,
+  model: ReturnType<typeof modelOf>,
+  given: ModelState | undefined,
+): ServedModels {
+  const main = { state: () => given ?? stateOf(model), following: () => null };
+  const refuse = () => Promise.reject(new Error('the test service has no bucket'));
+  return {
+    main,
+    async find(wanted) {
+      const found = readyModel(main);
+      if (wanted === undefined || /^(?:[^/]+\/)?synthetic(?:@latest)?$/.test(wanted)) return found;
+      throw new AppError('not_found', `model ${JSON.stringify(wanted)} is not served here; synthetic is`, {
+        field: 'model',
+      });
+    },
+    loaded: () => (main.state().kind === 'ready' ? [model] : []),
+    totals: () => new Map(),
+    detail: () => null,
+    list: async () => ({
+      models: [],
+      unreadable: [],
+      memory: { enginesBytes: 0, availableBytes: null, limitBytes: null },
+    }),
+    load: refuse,
+    unload: refuse,
+    close: () => engine.close(),
+  };
+}
+
+function modelOf(engine: SupervisedEngine, chatTemplate: string | null) {
   return {
     name: 'synthetic',
     manifest: null,
     tokenizer: byteTokenizer,
-    get chatTemplate() {
-      return typeof chatTemplate === 'function' ? chatTemplate() : (chatTemplate ?? null);
-    },
+    chatTemplate,
     bosTokenId: BYTE_BOS,
     eosTokenIds: [BYTE_EOS],
     addBos: false,
@@ -130,7 +143,7 @@ function modelOf(engine: SupervisedEngine, chatTemplate: TestServiceOptions['cha
   };
 }
 
-export async function answered(response: Response): Promise<Answered> {
+async function answered(response: Response): Promise<Answered> {
   const text = await response.text();
   const isJson = response.headers.get('content-type')?.startsWith('application/json');
   return { status: response.status, headers: response.headers, text, body: isJson ? JSON.parse(text) : undefined };

@@ -20,12 +20,12 @@ export function emptyBucket(): Bucket {
 }
 
 /** `scale`: by what the weights of the first layers are multiplied. `spoil`: the serving graph is no graph. Gives the version. */
-export async function publishVariant(bucket: Bucket, scale: number, spoil = false): Promise<string> {
+export async function publishVariant(bucket: Bucket, scale: number, spoil = false, as = NAME): Promise<string> {
   const bundled = openFolderBucket(BUNDLED_BUCKET);
   const [name = ''] = await bundled.models();
   const manifest = await bundled.resolve(name);
   const { version: _version, created_at: _createdAt, files: _files, ...draft } = manifest;
-  const staging = await bucket.stage(NAME);
+  const staging = await bucket.stage(as);
   cpSync(await bundled.materialize(manifest), staging.folder, { recursive: true, dereference: true });
   const path = join(staging.folder, manifest.weights);
   const bytes = await readFile(path);
@@ -38,5 +38,5 @@ export async function publishVariant(bucket: Bucket, scale: number, spoil = fals
   };
   await replace(path, bytes);
   if (spoil) await replace(join(staging.folder, manifest.graphs.serving.path), 'no graph');
-  return (await staging.publish({ ...draft, name: NAME })).version;
+  return (await staging.publish({ ...draft, name: as })).version;
 }

@@ -2,6 +2,7 @@
  * `GET /healthz`, `/health` and `/readyz`. The first two never depend on loading: a probe that fails restarts the process, which would
  * make a slow load slower.
  */
+import { isReady } from '../../models/served-models.ts';
 import type { Route, ServiceParts } from '../service-parts.ts';
 
 export function livenessRoute(): Route {
@@ -10,10 +11,10 @@ export function livenessRoute(): Route {
 
 export function healthRoute(parts: ServiceParts): Route {
   return (context) => {
-    const state = parts.host.state();
-    const ready = state.kind === 'ready' ? 'ok' : state.kind;
+    const state = parts.models.main.state();
+    const status = isReady(parts.models.main) ? 'ok' : state.kind;
     return context.json({
-      status: parts.inFlight.draining ? 'draining' : ready,
+      status: parts.inFlight.draining ? 'draining' : status,
       model: state.kind === 'ready' ? state.model.name : null,
       running: parts.occupancy.running,
       waiting: parts.occupancy.waiting,
@@ -24,19 +25,21 @@ export function healthRoute(parts: ServiceParts): Route {
 
 export function readinessRoute(parts: ServiceParts): Route {
   return (context) => {
-    const state = parts.host.state();
-    if (state.kind === 'ready' && !parts.inFlight.draining) {
-      const detail = parts.host.following()?.detail ?? null;
-      return context.json({ ready: true, model: state.model.name, ...(detail === null ? {} : { detail }) });
+    const { main } = parts.models;
+    if (isReady(main) && !parts.inFlight.draining) {
+      const state = main.state();
+      const detail = parts.models.detail();
+      const model = state.kind === 'ready' ? state.model.name : null;
+      return context.json({ ready: true, model, ...(detail === null ? {} : { detail }) });
     }
     context.header('Retry-After', '1');
     return context.json({ ready: false, ...reasonOf(parts) }, 503);
   };
 }
 
-function reasonOf({ host, inFlight }: ServiceParts): { reason: string; progress?: number } {
+function reasonOf({ models, inFlight }: ServiceParts): { reason: string; progress?: number } {
   if (inFlight.draining) return { reason: `draining: ${inFlight.count} requests are still being answered` };
-  const state = host.state();
+  const state = models.main.state();
   if (state.kind === 'loading') return { reason: `loading: ${state.stage}`, progress: state.progress };
   return { reason: state.kind === 'failed' ? `failed: ${state.reason}` : 'ready' };
 }

@@ -9,14 +9,14 @@ import type { Route, ServiceParts } from '../service-parts.ts';
 
 export function modelInfoRoute(parts: ServiceParts): Route {
   return (context) => {
-    const { name, manifest, engine, fingerprint, aliases } = readyModel(parts.host);
+    const { name, manifest, engine, fingerprint, aliases } = readyModel(parts.models.main);
     const { maxPromptTokens } = parts.config;
     const { contextLength } = engine.info;
     return context.json({
       name,
       ...(manifest === null ? {} : provenance(manifest)),
       aliases: aliases(),
-      following: followed(parts.host.following()),
+      following: followed(parts.models.main.following()),
       engine: engine.info,
       limits: {
         max_new_tokens: parts.config.maxNewTokens,

@@ -6,7 +6,7 @@ import type { Route, ServiceParts } from '../service-parts.ts';
 
 export function rootRoute(parts: ServiceParts): Route {
   return (context) => {
-    const state = parts.host.state();
+    const state = parts.models.main.state();
     const { origin } = new URL(context.req.url);
     return context.json({
       name: 'slipway-inference',
