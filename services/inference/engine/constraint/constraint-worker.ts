@@ -10,8 +10,11 @@ import { type FromWorker, KEPT_GRAMMARS, type TextGrammar, type ToWorker, type W
 const FULL_HEAP_BYTES = 96 * 2 ** 20;
 const MOST_HEAP_BYTES = 192 * 2 ** 20;
 
-/** Milliseconds to load the library and the vocabulary. */
+/** Milliseconds of a processor to load the library and the vocabulary. */
 const START_LIMIT = 30_000;
+
+/** Milliseconds by the clock that any question may take. */
+const PATIENCE = 20_000;
 
 export type Question = Exclude<ToWorker, { readonly type: 'close' }>;
 export type Answer = Exclude<FromWorker, { readonly type: 'ready' | 'broken' }>;
@@ -19,7 +22,7 @@ export type Answer = Exclude<FromWorker, { readonly type: 'ready' | 'broken' }>;
 interface Asked {
   /** Undefined: the start. */
   readonly question: Question | undefined;
-  /** Milliseconds it may take from when the thread is at it. */
+  /** Milliseconds of a processor that it may take. */
   readonly limit: number;
   readonly answered: (answer: Answer, milliseconds: number) => void;
 }
@@ -40,6 +43,8 @@ export class ConstraintWorker {
   readonly #grammars = new Set<string>();
   #opened = 0;
   #heapBytes = 0;
+  /** Milliseconds of a processor that it had taken when it came to the question it is at, and the time then. */
+  #spent = 0;
   #headSince = 0;
   #timer: NodeJS.Timeout | undefined;
   #isOver = false;
@@ -110,7 +115,18 @@ export class ConstraintWorker {
     }
     this.#thread.ref();
     this.#headSince = performance.now();
-    this.#timer = setTimeout(() => this.#die('late', 'it took too long'), head.limit);
+    this.#watch(head, head.limit);
+  }
+
+  /** Looks again when it could have taken too much. */
+  #watch(head: Asked, milliseconds: number): void {
+    this.#timer = setTimeout(async () => {
+      const { user, system } = await this.#thread.cpuUsage();
+      if (this.#isOver || this.#asked[0] !== head) return;
+      const left = head.limit - ((user + system) / 1000 - this.#spent);
+      if (left <= 0 || performance.now() - this.#headSince > PATIENCE) this.#die('late', 'it took too long');
+      else this.#watch(head, Math.max(left, 50));
+    }, milliseconds);
   }
 
   #receive(message: FromWorker): void {
@@ -120,7 +136,8 @@ export class ConstraintWorker {
       return;
     }
     if (message.type === 'opened') this.#heapBytes = message.heapBytes;
-    const milliseconds = performance.now() - this.#headSince;
+    const milliseconds = message.spent - this.#spent;
+    this.#spent = message.spent;
     const head = this.#asked.shift();
     this.#beginHead();
     if (message.type !== 'ready') head?.answered(message, milliseconds);

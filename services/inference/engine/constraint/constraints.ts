@@ -13,7 +13,7 @@ const MOST_WORKERS = 3;
 /** Milliseconds for which a thread beyond the first stays without a text. */
 const IDLE_LIMIT = 30_000;
 
-const TOO_SLOW = `the form takes more than ${TIME_LIMIT / 1000} s to follow; ask for a simpler one, with fewer repetitions within repetitions and lower counts`;
+const TOO_SLOW = `the form takes more than ${TIME_LIMIT / 1000} s of a processor to follow; ask for a simpler one, with fewer repetitions within repetitions and lower counts`;
 
 export class Constraints {
   readonly #tokens: TokenTable;

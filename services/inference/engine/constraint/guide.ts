@@ -11,8 +11,8 @@ export class FormError extends Error {
   override readonly name = 'FormError';
 }
 
-/** Milliseconds that a text may take of its thread in all: usual ones take some ten to compile, and a tenth per token. */
-export const TIME_LIMIT = 5000;
+/** Milliseconds of a processor that a text may take in all: usual ones take some ten to compile, and a tenth per token. */
+export const TIME_LIMIT = 3000;
 
 interface Waiting {
   readonly guesses: readonly number[];

@@ -1,80 +1,46 @@
 /**
- * The thread that follows grammars: compiled ones, kept for the next text of the same form, and a matcher for each text. It does one thing
- * after the other and may be ended at any time; it knows no request and no clock.
+ * The thread that follows grammars. It does one thing after the other and may be ended at any time; it knows no request and no clock.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { CompiledGrammar } from '@mlc-ai/web-xgrammar';
-import { LimitedStrings, type MeasuredTokens, measureTokens } from './limited-strings.ts';
 import { loadXGrammar } from './load-xgrammar.ts';
-import { MOST_LIMITS, markBefore, markInside } from './marks.ts';
-import { TextMatcher } from './matcher.ts';
-import { tokenBytes } from './token-table.ts';
-import { type FromWorker, KEPT_GRAMMARS, type TextGrammar, type ToWorker, type WorkerData } from './worker-protocol.ts';
+import type { TextMatcher } from './text-matcher.ts';
+import { TextMatchers } from './text-matchers.ts';
+import type { FromWorker, ToWorker, WorkerData } from './worker-protocol.ts';
 
 const { tokens, mostHeapBytes } = workerData as WorkerData;
-const textTokens = tokens.ends.length;
 const library = loadXGrammar(mostHeapBytes);
-const compiler = await createCompiler();
-const compiled = new Map<string, CompiledGrammar>();
-const matchers = new Map<number, TextMatcher>();
-let measured: MeasuredTokens | undefined;
+const matchers = await TextMatchers.create(library, tokens);
+const texts = new Map<number, TextMatcher>();
 
-async function createCompiler() {
-  const marks = [markBefore, markInside].flatMap((mark) => Array.from({ length: MOST_LIMITS }, (_, i) => mark(i)));
-  const vocabulary = Array.from({ length: textTokens }, (_, token) => tokenBytes(tokens, token));
-  const end = new Uint8Array();
-  const all = [...vocabulary, end, ...marks];
-  // The library's own conversion takes arrays of bytes as well as strings.
-  const pieces = all as unknown as string[];
-  const info = await library.TokenizerInfo.createTokenizerInfo(pieces, 'raw', false, all.length, [textTokens]);
-  return library.GrammarCompiler.createGrammarCompiler(info, false);
-}
-
-async function compile(ebnf: string): Promise<CompiledGrammar> {
-  const known = compiled.get(ebnf);
-  compiled.delete(ebnf);
-  if (known) {
-    compiled.set(ebnf, known);
-    return known;
+async function answer(message: ToWorker): Promise<FromWorker | undefined> {
+  const { id } = message;
+  if (message.type === 'open') {
+    texts.set(id, await matchers.open(message.grammar));
+    return { type: 'opened', heapBytes: library.heapBytes(), spent: spent() };
   }
-  const grammar = await library.Grammar.fromEBNF(ebnf);
-  const made = await compiler.compileGrammar(grammar);
-  grammar.dispose();
-  compiled.set(ebnf, made);
-  for (const [oldest, grammarOfOldest] of compiled) {
-    if (compiled.size <= KEPT_GRAMMARS) break;
-    compiled.delete(oldest);
-    grammarOfOldest.dispose();
+  const text = texts.get(id);
+  if (!text) throw new Error(`there is no text ${id}`);
+  if (message.type === 'ask') {
+    for (const token of message.accepted) await text.accept(token);
+    return { type: 'masks', masks: await text.look(message.guesses), spent: spent() };
   }
-  return made;
-}
-
-async function open(id: number, { ebnf, limits }: TextGrammar): Promise<FromWorker> {
-  const matcher = await library.GrammarMatcher.createGrammarMatcher(await compile(ebnf));
-  if (limits.length > 0) measured ??= measureTokens(tokens);
-  const counted = measured && limits.length > 0 ? new LimitedStrings(measured, limits) : undefined;
-  matchers.set(id, new TextMatcher(matcher, counted, textTokens));
-  return { type: 'opened', heapBytes: library.heapBytes() };
-}
-
-async function ask(id: number, accepted: readonly number[], guesses: readonly number[]): Promise<FromWorker> {
-  const matcher = matchers.get(id);
-  if (!matcher) throw new Error(`there is no text ${id}`);
-  for (const token of accepted) await matcher.accept(token);
-  return { type: 'masks', masks: await matcher.look(guesses) };
+  text.close();
+  texts.delete(id);
+  return undefined;
 }
 
 async function receive(message: ToWorker): Promise<void> {
   try {
-    if (message.type === 'open') post(await open(message.id, message.grammar));
-    else if (message.type === 'ask') post(await ask(message.id, message.accepted, message.guesses));
-    else {
-      matchers.get(message.id)?.close();
-      matchers.delete(message.id);
-    }
+    const made = await answer(message);
+    if (made) post(made);
   } catch (error) {
     post({ type: 'broken', reason: library.whyBroken() ?? (error instanceof Error ? error.message : String(error)) });
   }
+}
+
+function spent(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
 }
 
 function post(message: FromWorker): void {
@@ -82,7 +48,7 @@ function post(message: FromWorker): void {
 }
 
 let last = Promise.resolve();
-post({ type: 'ready' });
+post({ type: 'ready', spent: spent() });
 parentPort?.on('message', (message: ToWorker) => {
   last = last.then(() => receive(message));
 });

@@ -33,8 +33,13 @@ export type ToWorker =
 
 export type FromWorker =
   /** The first message. */
-  | { readonly type: 'ready' }
-  | { readonly type: 'opened'; readonly heapBytes: number }
-  | { readonly type: 'masks'; readonly masks: readonly TokenMask[] }
+  | ({ readonly type: 'ready' } & Spent)
+  | ({ readonly type: 'opened'; readonly heapBytes: number } & Spent)
+  | ({ readonly type: 'masks'; readonly masks: readonly TokenMask[] } & Spent)
   /** The thread is of no use any more. */
   | { readonly type: 'broken'; readonly reason: string };
+
+/** Milliseconds of a processor that the thread has taken since it began: a busy machine is nobody's fault. */
+interface Spent {
+  readonly spent: number;
+}

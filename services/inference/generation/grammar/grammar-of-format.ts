@@ -3,9 +3,10 @@
  */
 import type { ResponseFormat } from '@slipway/shared/contracts/response-format.ts';
 import type { TextGrammar } from '../../engine/contract.ts';
-import { Grammar, type Piece, refusal } from './grammar.ts';
+import { Grammar, type Piece } from './grammar.ts';
 import { anyObject } from './json-text.ts';
 import { textOfPattern } from './regex-grammar.ts';
+import { valueOfSchema } from './schema/schema-grammar.ts';
 import { writeGrammar } from './write-grammar.ts';
 
 export type LimitedFormat = Exclude<ResponseFormat, { readonly type: 'text' }>;
@@ -22,5 +23,5 @@ export function grammarOfFormat(format: LimitedFormat): TextGrammar {
 function pieceOfFormat(grammar: Grammar, format: LimitedFormat): Piece {
   if (format.type === 'regex') return textOfPattern(grammar, format.pattern);
   if (format.type === 'json_object') return anyObject(grammar);
-  throw refusal('schemas are not followed yet');
+  return valueOfSchema(grammar, format.json_schema.schema);
 }

@@ -37,6 +37,11 @@ function byte(...ranges: readonly ByteRange[]): Piece {
   return { type: 'byte', ranges };
 }
 
+/** These bytes, be they UTF-8 or not. */
+export function rawBytes(bytes: Uint8Array): Piece {
+  return sequence(...Array.from(bytes, (one) => byte([one, one])));
+}
+
 export function sequence(...parts: readonly Piece[]): Piece {
   return { type: 'sequence', parts };
 }
@@ -87,16 +92,16 @@ export class Grammar {
     });
   }
 
-  /** `piece`, which is never empty, so many times; `max` may be Infinity. */
-  repeat(piece: Piece, min: number, max: number): Piece {
+  /** `piece` so many times; `max` may be Infinity. Repetitions of one `key` share their rules. */
+  repeat(piece: Piece, min: number, max: number, key = `repeated ${this.rules.size}`): Piece {
     const required: Piece[] = new Array(Math.min(min, MOST_PIECES)).fill(piece);
     // Options side by side: a rule that goes on with itself after one character is compiled quickly.
     const orMore = (after: Piece) => choice(NOTHING, ...optionsOf(piece).map((option) => sequence(option, after)));
-    if (max === Infinity) return sequence(...required, this.rule(orMore));
+    if (max === Infinity) return sequence(...required, this.shared(`${key} without end`, orMore));
     let more = NOTHING;
-    for (let count = min; count < max; count++) {
+    for (let count = 1; count <= max - min; count++) {
       const after = more;
-      more = this.rule(() => orMore(after));
+      more = this.shared(`${key} up to ${count}`, () => orMore(after));
     }
     return sequence(...required, more);
   }
@@ -129,5 +134,5 @@ export class Grammar {
 
 /** What is wrong with the form that was asked for. */
 export function refusal(fault: string): AppError {
-  return new AppError('invalid_field', `response_format cannot be followed: ${fault}`);
+  return new AppError('invalid_field', `response_format: ${fault}`);
 }

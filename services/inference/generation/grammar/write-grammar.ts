@@ -5,6 +5,9 @@ import type { TextGrammar } from '../../engine/contract.ts';
 import { type Grammar, type Piece, refusal } from './grammar.ts';
 import type { ByteRange } from './utf8.ts';
 
+/** Texts that need no escapes. */
+const PLAIN = /^[a-zA-Z0-9 _:,.{}[\]-]*$/;
+
 type Rules = ReadonlyMap<string, Piece | undefined>;
 
 /** AppError invalid_field when no text fits. */
@@ -66,7 +69,7 @@ function prune(piece: Piece | undefined, rules: ReadonlySet<string>): Piece | un
 function write(piece: Piece): string {
   switch (piece.type) {
     case 'text':
-      return `"${Array.from(piece.text, writeLetter).join('')}"`;
+      return `"${PLAIN.test(piece.text) ? piece.text : Array.from(piece.text, writeLetter).join('')}"`;
     case 'byte':
       return writeBytes(piece.ranges);
     case 'sequence':
@@ -79,7 +82,7 @@ function write(piece: Piece): string {
 }
 
 function writeLetter(letter: string): string {
-  return /[a-zA-Z0-9 _:,.{}[\]-]/.test(letter) ? letter : escaped(letter.codePointAt(0) ?? 0);
+  return PLAIN.test(letter) ? letter : escaped(letter.codePointAt(0) ?? 0);
 }
 
 /** In xgrammar a set is of bytes, whatever it says; one of a single character would be that character's UTF-8. */
