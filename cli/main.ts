@@ -21,6 +21,7 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<C
   convert: { summary: 'turn a checkpoint into a version, a folder or a GGUF file', load: () => import('./convert.ts') },
   models: { summary: 'list, compare, promote, fetch and remove versions', load: () => import('./models.ts') },
   keys: { summary: 'create, list and revoke API keys', load: () => import('./keys.ts') },
+  doctor: { summary: 'check a set-up before it is deployed', load: () => import('./doctor.ts') },
   bench: { summary: 'measure speed, memory and quality, peers beside us', load: () => import('./bench.ts') },
   check: { summary: 'check types, lint, import directions and dead code', load: () => import('./check.ts') },
   test: { summary: 'run the tests', load: () => import('./test.ts') },
