@@ -124,6 +124,7 @@ describe.skipIf(!hasChromium)(
       const chosen = await shownText(tooltip.locator('[data-chosen="true"] code'));
       expect(chosen.replaceAll('␣', ' ')).toBe(await page.locator('.token').nth(4).textContent());
       expect(rows[0]).toContain(chosen);
+      expect(await answerText(answers(page))).toBe(plain);
       await composer(page).hover();
       await tooltip.waitFor({ state: 'detached' });
 

@@ -2,6 +2,7 @@
  * Beside a token: how probable it was, and what else could have stood there, as bars.
  */
 import { useLayoutEffect, useRef, useState } from 'react';
+import { createPortal } from 'react-dom';
 import type { Alternative, Token } from '../api/token.ts';
 import './token-alternatives.css';
 
@@ -32,7 +33,8 @@ export function TokenAlternatives({ id, token, beside }: Props) {
 
   const rows = rowsOf(token);
   const rest = 1 - rows.reduce((sum, { logprob }) => sum + Math.exp(logprob), 0);
-  return (
+  // Not inside of the text, which would then be read and copied with it.
+  return createPortal(
     <span className="alternatives" role="tooltip" id={id} ref={box} style={place}>
       {rows.map((row) => (
         <span className="alternative" key={row.text} data-chosen={row.text === token.text}>
@@ -46,7 +48,8 @@ export function TokenAlternatives({ id, token, beside }: Props) {
           <Bar share={rest} />
         </span>
       )}
-    </span>
+    </span>,
+    document.body,
   );
 }
 

@@ -2,7 +2,16 @@
  * An answer as its tokens, each coloured by how improbable it was. Pointing at one, or moving to it with the arrow keys, shows what else
  * it could have been.
  */
-import { type FocusEvent, type KeyboardEvent, memo, type PointerEvent, useId, useRef, useState } from 'react';
+import {
+  type FocusEvent,
+  type KeyboardEvent,
+  memo,
+  type PointerEvent,
+  useEffect,
+  useId,
+  useRef,
+  useState,
+} from 'react';
 import type { Token } from '../api/token.ts';
 import { visibleTokens } from '../conversation/visible-tokens.ts';
 import { TokenAlternatives } from './token-alternatives.tsx';
@@ -17,6 +26,13 @@ export function TokenText({ text, tokens }: { readonly text: string; readonly to
   const area = useRef<HTMLSpanElement>(null);
   const tooltip = useId();
   const visible = visibleTokens(text, tokens);
+
+  useEffect(() => {
+    // What is said of a token would stay where the token was.
+    const hide = () => setShown(null);
+    addEventListener('scroll', hide, { capture: true });
+    return () => removeEventListener('scroll', hide, { capture: true });
+  }, []);
 
   const pointAt = (event: PointerEvent | FocusEvent) => setShown(tokenElement(event.target));
   const move = (event: KeyboardEvent) => {
