@@ -50,6 +50,21 @@ describe.skipIf(process.platform !== 'linux')('several models', () => {
     );
   });
 
+  it("have each a name of its own in OpenAI's list, by which it answers", async () => {
+    const service = await serveBucket(bucket, { model: NAME });
+    await service.load(`${NAME}@v002`);
+    await service.load('tale@v001');
+    const { data } = await service.get('/v1/models');
+    const ids = data.map(({ id }: { id: string }) => id);
+    expect(ids).toEqual([NAME, `${NAME}@v002`, 'tale@v001']);
+    const texts: string[] = [];
+    for (const model of ids) {
+      expect((await service.get(`/v1/models/${model}`)).id).toBe(model);
+      texts.push((await service.generate({ model })).body.text);
+    }
+    expect(new Set(texts).size).toBe(ids.length);
+  });
+
   it('are listed with all versions, where their names point, and what is loaded of them', async () => {
     const service = await serveBucket(bucket, { model: NAME });
     await service.load('tale@v001');

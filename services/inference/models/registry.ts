@@ -93,6 +93,13 @@ export class ModelRegistry implements ServedModels {
     return [...new Set(ready)];
   }
 
+  idOf(model: LoadedModel): string {
+    const { name, manifest } = model;
+    const meant = this.#hosted.which({ kind: 'default', name })?.state();
+    const isMeant = meant?.kind === 'ready' && meant.model === model;
+    return isMeant || manifest === null ? name : labelOf(manifest);
+  }
+
   totals() {
     return this.#versions.counter.totals;
   }

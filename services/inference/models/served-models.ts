@@ -32,6 +32,8 @@ export interface ServedModels {
   find(wanted: string | undefined, waiting?: Waiting): Promise<LoadedModel>;
   /** Those that answer now, the main one first. */
   loaded(): readonly LoadedModel[];
+  /** What requests call it by: its name, or NAME@v001 where the name alone means another version, or none. */
+  idOf(model: LoadedModel): string;
   /** What has happened so far, by the model's name. */
   totals(): ReadonlyMap<string, ModelTotals>;
   /** Why not all that should be there is; null when there is nothing to say. */

@@ -110,6 +110,7 @@ function oneModel(
         field: 'model',
       });
     },
+    idOf: ({ name }) => name,
     loaded: () => (main.state().kind === 'ready' ? [model] : []),
     totals: () => new Map(),
     detail: () => null,

@@ -47,6 +47,13 @@ function kindOf(status: number): Problem['kind'] {
   return status < 500 ? 'refused' : 'failed';
 }
 
+/** `what`: what had been tried, when the answer was not of the form that was expected. */
+export function problemFrom(error: unknown, what: string): Problem {
+  if (error instanceof ServiceError) return error.problem;
+  const message = `${what}: ${error instanceof Error ? error.message : String(error)}`;
+  return { kind: 'failed', message, retryAfter: null };
+}
+
 /** An AbortError stays what it is: somebody wanted it. */
 export function asServiceError(error: unknown): unknown {
   if (error instanceof ServiceError || (error instanceof DOMException && error.name === 'AbortError')) return error;

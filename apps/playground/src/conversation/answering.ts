@@ -4,7 +4,7 @@
  */
 import { type AnswerPiece, askFor } from '../api/answer.ts';
 import type { Sampling } from '../api/sampling.ts';
-import { ServiceError } from '../api/service-error.ts';
+import { problemFrom } from '../api/service-error.ts';
 import { type Answer, emptyAnswer, extended, type Mode, questionFor, type Turns, withAnswer } from './conversation.ts';
 import { ExternalStore } from './external-store.ts';
 import { loadTurns, saveTurns } from './stored.ts';
@@ -106,9 +106,7 @@ async function answer(turnId: string, asking: Asking): Promise<void> {
 
 function ended(answer: Answer, error: unknown, stopped: boolean): Answer {
   if (stopped) return { ...answer, state: 'stopped' };
-  if (error instanceof ServiceError) return { ...answer, state: 'failed', problem: error.problem };
-  const message = `the answer could not be read: ${error instanceof Error ? error.message : String(error)}`;
-  return { ...answer, state: 'failed', problem: { kind: 'failed', message, retryAfter: null } };
+  return { ...answer, state: 'failed', problem: problemFrom(error, 'the answer could not be read') };
 }
 
 // A reload in the middle of an answer keeps what has come.

@@ -2,7 +2,7 @@
  * What a reader has chosen, and the pure decisions that follow from it and from what the service has.
  */
 import * as z from 'zod/mini';
-import type { Model } from '../api/models.ts';
+import { type Model, nameOf } from '../api/models.ts';
 import { DEFAULT_SAMPLING, Sampling } from '../api/sampling.ts';
 import type { Mode } from './conversation.ts';
 
@@ -42,11 +42,6 @@ export function modelOfLane(models: readonly Model[], chosen: readonly (string |
 function isSame(one: Model, other: Model | null): boolean {
   if (one.slipway?.version == null || other?.slipway?.version == null) return one.id === other?.id;
   return nameOf(one) === nameOf(other) && one.slipway.version === other.slipway.version;
-}
-
-/** Without its version. */
-export function nameOf({ id }: Model): string {
-  return id.split('@')[0] ?? id;
 }
 
 /** A model of which nothing is said is taken to chat, as most do. */

@@ -64,7 +64,7 @@ export function App() {
     <div className="page" data-lanes={lanes.length} data-settings={preferences.showSettings}>
       <Header preferences={preferences} isEmpty={turns.length === 0} onNew={startAnew} />
       <main className="stage">
-        <LaneBar lanes={lanes} models={service.models} preferences={preferences} />
+        <LaneBar lanes={lanes} service={service} preferences={preferences} />
         <Transcript
           turns={turns}
           lanes={lanes}

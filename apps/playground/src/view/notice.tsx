@@ -21,11 +21,11 @@ const HEADINGS: Readonly<Record<Problem['kind'], string>> = {
 };
 
 export function Notice({ problem, retry, onRetry, onAskForKey }: Props) {
-  const { kind, message, retryAfter } = problem;
+  const { kind } = problem;
   return (
     <div className="notice" role="alert" data-kind={kind}>
       <p className="notice-heading">{HEADINGS[kind]}</p>
-      <p>{adviceOf(kind, message, retryAfter)}</p>
+      <p>{adviceOf(problem)}</p>
       <p className="notice-actions">
         {kind === 'unauthorized' && (
           <button type="button" className="plain" onClick={onAskForKey}>
@@ -42,7 +42,7 @@ export function Notice({ problem, retry, onRetry, onAskForKey }: Props) {
   );
 }
 
-function adviceOf(kind: Problem['kind'], message: string, retryAfter: number | null): string {
+export function adviceOf({ kind, message, retryAfter }: Problem): string {
   const said = message === '' ? '' : `It says: ${message}${/[.!?]$/.test(message) ? '' : '.'}`;
   if (kind === 'unreachable') return `${said} It may be stopped, or starting again. What you wrote is kept.`.trim();
   if (kind === 'busy' && retryAfter !== null)
