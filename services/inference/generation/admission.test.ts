@@ -5,6 +5,7 @@ describe('what fits the context', () => {
   it('cuts the prompt to the limit and leaves room for the answer', () => {
     expect(promptLimit(64, { maxPromptTokens: 2048, contextLength: 8192 })).toBe(2048);
     expect(promptLimit(64, { maxPromptTokens: 2048, contextLength: 1024 })).toBe(960);
+    expect(promptLimit(0, { maxPromptTokens: 2048, contextLength: 64 })).toBe(63);
   });
 
   it('keeps half the context for the prompt, and clamps the answer to the rest', () => {

@@ -9,9 +9,9 @@ export interface ContextLimits {
   readonly contextLength: number;
 }
 
-/** A prompt never has less than half the context, so that a long answer cannot push all of it out. */
+/** A prompt never has less than half the context, so that a long answer cannot push all of it out; one position is the engine's. */
 export function promptLimit(maxNewTokens: number, limits: ContextLimits): number {
-  const reserved = Math.min(maxNewTokens, Math.floor(limits.contextLength / 2));
+  const reserved = Math.max(1, Math.min(maxNewTokens, Math.floor(limits.contextLength / 2)));
   return Math.max(1, Math.min(limits.maxPromptTokens, limits.contextLength - reserved));
 }
 

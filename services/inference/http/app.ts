@@ -17,6 +17,7 @@ import { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { methodsOf } from './endpoints.ts';
 import { errorShapeOf } from './openai/error-shape.ts';
+import { lazyRoute } from './lazy-route.ts';
 import { policyOf } from './path-policy.ts';
 import { generateRoute } from './routes/generate.ts';
 import { healthRoute, livenessRoute, readinessRoute } from './routes/health.ts';
@@ -67,6 +68,10 @@ export function createApp(parts: ServiceParts): Hono<RequestEnvironment> {
   app.get('/api/v1/models', modelsRoute(parts));
   app.on('POST', ['/models/load', '/api/v1/models/load'], requireScope('admin'), loadRoute(parts));
   app.on('POST', ['/models/unload', '/api/v1/models/unload'], requireScope('admin'), unloadRoute(parts));
+  app.post(
+    '/score',
+    lazyRoute(async () => (await import('./routes/score.ts')).scoreRoute(parts)),
+  );
   return app;
 }
 

@@ -33,6 +33,7 @@ export const ENDPOINTS = [
     path: '/generate',
     purpose: 'continue a prompt: {"prompt": "Once upon a time", "max_new_tokens": 64, "stream": false}',
   },
+  { method: 'POST', path: '/score', purpose: 'how surprising a text is: {"text": "Once upon a time", "top_k": 3}' },
   { method: 'GET', path: '/v1/models', purpose: 'OpenAI: the models that are served' },
   { method: 'GET', path: '/v1/models/{model}', purpose: 'OpenAI: one of them' },
   { method: 'POST', path: '/v1/completions', purpose: 'OpenAI: continue prompts' },

@@ -5,7 +5,7 @@ import { execFile, spawnSync } from 'node:child_process';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
-const PYTHON = process.env.SLIPWAY_TEST_PYTHON || 'python3';
+export const PYTHON = process.env.SLIPWAY_TEST_PYTHON || 'python3';
 
 /** Empty, or why tests with transformers are skipped. find_spec: importing torch takes seconds. */
 export const transformersMissing =
