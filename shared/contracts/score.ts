@@ -6,7 +6,7 @@ import type { OutputLogprobs } from './generate.ts';
 import { absent, type Field, flag, integer, parseFields, type ValuesOf } from './request-fields.ts';
 
 /** Encoding a text blocks everything else, and its answer grows with it. Longer ones are sent in pieces. */
-export const MOST_CHARACTERS = 65_536;
+const MOST_CHARACTERS = 65_536;
 const MOST_TEXTS = 256;
 const KINDS = ['token', 'character'] as const;
 
