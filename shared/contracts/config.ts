@@ -75,6 +75,8 @@ const SETTINGS = {
   rateLimitTpm: integer(1, 1_000_000_000, null, { env: 'RATE_LIMIT_TPM', file: 'SERVER.RATE_LIMIT_TPM' }),
   /** Beyond it who has asked nothing for longest is closed. */
   maxConnections: integer(16, 100_000, 4096, { env: 'MAX_CONNECTIONS', file: 'SERVER.MAX_CONNECTIONS' }),
+  /** Answers to deterministic requests are kept in so many MiB; 0: none is. */
+  responseCacheMb: integer(0, 65_536, 0, { env: 'RESPONSE_CACHE_MB', file: 'GENERATION.RESPONSE_CACHE_MB' }),
   /** How many proxies stand before the service, each adding to X-Forwarded-For whom it was asked by. */
   trustProxy: integer(0, 10, 0, { env: 'TRUST_PROXY', file: 'SERVER.TRUST_PROXY' }),
 

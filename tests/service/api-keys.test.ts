@@ -73,6 +73,24 @@ describe('a file of keys', () => {
     expect(await statusWith(second)).toBe(200);
   });
 
+  it('says what each may do: only admin loads and unloads models', async () => {
+    const [app, operator] = [await createKey('app'), await createKey('operator', '--scope', 'admin')];
+    await start();
+    for (const path of ['/models/load', '/models/unload', '/api/v1/models/load', '/api/v1/models/unload']) {
+      const by = (key: string) =>
+        fetch(`${service?.url}${path}`, { method: 'POST', headers: { 'x-api-key': key }, body: '{"model": "nobody"}' });
+      const refused = await by(app);
+      expect([refused.status, await refused.text()]).toEqual([403, expect.stringContaining('scope admin')]);
+      expect((await by(operator)).status).not.toBe(403);
+    }
+    const generated = await fetch(`${service?.url}/generate`, {
+      method: 'POST',
+      headers: { 'x-api-key': app },
+      body: '{"prompt": "a", "max_new_tokens": 1}',
+    });
+    expect(generated.status).toBe(200);
+  });
+
   it('that breaks or vanishes leaves the keys it held, and the log says so', async () => {
     const key = await createKey('app');
     await start();

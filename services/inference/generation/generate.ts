@@ -157,6 +157,26 @@ export class Generation {
     }
   }
 
+  /** Instead of running: an answer that the same request got before. */
+  replay(kept: GenerateAnswer): GenerateAnswer {
+    this.#job.onStart?.();
+    if (kept.prompt_logprobs !== undefined) this.#job.onPrompt?.(kept.prompt_logprobs);
+    for (const output of kept.outputs) this.#tell(output);
+    const elapsed = milliseconds(performance.now() - this.#arrivedAt);
+    return {
+      ...kept,
+      id: this.#job.id,
+      request_id: this.#job.requestId,
+      timings: {
+        queue_ms: 0,
+        time_to_first_token_ms: elapsed,
+        total_ms: elapsed,
+        tokens_per_second: milliseconds((kept.usage.completion_tokens * 1000) / Math.max(0.001, elapsed)),
+        cached_prompt_tokens: kept.usage.prompt_tokens,
+      },
+    };
+  }
+
   /** The answer as far as it has come. */
   answer(): GenerateAnswer {
     const now = performance.now();

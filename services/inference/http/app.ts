@@ -96,6 +96,8 @@ const EXPOSED_HEADERS = [
   'retry-after-ms',
   'RateLimit',
   'RateLimit-Policy',
+  'x-slipway-cache',
+  'warnings',
   ...['limit', 'remaining', 'reset'].flatMap((what) => [`x-ratelimit-${what}-requests`, `x-ratelimit-${what}-tokens`]),
 ];
 const PREFLIGHT_SECONDS = 600;

@@ -7,6 +7,7 @@ import type { KeyRing } from '@slipway/shared/http/key-ring.ts';
 import type { RequestEnvironment } from '@slipway/shared/http/request-context.ts';
 import type { Logger } from '@slipway/shared/lib/log.ts';
 import type { Handler } from 'hono';
+import type { AnswerCache } from '../generation/answer-cache.ts';
 import type { Occupancy } from '../generation/occupancy.ts';
 import type { ServedModels } from '../models/served-models.ts';
 import type { BodyReaders } from './body-readers.ts';
@@ -27,6 +28,8 @@ export interface ServiceParts {
   readonly bodies: BodyReaders;
   readonly unsent: UnsentAnswers;
   readonly keys: KeyRing;
+  /** Null: answers are not kept. */
+  readonly answers: AnswerCache | null;
 }
 
 export type Route = Handler<RequestEnvironment>;

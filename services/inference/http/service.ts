@@ -9,6 +9,7 @@ import type { ServiceConfig } from '@slipway/shared/contracts/config.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { KeyRing } from '@slipway/shared/http/key-ring.ts';
 import type { Logger } from '@slipway/shared/lib/log.ts';
+import type { AnswerCache } from '../generation/answer-cache.ts';
 import { Occupancy } from '../generation/occupancy.ts';
 import { isReady, type ServedModels } from '../models/served-models.ts';
 import { createApp } from './app.ts';
@@ -70,6 +71,7 @@ export async function startService({ config, models, log }: ServiceOptions): Pro
     unsent,
     tracing,
     keys,
+    answers: await openAnswerCache(config),
   };
   const listener = getRequestListener(createApp(parts).fetch, { errorHandler: refuseMalformed(log) });
   const server = createServer(SERVER_OPTIONS, listener);
@@ -94,6 +96,13 @@ async function followKeys(keys: KeyRing, { apiKeysFile }: ServiceConfig, log: Lo
   if (apiKeysFile === null) return () => {};
   const { followKeysFile } = await import('@slipway/shared/http/keys-file.ts');
   return followKeysFile(apiKeysFile, log, (entries) => keys.replaceFile(entries));
+}
+
+/** Loaded only where it is wanted: most services keep nothing. */
+async function openAnswerCache({ responseCacheMb }: ServiceConfig): Promise<AnswerCache | null> {
+  if (responseCacheMb === 0) return null;
+  const { AnswerCache } = await import('../generation/answer-cache.ts');
+  return new AnswerCache(responseCacheMb * 2 ** 20);
 }
 
 async function listen(server: Server, config: ServiceConfig): Promise<string> {

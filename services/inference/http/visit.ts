@@ -56,6 +56,9 @@ export class Visit {
   /** When its body had been read, as performance.now() has it: its time begins before a model is loaded for it. */
   #readAt = performance.now();
   #isStreaming = false;
+  /** Of the generations whose answers may be kept. */
+  readonly #keys = new Map<Generation, string>();
+  #recalled = 0;
 
   constructor(context: Context<RequestEnvironment>, parts: ServiceParts) {
     this.#leaving = [parts.inFlight.enter()];
@@ -104,7 +107,17 @@ export class Visit {
     const { config } = this.#parts;
     const { requestId, signal } = this;
     const arrivedAt = this.#readAt;
-    return new Generation(model, config, this.#observerFor(model, job), { signal, ...job, requestId, arrivedAt });
+    const generation = new Generation(model, config, this.#observerFor(model, job), {
+      signal,
+      ...job,
+      requestId,
+      arrivedAt,
+    });
+    const caller = this.#context.get('principal').name;
+    const { name, fingerprint } = model;
+    const key = this.#parts.answers?.keyOf({ caller, model: name, fingerprint, request: job.request });
+    if (key !== undefined) this.#keys.set(generation, key);
+    return generation;
   }
 
   #observerFor({ name, manifest }: LoadedModel, { id, request }: VisitJob): GenerationObserver {
@@ -118,12 +131,28 @@ export class Visit {
 
   /** AppError rate_limited when the caller has no tokens left for it; what Generation rejects with otherwise. */
   async run(generation: Generation): Promise<GenerateAnswer> {
+    const key = this.#keys.get(generation);
+    const kept = key === undefined ? undefined : this.#recall(key);
+    if (kept !== undefined) return generation.replay(kept);
     const settle = this.#context.get('allowance').reserveTokens(generation.mostTokens);
     try {
-      return await generation.run(this.#parts.occupancy);
+      const answer = await generation.run(this.#parts.occupancy);
+      if (key !== undefined) this.#parts.answers?.set(key, answer);
+      return answer;
     } finally {
       settle(generation.usedTokens);
     }
+  }
+
+  /** An answer that was kept; says by a header whether all of the visit's, or only some, were. */
+  #recall(key: string): GenerateAnswer | undefined {
+    const kept = this.#parts.answers?.get(key);
+    if (kept !== undefined) this.#recalled += 1;
+    const isWhole = this.#recalled === this.#keys.size;
+    const outcome = this.#recalled === 0 ? 'miss' : isWhole ? 'hit' : 'partial';
+    this.#context.header('x-slipway-cache', outcome);
+    this.log({ cache: outcome });
+    return kept;
   }
 
   /**
