@@ -2,6 +2,7 @@
  * Slipway's engine behind its own door, without HTTP: token ids in, token ids out.
  */
 import { type Engine, type LayoutSpec, startEngine } from '@slipway/inference/engine';
+import { steadyNow } from '@slipway/shared/lib/steady-now.ts';
 import { compete, type SequenceTiming, stopwatch } from '../contestant.ts';
 import { openVersion } from '../version.ts';
 
@@ -44,7 +45,7 @@ function generate(
         maxNewTokens,
         eosTokenIds: [],
         sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 0 },
-        deadline: Date.now() + 600_000,
+        deadline: steadyNow() + 600_000,
       },
       (event) => {
         if (event.type === 'token') {

@@ -45,7 +45,7 @@ async function continuations({ folder, manifest }: Converted, prompts: readonly 
           new Promise<number[]>((resolve, reject) => {
             const tokens: number[] = [];
             const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 0 };
-            const deadline = Date.now() + 120_000;
+            const deadline = Infinity;
             engine.submit({ id: `${index}`, prompt, maxNewTokens, eosTokenIds: [], sampling, deadline }, (event) => {
               if (event.type === 'token') tokens.push(event.token);
               if (event.type !== 'finished') return;

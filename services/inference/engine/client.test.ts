@@ -1,3 +1,4 @@
+import { steadyNow } from '@slipway/shared/lib/steady-now.ts';
 import { describe, expect, it, vi } from 'vitest';
 import { type SyntheticSpec, syntheticContinuation } from '../runtime/synthetic-layout.ts';
 import { type EngineProcess, type StartOptions, startEngine } from './client.ts';
@@ -202,7 +203,7 @@ describe('a child that misbehaves', () => {
 
   it('hangs: it is ended some time after the deadline', async () => {
     const engine = await startEngine(spec, { ...HANGS, hangGrace: 200 });
-    const result = await collect(engine, makeRequest({ prompt: [1], maxNewTokens: 50, deadline: Date.now() + 1000 }));
+    const result = await collect(engine, makeRequest({ prompt: [1], maxNewTokens: 50, deadline: steadyNow() + 1000 }));
     expect(result).toMatchObject({ reason: 'failed', error: expect.stringContaining('did not answer') });
     expect(await new Promise((resolve) => engine.onExit(resolve))).toContain('did not answer');
   });

@@ -6,6 +6,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { enableCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { steadyNow } from '@slipway/shared/lib/steady-now.ts';
 import type { LayoutSpec } from '../runtime/open-layout.ts';
 import type { Engine, EngineEvent, EngineInfo, EngineStats, SequenceRequest, TokenTable } from './contract.ts';
 import type { PlanLimits } from './plan.ts';
@@ -142,7 +143,7 @@ export async function startEngine(spec: LayoutSpec, options: StartOptions = {}):
   const watchdog = setInterval(() => {
     const earliest = Math.min(...Array.from(pending.values(), (sequence) => sequence.deadline));
     const grace = options.hangGrace ?? 10_000;
-    if (Date.now() > earliest + grace)
+    if (steadyNow() > earliest + grace)
       kill(`the engine process did not answer for ${grace} ms after a deadline and was ended`);
   }, 1000);
   watchdog.unref();

@@ -54,7 +54,7 @@ export interface SequenceRequest {
   readonly constraint?: Constraint;
   /** Another prompt is expected to begin with this one and its answer, so that it is worth keeping both. */
   readonly goesOn?: boolean;
-  /** Milliseconds since the epoch after which the sequence ends with reason `timeout`, wherever it is. */
+  /** As steadyNow() has it: after which the sequence ends with reason `timeout`, wherever it is. */
   readonly deadline: number;
 }
 

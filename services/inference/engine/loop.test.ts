@@ -1,3 +1,4 @@
+import { steadyNow } from '@slipway/shared/lib/steady-now.ts';
 import { describe, expect, it, vi } from 'vitest';
 import { type Layout, TerminatedError } from '../runtime/layout.ts';
 import { openSyntheticLayout, type SyntheticSpec, syntheticContinuation } from '../runtime/synthetic-layout.ts';
@@ -170,7 +171,7 @@ describe('limits of a sequence', () => {
   it('times out inside a long prefill, and when it waits', async () => {
     const engine = createEngine(await openSyntheticLayout({ ...spec, slots: 1, prefillDelay: 20 }));
     const before = performance.now();
-    const deadline = Date.now() + 100;
+    const deadline = steadyNow() + 100;
     const results = await Promise.all([
       collect(engine, makeRequest({ prompt: promptOf(400), maxNewTokens: 5, deadline })),
       collect(engine, makeRequest({ prompt: promptOf(3), maxNewTokens: 5, deadline })),

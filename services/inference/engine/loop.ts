@@ -3,6 +3,7 @@
  * slot holds; decides nothing that planStep or the sampler decide. Knows nothing of processes, text or HTTP.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { steadyNow } from '@slipway/shared/lib/steady-now.ts';
 import { type Layout, TerminatedError } from '../runtime/layout.ts';
 import { awaitMasks } from './constraint/await-masks.ts';
 import { Constraints } from './constraint/constraints.ts';
@@ -22,7 +23,7 @@ export interface EngineOptions {
   readonly limits?: Partial<PlanLimits>;
   /** Guess tokens of a sequence that decodes alone, where the layout can check them; true unless given. Changes no token. */
   readonly speculate?: boolean;
-  /** Milliseconds since the epoch. */
+  /** The clock of the deadlines; steadyNow unless given. */
   readonly now?: () => number;
   /** Called once when the layout has failed too often to go on; everything pending has been failed by then. */
   readonly onBroken?: (reason: string) => void;
@@ -58,7 +59,7 @@ function messageOf(error: unknown): string {
 
 /** An engine in this process; it closes the layout when it is closed. */
 export function createEngine(layout: Layout, options: EngineOptions = {}): Engine {
-  const now = options.now ?? Date.now;
+  const now = options.now ?? steadyNow;
   const verify = options.speculate === false ? undefined : layout.verify?.bind(layout);
   const limits: PlanLimits = { ...DEFAULT_LIMITS, ...options.limits };
   const slots: Slot[] = Array.from({ length: layout.slots }, () => new Slot());

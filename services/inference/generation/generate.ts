@@ -10,6 +10,7 @@ import type {
   OutputLogprobs,
 } from '@slipway/shared/contracts/generate.ts';
 import type { ResponseFormat } from '@slipway/shared/contracts/response-format.ts';
+import { steadyNow } from '@slipway/shared/lib/steady-now.ts';
 import pTimeout, { TimeoutError } from 'p-timeout';
 import type { Constraint, EngineEvent, SequenceRequest, TokenLogprobs } from '../engine/contract.ts';
 import { clampNewTokens, promptLimit, type Work } from './admission.ts';
@@ -93,7 +94,7 @@ export class Generation {
     this.#sampling = samplingOf(settings, { ...model, vocabularySize });
     this.#timeoutSeconds = limits.timeoutSeconds;
     this.#arrivedAt = job.arrivedAt;
-    this.#deadline = Date.now() - (performance.now() - job.arrivedAt) + limits.timeoutSeconds * 1000;
+    this.#deadline = steadyNow() - (performance.now() - job.arrivedAt) + limits.timeoutSeconds * 1000;
     const [first, ...others] = this.#prompt.tokens;
     const options = {
       // JSON ends by itself, and cut it is of no use.
@@ -135,7 +136,7 @@ export class Generation {
           this.#on(index, event),
         );
       });
-      await pTimeout(running, { milliseconds: Math.max(1, this.#deadline - Date.now()) });
+      await pTimeout(running, { milliseconds: Math.max(1, this.#deadline - steadyNow()) });
       abort.signal.throwIfAborted();
       outcome = 'done';
       this.#observePace(occupancy, work);

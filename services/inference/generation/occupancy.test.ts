@@ -1,11 +1,12 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { steadyNow } from '@slipway/shared/lib/steady-now.ts';
 import { describe, expect, it, vi } from 'vitest';
 import { Occupancy } from './occupancy.ts';
 
 const WORK = { promptTokens: 10, maxNewTokens: 10, sequences: 1 };
 const ENGINE = { slots: 1 };
-const soon = () => Date.now() + 60_000;
+const soon = () => steadyNow() + 60_000;
 const never = new AbortController().signal;
 
 function task() {
@@ -104,7 +105,7 @@ describe('Occupancy', () => {
     // The slow one's pace says nothing of another model, but its work is ahead of it all the same.
     const other = { slots: 1 };
     const quick = occupancy.run(WORK, other, soon(), never, async () => 'quick');
-    expect(() => occupancy.run(WORK, other, Date.now() + 30_000, never, task().run)).toThrow(/before its deadline/);
+    expect(() => occupancy.run(WORK, other, steadyNow() + 30_000, never, task().run)).toThrow(/before its deadline/);
     running.end();
     await Promise.all([result, quick]);
   });

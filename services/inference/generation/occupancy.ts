@@ -3,6 +3,7 @@
  * Knows nothing of what a request does while it runs.
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { steadyNow } from '@slipway/shared/lib/steady-now.ts';
 import pLimit, { type LimitFunction } from 'p-limit';
 import {
   admit,
@@ -21,7 +22,7 @@ export interface Paced {
 
 interface Entry {
   readonly expectedSeconds: number;
-  /** Milliseconds since the epoch; undefined while it waits. */
+  /** As steadyNow() has it; undefined while it waits. */
   startedAt: number | undefined;
 }
 
@@ -54,10 +55,10 @@ export class Occupancy {
 
   /**
    * Runs `task` when its turn comes. AppError overloaded at once when it may not wait or could not finish by `deadline`
-   * (milliseconds since the epoch). A request whose signal aborts leaves the queue, and its task never runs.
+   * (as steadyNow() has it). A request whose signal aborts leaves the queue, and its task never runs.
    */
   run<T>(work: Work, engine: Paced, deadline: number, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
-    const now = Date.now();
+    const now = steadyNow();
     const expected = expectedSeconds(work, this.#paceOf(engine), engine.slots);
     const entry: Entry = { expectedSeconds: expected, startedAt: undefined };
     const decision = admit(
@@ -97,7 +98,7 @@ export class Occupancy {
       turn.take = async () => {
         signal.removeEventListener('abort', leave);
         this.#waiting--;
-        entry.startedAt = Date.now();
+        entry.startedAt = steadyNow();
         await task()
           .then(resolve, reject)
           .finally(() => this.#entries.delete(entry));

@@ -6,6 +6,7 @@ import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { GenerateAnswer } from '@slipway/shared/contracts/generate.ts';
 import { readJsonBody } from '@slipway/shared/http/json-body.ts';
 import { describeError, type RequestEnvironment } from '@slipway/shared/http/request-context.ts';
+import { steadyNow } from '@slipway/shared/lib/steady-now.ts';
 import type { Context } from 'hono';
 import pLimit from 'p-limit';
 import { CancelledError, type GenerateJob, Generation } from '../generation/generate.ts';
@@ -91,7 +92,7 @@ export class Visit {
   async model(wanted: string | undefined): Promise<LoadedModel> {
     const { models, config } = this.#parts;
     this.#readAt = performance.now();
-    const deadline = Date.now() + config.timeoutSeconds * 1000;
+    const deadline = steadyNow() + config.timeoutSeconds * 1000;
     try {
       const model = await models.find(wanted, { signal: this.signal, deadline });
       this.#leaving.unshift(model.hold());

@@ -6,15 +6,15 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 export class Holders {
   #count = 0;
   readonly #waiting = new Set<() => void>();
-  #lastUsedAt = Date.now();
+  #lastUsedAt = performance.now();
 
   get count(): number {
     return this.#count;
   }
 
-  /** Milliseconds since the epoch; since it was opened, while nobody has. */
+  /** As performance.now() has it; when it was opened, while nobody has. */
   get lastUsedAt(): number {
-    return this.#count > 0 ? Date.now() : this.#lastUsedAt;
+    return this.#count > 0 ? performance.now() : this.#lastUsedAt;
   }
 
   /** Gives the function that lets go; calling it twice is calling it once. */
@@ -24,7 +24,7 @@ export class Holders {
     return () => {
       if (!held) return;
       held = false;
-      this.#lastUsedAt = Date.now();
+      this.#lastUsedAt = performance.now();
       if (--this.#count === 0) for (const tell of this.#waiting) tell();
     };
   }

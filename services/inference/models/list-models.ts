@@ -60,6 +60,7 @@ export interface ListedHost {
   /** What the engine's process holds now; names of one version share it. */
   readonly memoryBytes: number | null;
   readonly requests: number;
+  /** As performance.now() has it. */
   readonly lastUsedAt: number | null;
 }
 

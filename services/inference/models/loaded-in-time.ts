@@ -3,6 +3,7 @@
  * or when its client leaves. The load goes on.
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { steadyNow } from '@slipway/shared/lib/steady-now.ts';
 import type { HostedModel } from './model-host.ts';
 import type { Waiting } from './served-models.ts';
 
@@ -18,7 +19,7 @@ export async function loadedInTime(host: HostedModel, name: string, { signal, de
     const stage = state.kind === 'loading' ? state.stage : state.kind;
     reject(notReady(`${name} was not loaded before the request's deadline: ${stage}`));
   };
-  const timer = setTimeout(late, Math.max(0, deadline - Date.now()));
+  const timer = setTimeout(late, Math.max(0, deadline - steadyNow()));
   signal.addEventListener('abort', leave, { once: true });
   try {
     await Promise.race([host.loaded.catch(refuse(name)), over]);

@@ -3,6 +3,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { steadyNow } from '@slipway/shared/lib/steady-now.ts';
 import type { Engine, EngineEvent } from '../engine/index.ts';
 
 const TOKENS = 8;
@@ -20,7 +21,7 @@ export async function proveEngine(engine: Engine, firstToken: number): Promise<v
         maxNewTokens: wanted,
         eosTokenIds: [],
         sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 1 },
-        deadline: Date.now() + PATIENCE_MILLISECONDS,
+        deadline: steadyNow() + PATIENCE_MILLISECONDS,
       },
       (event) => {
         if (event.type === 'token') tokens.push(event.token);

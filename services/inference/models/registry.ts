@@ -9,6 +9,7 @@ import type { ServiceConfig } from '@slipway/shared/contracts/config.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { isModelReference, type Manifest } from '@slipway/shared/contracts/manifest.ts';
 import type { Logger } from '@slipway/shared/lib/log.ts';
+import { steadyNow } from '@slipway/shared/lib/steady-now.ts';
 import type { LoadedModel } from '../generation/loaded-model.ts';
 import { BucketLookup } from './bucket-lookup.ts';
 import { bucketsFor, withoutOwner } from './find-version.ts';
@@ -188,7 +189,7 @@ export class ModelRegistry implements ServedModels {
     const before = this.#hosted.which(reference);
     if (before !== undefined && this.#retries.mustWait(textOf(reference))) return readyModel(before);
     const host = this.#host(reference);
-    const deadline = waiting?.deadline ?? Date.now() + this.#config.timeoutSeconds * 1000;
+    const deadline = waiting?.deadline ?? steadyNow() + this.#config.timeoutSeconds * 1000;
     await loadedInTime(host, textOf(reference), { deadline, signal: waiting?.signal ?? this.#closing.signal });
     return readyModel(host);
   }

@@ -12,7 +12,7 @@ import type { ModelTotals } from './model-totals.ts';
 export interface Waiting {
   /** Aborts when nobody waits any more. */
   readonly signal: AbortSignal;
-  /** Milliseconds since the epoch. */
+  /** As steadyNow() has it. */
   readonly deadline: number;
 }
 

@@ -1,4 +1,5 @@
 /** Texts of a given form from the engine: the same however they are computed, and ended where the form ends. */
+import { steadyNow } from '@slipway/shared/lib/steady-now.ts';
 import { describe, expect, it } from 'vitest';
 import { openSyntheticLayout, type SyntheticSpec } from '../../runtime/synthetic-layout.ts';
 import type { SequenceRequest } from '../contract.ts';
@@ -173,7 +174,7 @@ describe('a grammar that takes too long', () => {
     const engine = createEngine(await openSyntheticLayout(spec));
     const likesLetters = { ...GREEDY, bias: idsOf('abcdefgh').map((token) => ({ token, bias: 50 })) };
     const request = asked({ constraint: SLOW, sampling: likesLetters });
-    const late = collect(engine, asked({ constraint: SLOW, sampling: likesLetters, deadline: Date.now() + 1500 }));
+    const late = collect(engine, asked({ constraint: SLOW, sampling: likesLetters, deadline: steadyNow() + 1500 }));
     setTimeout(() => engine.cancel(request.id), 1500);
     expect((await collect(engine, request)).reason).toBe('cancelled');
     expect((await late).reason).toBe('timeout');

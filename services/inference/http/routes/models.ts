@@ -89,6 +89,11 @@ function describeLoaded(host: ListedHost): Loaded {
     },
     memory_bytes: host.memoryBytes,
     requests: host.requests,
-    last_used_at: lastUsedAt === null ? null : new Date(lastUsedAt).toISOString(),
+    last_used_at: lastUsedAt === null ? null : timeOf(lastUsedAt),
   };
+}
+
+/** Counted back from now: a clock that was set since says what time it was by today's reckoning. */
+function timeOf(performanceNow: number): string {
+  return new Date(Date.now() - (performance.now() - performanceNow)).toISOString();
 }
