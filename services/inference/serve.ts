@@ -46,7 +46,7 @@ export async function serveUntilSignal(
   const log = createLogger({
     service: 'inference',
     level: config.logLevel,
-    secrets: [config.apiKey, config.hfToken],
+    secrets: [config.apiKey, config.hfToken, config.sessionsUrl],
     destination: await terminalOrJson(),
   });
   const service = await startInferenceService(config, log);

@@ -48,6 +48,16 @@ GENERATION:
     );
   });
 
+  it('refuses a store of sessions that is no Redis, without repeating what may hold a password', async () => {
+    const load = (SESSIONS_URL: string) => loadServiceConfig({ environment: { SESSIONS_URL } });
+    expect((await load('rediss://:secret@redis:6380/2')).sessionsUrl).toBe('rediss://:secret@redis:6380/2');
+    for (const url of ['http://:secret@redis', 'redis:6379:secret', ':secret@redis']) {
+      const error = await load(url).catch((reason: unknown) => reason);
+      expect(String(error)).toMatch(/SESSIONS_URL must be redis:/);
+      expect(String(error)).not.toContain('secret');
+    }
+  });
+
   it('names a file that is not there, or is no YAML, and where it goes wrong', async () => {
     const missing = loadServiceConfig({ environment: { CONFIG: '/nowhere/config.yml' } });
     await expect(missing).rejects.toThrow(/\/nowhere\/config.yml cannot be read/);

@@ -41,6 +41,13 @@ const SETTINGS = {
   /** Bytes that all engines together may hold. Null: what the container or machine has. */
   modelsMaxMemory: bytes(null, { env: 'MODELS_MAX_MEMORY', file: 'MODELS.MAX_MEMORY' }),
 
+  /** A conversation is kept so long after its last turn; and so many of each key, those unused for longest go first. */
+  sessionTtlSeconds: integer(1, 10 * 365 * 86_400, 7 * 86_400, {
+    env: 'SESSION_TTL_SECONDS',
+    file: 'CHAT.SESSION_TTL_SECONDS',
+  }),
+  maxSessions: integer(1, 1_000_000, 10_000, { env: 'MAX_SESSIONS', file: 'CHAT.MAX_SESSIONS' }),
+
   maxNewTokens: integer(1, 131_072, 512, { env: 'MAX_NEW_TOKENS', file: 'GENERATION.MAX_NEW_TOKENS' }),
   defaultMaxNewTokens: integer(1, 131_072, 64, {
     env: 'DEFAULT_MAX_NEW_TOKENS',
@@ -86,6 +93,8 @@ const SETTINGS = {
   /** Secrets come from the environment only: flags show in process lists, files get committed. */
   apiKey: text(null, { env: 'API_KEY' }),
   hfToken: text(null, { env: 'HF_TOKEN' }),
+  /** A Redis for conversations, with its password. Null: a file in the data folder. */
+  sessionsUrl: text(null, { env: 'SESSIONS_URL' }),
 } as const;
 
 function isOrigin(text: string): boolean {
@@ -121,11 +130,16 @@ export async function loadServiceConfig(sources: ConfigSources = {}): Promise<Se
   return settings;
 }
 
-function contradictions(config: ServiceConfig): string[] {
-  if (config.defaultMaxNewTokens <= config.maxNewTokens) return [];
-  return [
-    `DEFAULT_MAX_NEW_TOKENS (${config.defaultMaxNewTokens}) must not be above MAX_NEW_TOKENS (${config.maxNewTokens})`,
-  ];
+function contradictions({ defaultMaxNewTokens, maxNewTokens, sessionsUrl }: ServiceConfig): string[] {
+  const problems: string[] = [];
+  if (defaultMaxNewTokens > maxNewTokens) {
+    problems.push(`DEFAULT_MAX_NEW_TOKENS (${defaultMaxNewTokens}) must not be above MAX_NEW_TOKENS (${maxNewTokens})`);
+  }
+  // Not shown: it may hold a password.
+  if (sessionsUrl !== null && !(/^rediss?:[/][/]/.test(sessionsUrl) && URL.canParse(sessionsUrl))) {
+    problems.push('SESSIONS_URL must be redis://HOST:PORT or rediss://HOST:PORT');
+  }
+  return problems;
 }
 
 async function readConfigFile(path: string | undefined): Promise<{ label: string; root: unknown } | undefined> {

@@ -31,6 +31,7 @@ export const ERROR_STATUS = {
   overloaded: 503,
   draining: 503,
   bucket_unavailable: 503,
+  sessions_unavailable: 503,
   timeout: 504,
 } as const;
 
@@ -69,6 +70,7 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   overloaded: 'The queue is full, or the request could not be done before its deadline. Ask again after `Retry-After`.',
   draining: 'This instance is shutting down. Ask again: another takes it.',
   bucket_unavailable: 'The store behind the bucket does not answer, or answers with a failure of its own.',
+  sessions_unavailable: 'What keeps the conversations does not answer, or cannot be written to. The message says why.',
   timeout: 'Not done within `TIMEOUT_SECONDS`. Ask for fewer tokens, or allow more time.',
 };
 

@@ -19,6 +19,7 @@ import { methodsOf } from './endpoints.ts';
 import { lazyRoute } from './lazy-route.ts';
 import { errorShapeOf } from './openai/error-shape.ts';
 import { policyOf } from './path-policy.ts';
+import { routeChat } from './routes/chat/index.ts';
 import { generateRoute } from './routes/generate.ts';
 import { healthRoute, livenessRoute, readinessRoute } from './routes/health.ts';
 import { metricsRoute, metricsSummaryRoute } from './routes/metrics.ts';
@@ -64,6 +65,7 @@ export function createApp(parts: ServiceParts): Hono<RequestEnvironment> {
   app.get('/api/v1/metrics', metricsSummaryRoute(parts));
   app.post('/generate', generateRoute(parts));
   app.get('/version', versionRoute());
+  routeChat(app, parts);
   routeOpenAi(app, parts);
   app.get('/api/v1/models', modelsRoute(parts));
   app.on('POST', ['/models/load', '/api/v1/models/load'], requireScope('admin'), loadRoute(parts));

@@ -10,6 +10,7 @@ import type { Handler } from 'hono';
 import type { AnswerCache } from '../generation/answer-cache.ts';
 import type { Occupancy } from '../generation/occupancy.ts';
 import type { ServedModels } from '../models/served-models.ts';
+import type { Sessions } from '../sessions/sessions.ts';
 import type { BodyReaders } from './body-readers.ts';
 import type { InFlight } from './in-flight.ts';
 import type { Metrics } from './metrics/metrics.ts';
@@ -30,6 +31,7 @@ export interface ServiceParts {
   readonly keys: KeyRing;
   /** Null: answers are not kept. */
   readonly answers: AnswerCache | null;
+  readonly sessions: Sessions;
 }
 
 export type Route = Handler<RequestEnvironment>;

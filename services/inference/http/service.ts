@@ -12,6 +12,8 @@ import type { Logger } from '@slipway/shared/lib/log.ts';
 import type { AnswerCache } from '../generation/answer-cache.ts';
 import { Occupancy } from '../generation/occupancy.ts';
 import { isReady, type ServedModels } from '../models/served-models.ts';
+import { openSessionStore } from '../sessions/open-session-store.ts';
+import { Sessions } from '../sessions/sessions.ts';
 import { createApp } from './app.ts';
 import { BodyReaders } from './body-readers.ts';
 import { guardConnections, refuseMalformed, SERVER_OPTIONS } from './connection-guard.ts';
@@ -60,6 +62,7 @@ export async function startService({ config, models, log }: ServiceOptions): Pro
     isReady: () => isReady(models.main) && !inFlight.draining,
   });
   const tracing = await startTracing(config.otlpEndpoint, log);
+  const sessions = new Sessions(() => openSessionStore(config, log));
   const parts: ServiceParts = {
     config,
     models,
@@ -72,6 +75,7 @@ export async function startService({ config, models, log }: ServiceOptions): Pro
     tracing,
     keys,
     answers: await openAnswerCache(config),
+    sessions,
   };
   const listener = getRequestListener(createApp(parts).fetch, { errorHandler: refuseMalformed(log) });
   const server = createServer(SERVER_OPTIONS, listener);
@@ -87,6 +91,7 @@ export async function startService({ config, models, log }: ServiceOptions): Pro
       server.close();
       server.closeAllConnections();
       await models.close();
+      await sessions.close();
       await tracing?.close();
     },
   };

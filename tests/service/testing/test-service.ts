@@ -1,7 +1,9 @@
 /**
  * A whole service on the loopback interface for tests: real HTTP, the real engine in its child process, the synthetic layout.
  */
-
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type SupervisedEngine, superviseEngine } from '@slipway/inference/engine';
 import { loadServiceConfig, type ServiceConfig } from '@slipway/shared/contracts/config.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
@@ -47,7 +49,8 @@ export interface TestServiceOptions {
   readonly restartPause?: number;
   /** Instead of a model that is ready. */
   readonly state?: ModelState;
-  readonly chatTemplate?: string;
+  /** A function is asked for each request, so that another model can be feigned. */
+  readonly chatTemplate?: string | (() => string);
   /** Every line of the service's log. */
   readonly onLog?: (line: string) => void;
 }
@@ -66,8 +69,15 @@ export async function startTestService(options: TestServiceOptions): Promise<Tes
     },
     options.restartPause === undefined ? {} : { shortestPause: options.restartPause },
   );
-  const model = modelOf(engine, options.chatTemplate ?? null);
-  const config = { ...(await loadServiceConfig({ path: null })), port: 0, host: '127.0.0.1', ...options.config };
+  const model = modelOf(engine, options.chatTemplate);
+  const scratch = await mkdtemp(join(tmpdir(), 'slipway-service-'));
+  const config = {
+    ...(await loadServiceConfig({ path: null })),
+    port: 0,
+    host: '127.0.0.1',
+    dataFolder: scratch,
+    ...options.config,
+  };
   const service = await startService({
     config,
     models: oneModel(engine, model, options.state),
@@ -89,7 +99,10 @@ export async function startTestService(options: TestServiceOptions): Promise<Tes
     generate: async (body) => answered(await send(JSON.stringify(body))),
     stream: (body) => send(JSON.stringify({ ...body, stream: true })),
     drain: (seconds) => service.drain(seconds),
-    close: () => service.close(),
+    async close() {
+      await service.close();
+      await rm(scratch, { recursive: true, force: true });
+    },
   };
 }
 
@@ -125,12 +138,14 @@ function oneModel(
   };
 }
 
-function modelOf(engine: SupervisedEngine, chatTemplate: string | null) {
+function modelOf(engine: SupervisedEngine, chatTemplate: TestServiceOptions['chatTemplate']) {
   return {
     name: 'synthetic',
     manifest: null,
     tokenizer: byteTokenizer,
-    chatTemplate,
+    get chatTemplate() {
+      return typeof chatTemplate === 'function' ? chatTemplate() : (chatTemplate ?? null);
+    },
     bosTokenId: BYTE_BOS,
     eosTokenIds: [BYTE_EOS],
     addBos: false,
@@ -144,7 +159,7 @@ function modelOf(engine: SupervisedEngine, chatTemplate: string | null) {
   };
 }
 
-async function answered(response: Response): Promise<Answered> {
+export async function answered(response: Response): Promise<Answered> {
   const text = await response.text();
   const isJson = response.headers.get('content-type')?.startsWith('application/json');
   return { status: response.status, headers: response.headers, text, body: isJson ? JSON.parse(text) : undefined };

@@ -1,0 +1,27 @@
+/**
+ * The paths of conversations. Their code is loaded when the first of them is asked for.
+ */
+import type { RequestEnvironment } from '@slipway/shared/http/request-context.ts';
+import type { Hono } from 'hono';
+import { lazyRoute } from '../../lazy-route.ts';
+import type { ServiceParts } from '../../service-parts.ts';
+
+export function routeChat(app: Hono<RequestEnvironment>, parts: ServiceParts): void {
+  const sessions = () => import('./sessions.ts');
+  app.post(
+    '/api/v1/chat/completions',
+    lazyRoute(async () => (await import('./completions.ts')).chatCompletionsRoute(parts)),
+  );
+  app.get(
+    '/api/v1/chat/sessions',
+    lazyRoute(async () => (await sessions()).listSessionsRoute(parts)),
+  );
+  app.get(
+    '/api/v1/chat/sessions/:id',
+    lazyRoute(async () => (await sessions()).readSessionRoute(parts)),
+  );
+  app.delete(
+    '/api/v1/chat/sessions/:id',
+    lazyRoute(async () => (await sessions()).removeSessionRoute(parts)),
+  );
+}
