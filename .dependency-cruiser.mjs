@@ -5,6 +5,7 @@
 /** Layers from the bottom up: a file may import from its own and from lower layers only. */
 const SHARED_LAYERS = ['lib', 'contracts', 'database', '(bucket|http|jobs|text)'];
 const INFERENCE_LAYERS = ['runtime', 'engine', 'generation', 'http'];
+const TRAINER_LAYERS = ['supervisor', 'data', 'publish', 'runs'];
 
 function layerRules(base, layers) {
   return layers.slice(0, -1).map((layer, index) => ({
@@ -42,6 +43,7 @@ export default {
     ...layerRules('shared', SHARED_LAYERS),
     ...siblings,
     ...layerRules('services/inference', INFERENCE_LAYERS),
+    ...layerRules('services/trainer', TRAINER_LAYERS),
     {
       name: 'engine-runs-in-a-process-of-its-own',
       comment: 'The service reaches the engine by its door; only the engine knows the runtime.',

@@ -1,0 +1,4 @@
+import { listen, sayHello } from './speak.ts';
+
+sayHello();
+listen(() => process.exit(0));

@@ -1,0 +1,4 @@
+import { listen, sayHello } from './speak.ts';
+
+sayHello();
+listen(() => process.kill(process.pid, 'SIGSEGV'));

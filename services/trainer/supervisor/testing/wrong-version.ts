@@ -1,0 +1,4 @@
+import { listen, sayHello } from './speak.ts';
+
+sayHello(7);
+listen(() => {});
