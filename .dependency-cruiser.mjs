@@ -3,7 +3,7 @@
  */
 
 /** Layers from the bottom up: a file may import from its own and from lower layers only. */
-const SHARED_LAYERS = ['lib', 'contracts', 'database', '(bucket|http|jobs|text)'];
+const SHARED_LAYERS = ['lib', 'contracts', 'database', '(bucket|files|http|jobs|lines|text)'];
 const INFERENCE_LAYERS = ['runtime', 'engine', 'generation', 'http'];
 const TRAINER_LAYERS = ['supervisor', 'data', 'publish', 'runs'];
 
@@ -17,12 +17,12 @@ function layerRules(base, layers) {
   }));
 }
 
-/** bucket, http, jobs and text stand beside each other. */
-const siblings = ['bucket', 'http', 'jobs', 'text'].map((name) => ({
+/** They stand beside each other. */
+const siblings = ['bucket', 'files', 'http', 'jobs', 'lines', 'text'].map((name) => ({
   name: `shared-${name}-imports-no-sibling`,
   severity: 'error',
   from: { path: `^shared/${name}/` },
-  to: { path: '^shared/(bucket|http|jobs|text)/', pathNot: `^shared/${name}/` },
+  to: { path: '^shared/(bucket|files|http|jobs|lines|text)/', pathNot: `^shared/${name}/` },
 }));
 
 export default {

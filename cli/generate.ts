@@ -3,12 +3,11 @@
  * this command starts for itself.
  */
 
-import { startInferenceService } from '@slipway/inference/serve';
-import { loadServiceConfig } from '@slipway/shared/contracts/config.ts';
 import { AppError, ERROR_STATUS, type ErrorCode } from '@slipway/shared/contracts/errors.ts';
 import type { GenerateAnswer, GenerateDelta } from '@slipway/shared/contracts/generate.ts';
-import { createLogger, silence } from '@slipway/shared/lib/log.ts';
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
+import { number } from './number-option.ts';
+import { withOwnService } from './own-service.ts';
 
 interface GenerateOptions {
   readonly model?: string;
@@ -60,12 +59,6 @@ export function register(program: Command): void {
     });
 }
 
-function number(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || Number.isNaN(value)) throw new InvalidArgumentError('It must be a number.');
-  return value;
-}
-
 function requestOf(prompt: string, options: GenerateOptions): Record<string, unknown> {
   return {
     prompt,
@@ -82,41 +75,9 @@ function requestOf(prompt: string, options: GenerateOptions): Record<string, unk
   };
 }
 
-/** The same path as every other request, over the loopback interface. */
 async function askOwnService(options: GenerateOptions, body: object, signal: AbortSignal): Promise<void> {
-  const config = await loadServiceConfig({
-    flags: {
-      model: options.model,
-      bucketUrl: options.bucket,
-      port: 0,
-      host: '127.0.0.1',
-      occupancySemaphore: 1,
-      slots: 1,
-      timeoutSeconds: 3600,
-      pollSeconds: 0,
-    },
-    environment: { ...process.env, API_KEY: undefined },
-  });
-  const log = createLogger({ service: 'generate', level: 'silent', destination: silence });
-  const service = await startInferenceService(config, log);
-  let loaded = false;
-  try {
-    await Promise.race([service.loaded, rejectionOf(signal)]);
-    loaded = true;
-    await ask(service.url, body, signal);
-  } finally {
-    const closed = service.close();
-    // Closing waits for a load that has begun; whoever interrupts does not.
-    if (loaded || !signal.aborted) await closed;
-    else closed.catch(() => {});
-  }
-}
-
-function rejectionOf(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
+  const flags = { model: options.model, bucketUrl: options.bucket, occupancySemaphore: 1, slots: 1 };
+  await withOwnService(flags, signal, (url) => ask(url, body, signal));
 }
 
 async function ask(url: string, body: object, signal: AbortSignal): Promise<void> {

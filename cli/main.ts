@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<C
   up: { summary: 'serve the bundled model: the shortest way to an answer', load: () => import('./up.ts') },
   serve: { summary: 'serve a version from the bucket over HTTP', load: () => import('./serve.ts') },
   generate: { summary: 'continue a prompt in the terminal, without a server', load: () => import('./generate.ts') },
+  batch: { summary: 'answer a file of requests, gone on with where it stopped', load: () => import('./batch.ts') },
   convert: { summary: 'turn a checkpoint into a version, a folder or a GGUF file', load: () => import('./convert.ts') },
   models: { summary: 'list, compare, promote, fetch and remove versions', load: () => import('./models.ts') },
   keys: { summary: 'create, list and revoke API keys', load: () => import('./keys.ts') },

@@ -38,6 +38,12 @@ describe('the progress bar', () => {
     expect(last()).toBe('');
   });
 
+  it('counts lines and tokens', () => {
+    const { terminal, last } = output(true);
+    createProgressBar(terminal).update('answering', 0.5, { lines: 50, totalLines: 100, tokensPerSecond: 900 });
+    expect(last()).toBe('answering    ████████████░░░░░░░░░░░░  50 %  50 of 100 lines  900 tokens/s');
+  });
+
   it('never wraps a line', () => {
     const { terminal, last } = output(true, 50);
     createProgressBar(terminal).update('converting', 0.4, { bytes: 1, tensors: 123_456, waiting: 'x'.repeat(100) });

@@ -16,6 +16,9 @@ export interface ProgressDetail {
   readonly tensors?: number;
   readonly files?: number;
   readonly totalFiles?: number;
+  readonly lines?: number;
+  readonly totalLines?: number;
+  readonly tokensPerSecond?: number;
   /** Why nothing happens at the moment. */
   readonly waiting?: string;
 }
@@ -77,10 +80,12 @@ export function createProgressLines(stream: NodeJS.WriteStream = process.stdout)
       const isNew = pace.observe(phase, part, now);
       if (!isNew && detail.waiting === undefined && part < 1 && now - writtenAt < JSON_LINE_MS) return;
       writtenAt = now;
-      const { totalBytes: total_bytes, totalFiles: total_files, ...rest } = detail;
+      const { totalBytes: total_bytes, totalFiles: total_files, ...others } = detail;
+      const { totalLines: total_lines, tokensPerSecond: tokens_per_second, ...rest } = others;
       const seconds = pace.secondsLeft(now);
       const eta_seconds = seconds === undefined ? undefined : Math.round(seconds);
-      const line = { event: 'progress', phase, part: clamp(part), ...rest, total_bytes, total_files, eta_seconds };
+      const totals = { total_bytes, total_files, total_lines, tokens_per_second };
+      const line = { event: 'progress', phase, part: clamp(part), ...rest, ...totals, eta_seconds };
       stream.write(`${JSON.stringify(line)}\n`);
     },
     end() {},
@@ -88,7 +93,7 @@ export function createProgressLines(stream: NodeJS.WriteStream = process.stdout)
 }
 
 function inWords(detail: ProgressDetail, pace: Pace, now: number): string {
-  const { bytes, totalBytes, tensors, files, totalFiles, waiting } = detail;
+  const { bytes, totalBytes, tensors, files, totalFiles, lines, totalLines, tokensPerSecond, waiting } = detail;
   const seconds = pace.secondsLeft(now);
   const partPerSecond = pace.partPerSecond(now);
   return [
@@ -96,6 +101,8 @@ function inWords(detail: ProgressDetail, pace: Pace, now: number): string {
     partPerSecond === undefined || totalBytes === undefined ? '' : `${humanBytes(partPerSecond * totalBytes)}/s`,
     tensors === undefined ? '' : `${tensors} tensors`,
     files === undefined ? '' : `${files} of ${totalFiles} files`,
+    lines === undefined ? '' : `${lines} of ${totalLines} lines`,
+    tokensPerSecond === undefined ? '' : `${tokensPerSecond} tokens/s`,
     waiting ?? (seconds === undefined ? '' : `${humanSeconds(seconds)} left`),
   ]
     .filter((part) => part !== '')

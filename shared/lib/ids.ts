@@ -3,9 +3,9 @@
  */
 import { randomUUID } from 'node:crypto';
 
-/** For example `gen-3f0c…`: a prefix that says what it names, then 32 random hexadecimal digits. */
-export function newId(prefix: string): string {
-  return `${prefix}-${randomUUID().replaceAll('-', '')}`;
+/** For example `gen-3f0c…`: a prefix that says what it names, then 32 random hexadecimal digits. OpenAI writes some with `_`. */
+export function newId(prefix: string, separator: '-' | '_' = '-'): string {
+  return `${prefix}${separator}${randomUUID().replaceAll('-', '')}`;
 }
 
 /** What a proxy or client may give us as a request id: printable ASCII without spaces, so that no log or header breaks. */
