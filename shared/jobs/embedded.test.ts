@@ -1,18 +1,17 @@
 /** The embedded queue: the contract's suite, and what only a file and real processes can show. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { jobQueueConformance } from './conformance.ts';
+import { killedWorkersConformance } from './conformance-workers.ts';
 import { openEmbeddedQueue } from './embedded.ts';
 import type { JobQueue } from './job-queue.ts';
 
-const WORKER = fileURLToPath(new URL('./testing/worker.ts', import.meta.url));
+const WORKER = fileURLToPath(new URL('./testing/embedded-worker.ts', import.meta.url));
 
 function scratchFile(): string {
   const folder = mkdtempSync(join(tmpdir(), 'slipway-jobs-'));
@@ -35,6 +34,11 @@ async function fill(queue: JobQueue, count: number): Promise<void> {
 jobQueueConformance('embedded', async () => {
   const file = scratchFile();
   return [open(file), open(file)];
+});
+
+killedWorkersConformance('embedded', WORKER, async () => {
+  const file = scratchFile();
+  return { address: file, queue: open(file) };
 });
 
 describe('the embedded queue', () => {
@@ -130,49 +134,6 @@ describe('the embedded queue', () => {
     expect(() => openEmbeddedQueue(noise)).toThrow(/is not a SQLite file/);
     expect(() => openEmbeddedQueue(join(noise, 'jobs.db'))).toThrow(/cannot be opened/);
   });
-
-  it('loses nothing and completes nothing twice when its workers are killed, or stopped beyond their lease, at random moments', async () => {
-    const JOBS = 200;
-    const file = scratchFile();
-    await fill(open(file), JOBS);
-    const printed: string[] = [];
-    const start = (): ChildProcess => {
-      const child = spawn(process.execPath, [WORKER, file, '60', '80'], { stdio: ['ignore', 'pipe', 'inherit'] });
-      child.stdout?.setEncoding('utf8').on('data', (text: string) => printed.push(text));
-      return child;
-    };
-    const workers = [start(), start(), start()];
-    let kills = 0;
-    const hasEnded = (worker: ChildProcess) => worker.exitCode !== null || worker.signalCode !== null;
-    while (!workers.some((worker) => worker.exitCode === 0)) {
-      await sleep(50 + Math.random() * 400);
-      const victim = Math.floor(Math.random() * workers.length);
-      const worker = workers[victim];
-      if (worker === undefined || hasEnded(worker) || kills >= 40) continue;
-      if (Math.random() < 0.3) {
-        worker.kill('SIGSTOP');
-        await sleep(300);
-        worker.kill('SIGCONT');
-        continue;
-      }
-      worker.kill('SIGKILL');
-      kills++;
-      await once(worker, 'close');
-      workers[victim] = start();
-    }
-    await Promise.all(workers.map((worker) => (hasEnded(worker) ? undefined : once(worker, 'close'))));
-    const lines = printed.join('').split('\n');
-    const completed = lines.filter((line) => line.startsWith('completed ')).map((line) => line.slice(10));
-    expect(new Set(completed).size).toBe(completed.length);
-    expect(kills).toBeGreaterThan(2);
-    const jobs = await open(file).list({ queue: 'work', limit: JOBS + 1 });
-    expect(jobs.filter(({ state }) => state === 'completed')).toHaveLength(JOBS);
-    // Killed between the commit and the print: at most one for each kill.
-    expect(JOBS - completed.length).toBeLessThanOrEqual(kills);
-    // The result names the claim that completed it, which was the last one to begin.
-    const lastToken = new Map(lines.flatMap((line) => (/^begun/.test(line) ? [tokenOf(line)] : [])).sort(byToken));
-    for (const { id, result } of jobs) expect(result).toBe(lastToken.get(id));
-  });
 });
 
 /** What one durable commit takes on this disk, with nothing else to it. */
@@ -185,13 +146,4 @@ function commitMilliseconds(file: string): number {
   const taken = performance.now() - startedAt;
   database.close();
   return taken / 300;
-}
-
-function tokenOf(line: string): [string, number] {
-  const [, id = '', token = ''] = line.split(' ');
-  return [id, Number(token)];
-}
-
-function byToken([, a]: [string, number], [, b]: [string, number]): number {
-  return a - b;
 }

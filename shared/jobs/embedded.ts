@@ -3,11 +3,10 @@
  * changes. A claim looks at one entry of an index, however many jobs there are; claims and heartbeats may be lost in a power cut, because
  * whoever held them is then gone too.
  */
-import { isDeepStrictEqual } from 'node:util';
-import { AppError } from '../contracts/errors.ts';
 import { Database, type Row } from '../database/database.ts';
 import type { Claim, Job, JobFilter, JobQueue, JobState, NewJob, Outcome } from './job-queue.ts';
 import { LeaseLostError } from './job-queue.ts';
+import { requireSame } from './require-same.ts';
 import { AT_ONCE, cancelled, claimed, type Standing, settled } from './transitions.ts';
 
 const SCHEMA = [
@@ -192,20 +191,6 @@ class EmbeddedQueue implements JobQueue {
   #end(id: string, result: string | null, error: string | null, endedAt: number | null): void {
     this.#database.run('UPDATE jobs SET result = ?, error = ?, ended_at = ? WHERE id = ?', result, error, endedAt, id);
   }
-}
-
-function requireSame(present: Job, wanted: NewJob): Job {
-  const isSame =
-    present.queue === wanted.queue &&
-    present.owner === wanted.owner &&
-    isDeepStrictEqual(present.payload, plain(wanted.payload));
-  if (isSame) return present;
-  throw new AppError('conflict', `there is another job of the id ${wanted.id}; give this one an id of its own`);
-}
-
-/** As it comes back out of JSON. */
-function plain(value: unknown): unknown {
-  return JSON.parse(JSON.stringify(value));
 }
 
 function standingOf(row: Row): Standing {

@@ -1,11 +1,12 @@
 /** The Redis store against a real server: the conformance suite, and a server that is killed, stopped, full, or wants a password. */
+
+import { hasRedisServer, type RedisServer, startRedisServer } from '@slipway/shared/jobs/testing/redis-server.ts';
 import { createLogger, silence } from '@slipway/shared/lib/log.ts';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { sessionStoreConformance } from './conformance.ts';
 import { openRedisStore } from './redis-store.ts';
 import type { SessionStore } from './session-store.ts';
-import { hasRedisServer, type RedisServer, startRedisServer } from './testing/redis-server.ts';
 
 const BOUNDS = { ttlSeconds: 600, maxSessions: 100 };
 const KEY = { owner: 'app', id: 'talk' };

@@ -16,6 +16,8 @@ export interface RedisServer {
   /** As a power cut would. */
   kill(): Promise<void>;
   start(): Promise<void>;
+  /** Forgets everything. */
+  empty(): Promise<void>;
   pause(): void;
   resume(): void;
   /** Ends it and removes what it kept. */
@@ -54,6 +56,14 @@ export async function startRedisServer(options: { password?: string } = {}): Pro
     url: `redis://${password === undefined ? '' : `:${password}@`}127.0.0.1:${port}`,
     start,
     kill,
+    async empty() {
+      spawnSync('redis-cli', [
+        ...(password === undefined ? [] : ['--no-auth-warning', '-a', password]),
+        '-p',
+        String(port),
+        'flushall',
+      ]);
+    },
     pause: () => void child?.kill('SIGSTOP'),
     resume: () => void child?.kill('SIGCONT'),
     async stop() {

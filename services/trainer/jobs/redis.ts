@@ -1,0 +1,323 @@
+/**
+ * The job queue in Redis, for the processes of several machines. BullMQ moves the jobs; here its locks become leases with fencing numbers,
+ * and its jobs can be listed by owner and cancelled. A lease that has passed is taken over at the second look for stalled jobs. What was
+ * acknowledged is as durable as Redis is set up to be (`appendonly yes`, `appendfsync always`).
+ */
+import { randomUUID } from 'node:crypto';
+import {
+  type Claim,
+  type Job,
+  type JobFilter,
+  type JobQueue,
+  type JobState,
+  LeaseLostError,
+  type NewJob,
+  type Outcome,
+} from '@slipway/shared/jobs/job-queue.ts';
+import { requireSame } from '@slipway/shared/jobs/require-same.ts';
+import { claimed, type Standing, settled } from '@slipway/shared/jobs/transitions.ts';
+import type { Logger } from '@slipway/shared/lib/log.ts';
+import { type Job as BullJob, Queue, UnrecoverableError, Worker } from 'bullmq';
+import { Redis } from 'ioredis';
+import { BEGIN, CANCEL, HOLD, INDEX } from './redis-scripts.ts';
+
+const BULL_PREFIX = 'slipway';
+const OWN_PREFIX = 'slipway-jobs';
+/** From a job's fetching to its lease; who dies in between holds it so long. */
+const FETCH_LOCK = 30_000;
+const STALLED_CHECK = 15_000;
+
+type Stored = Pick<NewJob, 'owner' | 'payload' | 'maxAttempts'> & { readonly createdAt: number };
+type Result = { readonly kind: 'completed' | 'cancelled'; readonly result: unknown };
+type Bull = BullJob<Stored, Result>;
+
+/** What BullMQ does not keep: when it was first begun, when somebody wished it cancelled, how often it was given back. */
+interface Marks {
+  readonly begun: number | null;
+  readonly cancelling: number | null;
+  readonly released: number;
+}
+
+interface Held {
+  readonly bull: Bull;
+  readonly lock: string;
+}
+
+export interface RedisQueueOptions {
+  /** Milliseconds between looks for jobs whose lease has passed. */
+  readonly stalledCheck?: number;
+}
+
+/** `url`: redis://... or rediss://...; while Redis is away calls wait for it. */
+export function openRedisQueue(url: string, log: Logger, options: RedisQueueOptions = {}): JobQueue {
+  return new RedisQueue(url, log, options.stalledCheck ?? STALLED_CHECK);
+}
+
+class RedisQueue implements JobQueue {
+  readonly #redis: Redis;
+  readonly #log: Logger;
+  readonly #stalledCheck: number;
+  readonly #queues = new Map<string, Queue<Stored, Result>>();
+  readonly #workers = new Map<string, Worker<Stored, Result>>();
+  readonly #held = new Map<string, Held>();
+
+  constructor(url: string, log: Logger, stalledCheck: number) {
+    this.#log = log;
+    this.#stalledCheck = stalledCheck;
+    this.#redis = new Redis(url, { maxRetriesPerRequest: null, lazyConnect: true });
+    this.#redis.on('error', (error: Error) => log.error({ reason: error.message }, 'the Redis of the jobs fails'));
+  }
+
+  async enqueue(job: NewJob): Promise<Job> {
+    const { id, queue, owner, payload, maxAttempts } = job;
+    // Listed before it is there: a job that is there and in no list would never be found again.
+    const known = await this.#redis.eval(
+      INDEX,
+      4,
+      jobKey(id),
+      SEQUENCE,
+      listKey(queue),
+      listKey(queue, owner),
+      id,
+      queue,
+    );
+    if (known === queue) {
+      const stored: Stored = { owner, payload, maxAttempts, createdAt: Date.now() };
+      await this.#queue(queue).add('job', stored, {
+        jobId: id,
+        // Whether it is tried again is decided when it is settled.
+        attempts: Number.MAX_SAFE_INTEGER,
+        backoff: { type: 'custom' },
+      });
+    }
+    return requireSame(await this.#existing(id), job);
+  }
+
+  async claim(queue: string, leaseMilliseconds: number): Promise<Claim | undefined> {
+    for (;;) {
+      const lock = randomUUID();
+      const bull: Bull | undefined = await this.#worker(queue).getNextJob(lock, { block: false });
+      if (bull === undefined) return undefined;
+      const id = idOf(bull);
+      const token = bull.attemptsStarted;
+      this.#held.set(holdingOf(id, token), { bull, lock });
+      const isWanted = (await this.#redis.eval(BEGIN, 1, jobKey(id), Date.now())) === 1;
+      const job = await this.#describe(bull, 'running');
+      const claim = { job, token, leaseMilliseconds };
+      // BullMQ has counted this attempt already.
+      const next = claimed({ ...standingOf(job), attempts: job.attempts - 1 }, Date.now(), leaseMilliseconds);
+      if (isWanted && next.state === 'running') {
+        await this.#hold(claim);
+        return claim;
+      }
+      if (isWanted && next.state === 'failed') {
+        await this.#finish(claim, (held) => held.bull.moveToFailed(vanished(job.attempts - 1), held.lock));
+      } else {
+        await this.#finish(claim, (held) =>
+          held.bull.moveToCompleted({ kind: 'cancelled', result: null }, held.lock, false),
+        );
+      }
+    }
+  }
+
+  async heartbeat(claim: Claim, progress?: unknown): Promise<boolean> {
+    const { bull } = await this.#hold(claim);
+    // In an object: BullMQ's own beginning is a bare 0.
+    if (progress !== undefined) await bull.updateProgress({ value: progress });
+    return (await this.#marks(claim.job.id)).cancelling !== null;
+  }
+
+  async settle(claim: Claim, outcome: Outcome): Promise<void> {
+    await this.#hold(claim);
+    const job = await this.#existing(claim.job.id);
+    const now = Date.now();
+    const next = settled(standingOf(job), outcome, now);
+    if (outcome.kind === 'released') {
+      await this.#redis.hincrby(jobKey(job.id), 'released', 1);
+      await this.#finish(claim, ({ bull, lock }) => bull.moveToWait(lock));
+    } else if (next.state === 'completed' || next.state === 'cancelled') {
+      const result: Result = { kind: next.state, result: 'result' in outcome ? (outcome.result ?? null) : null };
+      await this.#finish(claim, ({ bull, lock }) => bull.moveToCompleted(result, lock, false));
+    } else {
+      const message = 'error' in outcome ? outcome.error : '';
+      const pause = next.availableAt === null ? null : next.availableAt - now;
+      const error = pause === null ? new UnrecoverableError(message) : new RetryAfter(message, pause);
+      await this.#finish(claim, ({ bull, lock }) => bull.moveToFailed(error, lock));
+    }
+  }
+
+  async cancel(id: string): Promise<Job | undefined> {
+    const before = await this.find(id);
+    if (before === undefined || before.endedAt !== null) return before;
+    await this.#redis.eval(CANCEL, 1, jobKey(id), Date.now());
+    return this.find(id);
+  }
+
+  async find(id: string): Promise<Job | undefined> {
+    const queue = await this.#redis.hget(jobKey(id), 'queue');
+    const bull: Bull | undefined = queue === null ? undefined : await this.#queue(queue).getJob(id);
+    return bull === undefined ? undefined : this.#describe(bull);
+  }
+
+  async list({ queue, owner, after, limit }: JobFilter): Promise<readonly Job[]> {
+    const key = listKey(queue, owner);
+    const score = after === undefined ? '+inf' : await this.#redis.zscore(key, after);
+    if (score === null) return [];
+    const ids = await this.#redis.zrange(key, `(${score}`, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, limit);
+    const jobs = await Promise.all(ids.map((id) => this.find(id)));
+    return jobs.filter((job) => job !== undefined);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#workers.values()].map((worker) => worker.close()));
+    await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
+    this.#redis.disconnect();
+  }
+
+  #queue(name: string): Queue<Stored, Result> {
+    const known = this.#queues.get(name);
+    if (known !== undefined) return known;
+    const queue = new Queue<Stored, Result>(name, { connection: this.#redis, prefix: BULL_PREFIX });
+    queue.on('error', (error) => this.#log.error({ reason: error.message }, 'the Redis of the jobs fails'));
+    this.#queues.set(name, queue);
+    return queue;
+  }
+
+  /** Asked for jobs by hand: it runs nothing by itself but the looks for stalled jobs. */
+  #worker(name: string): Worker<Stored, Result> {
+    const known = this.#workers.get(name);
+    if (known !== undefined) return known;
+    const worker = new Worker<Stored, Result>(name, null, {
+      connection: this.#redis,
+      prefix: BULL_PREFIX,
+      autorun: false,
+      lockDuration: FETCH_LOCK,
+      stalledInterval: this.#stalledCheck,
+      // How often workers may vanish is each job's own affair.
+      maxStalledCount: Number.MAX_SAFE_INTEGER,
+      settings: { backoffStrategy: (_attempts, _type, error) => (error instanceof RetryAfter ? error.pause : 0) },
+    });
+    worker.on('error', (error) => this.#log.error({ reason: error.message }, 'the Redis of the jobs fails'));
+    void worker.startStalledCheckTimer();
+    this.#workers.set(name, worker);
+    return worker;
+  }
+
+  /** Prolongs the lease, or takes it up again where it has passed and nobody else has the job. LeaseLostError. */
+  async #hold({ job, token, leaseMilliseconds }: Claim): Promise<Held> {
+    const held = this.#held.get(holdingOf(job.id, token));
+    if (held === undefined) throw lost(job.id, token);
+    const { toKey } = this.#queue(job.queue);
+    const keys = [`${toKey(job.id)}:lock`, toKey(job.id), toKey('active'), toKey('stalled')];
+    const isHeld = await this.#redis.eval(HOLD, keys.length, ...keys, held.lock, leaseMilliseconds, token, job.id);
+    if (isHeld === 1) return held;
+    this.#held.delete(holdingOf(job.id, token));
+    throw lost(job.id, token);
+  }
+
+  async #finish({ job, token }: Claim, move: (held: Held) => Promise<unknown>): Promise<void> {
+    const name = holdingOf(job.id, token);
+    const held = this.#held.get(name);
+    if (held === undefined) throw lost(job.id, token);
+    try {
+      await move(held);
+    } catch (error) {
+      // BullMQ's words for a lock that is gone, or that another holds by now.
+      if (error instanceof Error && /lock|not in the active state/i.test(error.message)) throw lost(job.id, token);
+      throw error;
+    } finally {
+      this.#held.delete(name);
+    }
+  }
+
+  async #existing(id: string): Promise<Job> {
+    const job = await this.find(id);
+    if (job === undefined) throw new Error(`job ${id} has vanished from Redis`);
+    return job;
+  }
+
+  async #marks(id: string): Promise<Marks> {
+    const [begun, cancelling, released] = await this.#redis.hmget(jobKey(id), 'begun', 'cancelling', 'released');
+    return { begun: numberOrNull(begun), cancelling: numberOrNull(cancelling), released: Number(released ?? 0) };
+  }
+
+  async #describe(bull: Bull, known?: JobState): Promise<Job> {
+    const id = idOf(bull);
+    const marks = await this.#marks(id);
+    const isUnwanted = marks.cancelling !== null && marks.begun === null;
+    const state = isUnwanted ? 'cancelled' : (known ?? stateOf(await bull.getState(), bull));
+    const hasEnded = state !== 'waiting' && state !== 'running';
+    const { owner, payload, maxAttempts, createdAt } = bull.data;
+    return {
+      id,
+      queue: bull.queueName,
+      owner,
+      payload,
+      maxAttempts,
+      state,
+      attempts: bull.attemptsStarted - marks.released,
+      isCancelling: marks.cancelling !== null,
+      progress: progressOf(bull.progress),
+      result: state === 'completed' || state === 'cancelled' ? (bull.returnvalue?.result ?? null) : null,
+      error: state === 'completed' || state === 'cancelled' ? null : (bull.failedReason ?? null),
+      createdAt,
+      startedAt: marks.begun,
+      endedAt: hasEnded ? (bull.finishedOn ?? marks.cancelling) : null,
+    };
+  }
+}
+
+/** Told to BullMQ as the reason of a failure after which it is tried again. */
+class RetryAfter extends Error {
+  readonly pause: number;
+
+  constructor(message: string, pause: number) {
+    super(message);
+    this.pause = pause;
+  }
+}
+
+const SEQUENCE = `${OWN_PREFIX}:sequence`;
+
+function jobKey(id: string): string {
+  return `${OWN_PREFIX}:job:${id}`;
+}
+
+function listKey(queue: string, owner?: string): string {
+  return owner === undefined ? `${OWN_PREFIX}:all:${queue}` : `${OWN_PREFIX}:of:${queue}:${owner}`;
+}
+
+function holdingOf(id: string, token: number): string {
+  return `${token} ${id}`;
+}
+
+function idOf({ id }: Bull): string {
+  if (id === undefined) throw new Error('BullMQ gave a job without an id');
+  return id;
+}
+
+function stateOf(state: string, bull: Bull): JobState {
+  if (state === 'active') return 'running';
+  if (state === 'completed') return bull.returnvalue?.kind ?? 'completed';
+  return state === 'failed' ? 'failed' : 'waiting';
+}
+
+function standingOf({ state, attempts, maxAttempts, isCancelling }: Job): Standing {
+  return { state, attempts, maxAttempts, isCancelling, availableAt: null };
+}
+
+function progressOf(progress: unknown): unknown {
+  return typeof progress === 'object' && progress !== null && 'value' in progress ? progress.value : null;
+}
+
+function numberOrNull(text: string | null | undefined): number | null {
+  return text === null || text === undefined ? null : Number(text);
+}
+
+function vanished(attempts: number): UnrecoverableError {
+  return new UnrecoverableError(`its worker vanished ${attempts} times`);
+}
+
+function lost(id: string, token: number): LeaseLostError {
+  return new LeaseLostError(`job ${id} is no longer held under claim ${token}`);
+}
