@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { absent, type Field, flag, integer, number, parseFields, type ValuesOf } from './request-fields.ts';
-import { ResponseFormat } from './response-format.ts';
+import { type AnswerForm, ResponseFormat } from './response-format.ts';
 
 export interface GenerateLimits {
   readonly maxNewTokens: number;
@@ -80,7 +80,10 @@ export function generateFields(limits: GenerateLimits) {
   } as const satisfies Record<string, Field<unknown>>;
 }
 
-export type GenerateRequest = ValuesOf<ReturnType<typeof generateFields>>;
+type GenerateFields = ValuesOf<ReturnType<typeof generateFields>>;
+export type GenerateRequest = Omit<GenerateFields, 'response_format'> & {
+  readonly response_format?: AnswerForm | undefined;
+};
 
 /** Parses a decoded JSON body. AppError invalid_field names every wrong field and its range. */
 export function generateRequestParser(limits: GenerateLimits): (body: unknown) => GenerateRequest {

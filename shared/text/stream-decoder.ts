@@ -20,20 +20,27 @@ export class StreamDecoder {
   /** Decoded, but may be the beginning of a stop string. */
   #held = '';
   #stopped = false;
+  readonly #shown: ReadonlySet<number>;
 
   /**
    * Empty stop strings are ignored. `continuation`: the text goes on after another one, so that a leading space is its own and
-   * not the one that SentencePiece puts in front.
+   * not the one that SentencePiece puts in front. `shown`: special tokens whose names are text here.
    */
-  constructor(tokenizer: Tokenizer, stop: readonly string[] = [], options: { continuation?: boolean } = {}) {
+  constructor(
+    tokenizer: Tokenizer,
+    stop: readonly string[] = [],
+    options: { continuation?: boolean; shown?: ReadonlySet<number> | undefined } = {},
+  ) {
     this.#tokenizer = tokenizer;
     this.#stop = stop.filter((text) => text !== '');
     this.#leading = tokenizer.stripsLeadingSpace === true && options.continuation !== true;
+    this.#shown = options.shown ?? new Set();
   }
 
   push(token: number): TextDelta {
     if (this.#stopped) return { text: '', stopped: true };
-    return this.#add(this.#utf8.decode(this.#tokenizer.bytesOf(token), { stream: true }));
+    const before = this.#utf8.decode(this.#tokenizer.bytesOf(token), { stream: true });
+    return this.#add(this.#shown.has(token) ? before + this.#tokenizer.pieceOf(token) : before);
   }
 
   /** What was still held back; half a character becomes U+FFFD. A stop string that only the end completes is cut as well. */

@@ -9,7 +9,7 @@ import type {
   GenerateRequest,
   OutputLogprobs,
 } from '@slipway/shared/contracts/generate.ts';
-import type { ResponseFormat } from '@slipway/shared/contracts/response-format.ts';
+import type { AnswerForm } from '@slipway/shared/contracts/response-format.ts';
 import { steadyNow } from '@slipway/shared/lib/steady-now.ts';
 import pTimeout, { TimeoutError } from 'p-timeout';
 import type { Constraint, EngineEvent, SequenceRequest, TokenLogprobs } from '../engine/contract.ts';
@@ -43,6 +43,8 @@ export interface GenerateJob {
   readonly onPrompt?: (logprobs: readonly (OutputLogprobs | null)[]) => void;
   /** As SequenceRequest has it. */
   readonly goesOn?: boolean;
+  /** Special tokens whose names are part of the answer's text. */
+  readonly shownTokens?: ReadonlySet<number>;
   readonly onDelta?: (output: GenerateOutput) => void;
 }
 
@@ -72,7 +74,7 @@ export class Generation {
   readonly #sampling: SequenceSampling;
   readonly #promptLogprobs: (OutputLogprobs | null)[] = [];
   /** Taken when it runs. */
-  #format: ResponseFormat | undefined;
+  #format: AnswerForm | undefined;
   #cachedTokens = 0;
   #startedAt: number | undefined;
   #firstTokenAt: number | undefined;
@@ -97,10 +99,10 @@ export class Generation {
     this.#deadline = steadyNow() - (performance.now() - job.arrivedAt) + limits.timeoutSeconds * 1000;
     const [first, ...others] = this.#prompt.tokens;
     const options = {
-      // JSON ends by itself, and cut it is of no use.
-      stop: response_format?.type.startsWith('json') ? [] : settings.stop,
+      stop: response_format !== undefined && endsItself(response_format) ? [] : settings.stop,
       logprobs: settings.logprobs !== undefined,
       continuation: others.length > 0 || first !== model.bosTokenId,
+      shown: job.shownTokens,
     };
     this.#outputs = Array.from(
       { length: settings.num_return_sequences },
@@ -355,6 +357,11 @@ export class Generation {
     }
     return new AppError('timeout', `the request was not done within ${this.#timeoutSeconds} s; ask for fewer tokens`);
   }
+}
+
+/** JSON does, and cut it is of no use. */
+function endsItself({ type }: AnswerForm): boolean {
+  return type !== 'text' && type !== 'regex';
 }
 
 function milliseconds(value: number): number {

@@ -12,6 +12,8 @@ export interface SequenceOutputOptions {
   readonly logprobs: boolean;
   /** There is text before it, so that a leading space belongs to the answer. */
   readonly continuation: boolean;
+  /** As StreamDecoder has it. */
+  readonly shown?: ReadonlySet<number> | undefined;
 }
 
 export class SequenceOutput {
@@ -26,7 +28,7 @@ export class SequenceOutput {
   constructor(index: number, tokenizer: Tokenizer, options: SequenceOutputOptions) {
     this.index = index;
     this.#tokenizer = tokenizer;
-    this.#decoder = new StreamDecoder(tokenizer, options.stop, { continuation: options.continuation });
+    this.#decoder = new StreamDecoder(tokenizer, options.stop, options);
     this.#logprobs = options.logprobs ? [] : undefined;
   }
 

@@ -60,13 +60,17 @@ export const ChatMessage = z.discriminatedUnion(
 );
 export type ChatMessage = z.infer<typeof ChatMessage>;
 
+const PARAMETERS = 'must be the JSON schema of an object';
+
 /** What else a tool has goes to the template as it is. */
 export const Tool = z.looseObject({
   type: z.literal('function'),
   function: z.looseObject({
     name: z.string().regex(/^[\w.-]{1,64}$/, 'must have 1 to 64 letters, digits, dots, dashes and underscores'),
     description: z.string().nullish(),
-    parameters: z.record(z.string(), z.unknown()).nullish(),
+    parameters: z
+      .looseObject({ type: z.literal('object', { error: PARAMETERS }).optional() }, { error: PARAMETERS })
+      .nullish(),
     strict: z.boolean().nullish(),
   }),
 });

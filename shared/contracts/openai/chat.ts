@@ -58,18 +58,21 @@ export type ChatFinishReason = z.infer<typeof FinishReason>;
 
 const envelope = { id: z.string(), created: z.int(), model: z.string(), system_fingerprint: z.string() };
 
+const ChatMessageAnswer = z.object({
+  role: z.literal('assistant'),
+  content: z.string().nullable(),
+  refusal: z.null(),
+  tool_calls: z.array(ToolCallAnswer).optional(),
+});
+export type ChatMessageAnswer = z.infer<typeof ChatMessageAnswer>;
+
 export const ChatCompletion = z.object({
   ...envelope,
   object: z.literal('chat.completion'),
   choices: z.array(
     z.object({
       index: z.int(),
-      message: z.object({
-        role: z.literal('assistant'),
-        content: z.string().nullable(),
-        refusal: z.null(),
-        tool_calls: z.array(ToolCallAnswer).optional(),
-      }),
+      message: ChatMessageAnswer,
       logprobs: ChatLogprobs.nullable(),
       finish_reason: FinishReason,
     }),

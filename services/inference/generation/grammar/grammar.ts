@@ -68,6 +68,7 @@ export class Grammar {
   readonly rules = new Map<string, Piece | undefined>();
   readonly limits: StringLimits[] = [];
   readonly #byKey = new Map<string, Piece>();
+  #prefix = '';
   #pieces = 0;
   #text = 0;
 
@@ -82,8 +83,20 @@ export class Grammar {
     return self;
   }
 
+  /** What is shared while `make` runs is not shared with what has another name: two schemas have the same keys. */
+  within<T>(name: string, make: () => T): T {
+    const outer = this.#prefix;
+    this.#prefix = `${outer}${name} `;
+    try {
+      return make();
+    } finally {
+      this.#prefix = outer;
+    }
+  }
+
   /** The same rule whenever it is asked for by `key`. */
-  shared(key: string, define: (self: Piece) => Piece): Piece {
+  shared(name: string, define: (self: Piece) => Piece): Piece {
+    const key = this.#prefix + name;
     const known = this.#byKey.get(key);
     if (known) return known;
     return this.rule((self) => {

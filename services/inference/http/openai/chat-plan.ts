@@ -10,9 +10,11 @@ import type { LoadedModel } from '../../generation/loaded-model.ts';
 import { renderConversation } from './chat-prompt-input.ts';
 import type { ServiceLimits } from './completion-plan.ts';
 import { newTokensOf, settingsOf } from './generate-request.ts';
+import { planTools, type ToolPlan } from './tool-plan.ts';
 
 export interface ChatPlan {
   readonly request: GenerateRequest & { readonly prompt: readonly number[] };
+  readonly tools: ToolPlan;
 }
 
 /** AppError invalid_field, or prompt_too_long. */
@@ -35,16 +37,18 @@ export function planChat(
   const { maxPromptTokens } = limits;
   const isWhole = truncation === 'disabled';
   const limit = promptLimit(isWhole ? 1 : newTokens.max_new_tokens, { maxPromptTokens, contextLength });
-  const { tokens, droppedMessages } = renderConversation(fields, model, { limit, isWhole });
+  const tools = planTools(fields, outputFormatOf(fields), model, warn);
+  const told = { ...fields, tools: [...tools.tools] };
+  const { tokens, droppedMessages } = renderConversation(told, model, { limit, isWhole });
   if (droppedMessages > 0) warn(`the oldest ${droppedMessages} messages were left out: there was no room for them`);
-  const format = outputFormatOf(fields);
   return {
+    tools,
     request: {
       ...settingsOf(fields, limits),
       ...newTokens,
       max_new_tokens: Math.min(newTokens.max_new_tokens, contextLength - tokens.length),
       prompt: tokens,
-      ...(format === undefined ? {} : { response_format: format }),
+      ...(tools.form === undefined ? {} : { response_format: tools.form }),
       ...(logprobs ? { logprobs: top_logprobs ?? 0 } : {}),
     },
   };

@@ -18,23 +18,24 @@ import type { Context } from 'hono';
 import type { Generation } from '../../../generation/generate.ts';
 import type { LoadedModel } from '../../../generation/loaded-model.ts';
 import { EventStream } from '../../event-stream.ts';
+import { ChatChoiceWriter, wholeMessage } from '../../openai/chat-choice.ts';
 import { planChat } from '../../openai/chat-plan.ts';
 import { openAiError } from '../../openai/error-shape.ts';
-import { finishReasonOf } from '../../openai/finish-reason.ts';
 import { chatLogprobs, promptLogprobs } from '../../openai/logprobs.ts';
 import { usageOf } from '../../openai/token-usage.ts';
+import type { CallReading } from '../../openai/tool-plan.ts';
 import { tellWarnings } from '../../openai/warnings.ts';
 import type { Route, ServiceParts } from '../../service-parts.ts';
 import { summaryOf, type Visit, visited } from '../../visit.ts';
 
 export function chatCompletionsRoute(parts: ServiceParts): Route {
   return visited(parts, async (visit, context) => {
-    const { generation, chunks, started, model, envelope } = await begin(visit, context, parts);
+    const { generation, chunks, started, model, envelope, reading } = await begin(visit, context, parts);
     const running = visit.run(generation);
     if (chunks === undefined) {
       const answer = await running;
       visit.log(summaryOf(answer));
-      return context.json(wholeAnswer(envelope, model, answer));
+      return context.json(wholeAnswer(envelope, model, answer, reading));
     }
     return visit.stream(chunks.events, started, running, {
       done: (answer) => chunks.end(answer),
@@ -53,6 +54,7 @@ interface Begun {
   /** When a stream was asked for. */
   readonly chunks: ChunkStream | undefined;
   readonly started: Promise<void>;
+  readonly reading: CallReading | undefined;
 }
 
 /** From the bytes to what waits for its turn. A function of its own: body and messages end with it, and are not kept waiting. */
@@ -68,20 +70,23 @@ async function begin(visit: Visit, context: Context<RequestEnvironment>, { confi
     model: model.name,
     system_fingerprint: model.fingerprint,
   };
+  const { reading, shownTokens } = plan.tools;
   const includeUsage = request.stream_options?.include_usage === true;
-  const chunks = request.stream ? new ChunkStream(envelope, model, includeUsage) : undefined;
+  const writers = Array.from({ length: request.n }, () => new ChatChoiceWriter(reading));
+  const chunks = request.stream ? new ChunkStream(envelope, model, writers, includeUsage) : undefined;
   const started = Promise.withResolvers<void>();
   const generation = visit.generation(model, {
     id: envelope.id,
     request: plan.request,
     goesOn: true,
+    shownTokens,
     onStart() {
-      chunks?.begin(request.n);
+      chunks?.begin();
       started.resolve();
     },
     ...(chunks === undefined ? {} : { onDelta: (output: GenerateOutput) => chunks.add(output) }),
   });
-  return { generation, model, envelope, chunks, started: started.promise };
+  return { generation, model, envelope, chunks, started: started.promise, reading };
 }
 
 /** The events of one streamed answer. */
@@ -89,24 +94,30 @@ class ChunkStream {
   readonly events = new EventStream();
   readonly #head: Omit<ChatCompletionChunk, 'choices'>;
   readonly #model: LoadedModel;
+  readonly #writers: readonly ChatChoiceWriter[];
   readonly #includeUsage: boolean;
 
-  constructor(envelope: Envelope, model: LoadedModel, includeUsage: boolean) {
+  constructor(envelope: Envelope, model: LoadedModel, writers: readonly ChatChoiceWriter[], includeUsage: boolean) {
     // OpenAI's have the field in every event when it was asked for, and then it is null but in the last.
     this.#head = { ...envelope, object: 'chat.completion.chunk', ...(includeUsage ? { usage: null } : {}) };
     this.#model = model;
+    this.#writers = writers;
     this.#includeUsage = includeUsage;
   }
 
-  begin(choices: number): void {
-    for (let index = 0; index < choices; index++) this.#send(index, { role: 'assistant', content: '' });
+  begin(): void {
+    for (const [index, { beginning }] of this.#writers.entries()) this.#send(index, beginning);
   }
 
   add({ index, text, logprobs, finish_reason }: GenerateOutput): void {
-    const reason = finishReasonOf(finish_reason);
+    const writer = this.#writers[index];
+    if (writer === undefined) throw new Error(`there is no choice ${index}`);
+    const deltas = [...writer.add(text), ...(finish_reason === null ? [] : writer.end())];
+    const reason = writer.finishReason(finish_reason);
     const listed =
       logprobs === undefined || logprobs.length === 0 ? null : chatLogprobs(this.#model.tokenizer, logprobs);
-    if (text !== '' || listed !== null) this.#send(index, text === '' ? {} : { content: text }, listed);
+    if (deltas.length === 0 && listed !== null) deltas.push({});
+    for (const [place, delta] of deltas.entries()) this.#send(index, delta, place === 0 ? listed : null);
     if (reason !== null) this.#send(index, {}, null, reason);
   }
 
@@ -126,15 +137,19 @@ class ChunkStream {
   }
 }
 
-function wholeAnswer(envelope: Envelope, { tokenizer }: LoadedModel, answer: GenerateAnswer): ChatCompletion {
+function wholeAnswer(
+  envelope: Envelope,
+  { tokenizer }: LoadedModel,
+  answer: GenerateAnswer,
+  reading: CallReading | undefined,
+): ChatCompletion {
   return {
     ...envelope,
     object: 'chat.completion',
     choices: answer.outputs.map(({ index, text, logprobs, finish_reason }) => ({
       index,
-      message: { role: 'assistant', content: text, refusal: null },
+      ...wholeMessage(text, finish_reason, reading),
       logprobs: logprobs === undefined ? null : chatLogprobs(tokenizer, logprobs),
-      finish_reason: finishReasonOf(finish_reason) ?? 'stop',
     })),
     usage: usageOf([answer]),
     ...(answer.prompt_logprobs === undefined
