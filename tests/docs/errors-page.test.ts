@@ -1,6 +1,7 @@
 /** docs/errors.md is made of the codes: `npx vitest run tests/docs -u` writes it anew. */
 import { ERROR_MEANINGS, ERROR_STATUS, type ErrorCode } from '@slipway/shared/contracts/errors.ts';
 import { expect, it } from 'vitest';
+import { markdownTable } from './testing/markdown-table.ts';
 
 const INTRODUCTION = `# Errors
 
@@ -20,15 +21,7 @@ function page(): string {
     const status = ERROR_STATUS[code];
     return [`\`${code}\``, String(status), status < 500 ? '2' : '1', ERROR_MEANINGS[code]];
   });
-  return `${INTRODUCTION}\n${table(['code', 'HTTP', 'exit code', ''], rows)}\n`;
-}
-
-/** As Biome formats it. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column]?.length ?? 0)));
-  const line = (cells: readonly string[]) =>
-    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`;
-  return [head, widths.map((width) => '-'.repeat(width)), ...rows].map(line).join('\n');
+  return `${INTRODUCTION}\n${markdownTable(['code', 'HTTP', 'exit code', ''], rows)}\n`;
 }
 
 it('lists every code with its status, exit code and meaning', async () => {
