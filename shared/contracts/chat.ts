@@ -29,12 +29,22 @@ export const sessionId = z
   .string()
   .regex(SESSION_ID, 'must be 1 to 128 letters, digits, dots, dashes or underscores, the first a letter or digit');
 
-function chatFields(limits: GenerateLimits) {
+export function chatFields(limits: GenerateLimits) {
   // Of the others a turn has none: its prompt are the messages, its answer is one.
   const { prompt, max_new_tokens, num_return_sequences, logprobs, prompt_logprobs, ...shared } = generateFields(limits);
   return {
     messages: {
-      schema: z.custom<readonly ChatTurnMessage[]>(areMessages),
+      schema: z.custom<readonly ChatTurnMessage[]>(areMessages).meta({
+        type: 'array',
+        items: {
+          type: 'object',
+          properties: { role: { enum: [...CHAT_ROLES] }, content: { type: 'string' } },
+          required: ['role', 'content'],
+          additionalProperties: false,
+        },
+        minItems: 1,
+        maxItems: MOST_MESSAGES,
+      }),
       allowed: `1 to ${MOST_MESSAGES} messages, each an object with a role (${CHAT_ROLES.join(', ')}) and a text as its content`,
     },
     session_id: {

@@ -3,7 +3,16 @@
  * how an answer is made.
  */
 import { z } from 'zod';
-import { absent, type Field, flag, integer, number, parseFields, type ValuesOf } from './request-fields.ts';
+import {
+  absent,
+  type Field,
+  flag,
+  integer,
+  number,
+  parseFields,
+  TOKEN_IDS_META,
+  type ValuesOf,
+} from './request-fields.ts';
 import { type AnswerForm, ResponseFormat } from './response-format.ts';
 
 export interface GenerateLimits {
@@ -22,7 +31,12 @@ const stopString = z.string().min(1).max(STOP_LENGTH);
 function strings(most: number, allowed: string): Field<readonly string[]> {
   return {
     schema: z
-      .union([stopString.transform((one) => [one]), z.custom<readonly string[]>((value) => areStrings(value, most))])
+      .union([
+        stopString.transform((one) => [one]),
+        z
+          .custom<readonly string[]>((value) => areStrings(value, most))
+          .meta({ type: 'array', items: { type: 'string', minLength: 1, maxLength: STOP_LENGTH }, maxItems: most }),
+      ])
       .or(absent<readonly string[]>([])),
     allowed,
   };
@@ -31,7 +45,7 @@ function strings(most: number, allowed: string): Field<readonly string[]> {
 export function generateFields(limits: GenerateLimits) {
   return {
     prompt: {
-      schema: z.union([z.string(), z.custom<readonly number[]>(isTokenIds)]),
+      schema: z.union([z.string(), z.custom<readonly number[]>(isTokenIds).meta(TOKEN_IDS_META)]),
       allowed: 'a string or an array of token ids (integers from 0)',
     },
     max_new_tokens: {
@@ -52,7 +66,14 @@ export function generateFields(limits: GenerateLimits) {
     /** Once one of `post_stop` has been generated: subtracted from every logit but those that end, for each token since. */
     post_stop_penalty: number(0, 100, 5, 'a number from 0 to 100'),
     logit_bias: {
-      schema: z.custom<Readonly<Record<string, number>>>(isLogitBias).or(absent<Readonly<Record<string, number>>>({})),
+      schema: z
+        .custom<Readonly<Record<string, number>>>(isLogitBias)
+        .meta({
+          type: 'object',
+          propertyNames: { pattern: '^[0-9]{1,9}$' },
+          additionalProperties: { type: 'number', minimum: -100, maximum: 100 },
+        })
+        .or(absent<Readonly<Record<string, number>>>({})),
       allowed: `an object of up to ${BIASED_TOKENS} token ids, each with a number from -100 to 100`,
     },
     bad_words: strings(BAD_WORDS, `a string or up to ${BAD_WORDS} strings of 1 to ${STOP_LENGTH} characters`),
@@ -61,6 +82,7 @@ export function generateFields(limits: GenerateLimits) {
     stop_token_ids: {
       schema: z
         .custom<readonly number[]>((value) => isTokenIds(value) && (value as unknown[]).length <= STOP_TOKENS)
+        .meta({ ...TOKEN_IDS_META, maxItems: STOP_TOKENS })
         .or(absent<readonly number[]>([])),
       allowed: `an array of up to ${STOP_TOKENS} token ids`,
     },

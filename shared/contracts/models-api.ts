@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { isModelReference, Precision } from './manifest.ts';
 import { parseFields } from './request-fields.ts';
 
-const FIELDS = {
+export const MODEL_REQUEST_FIELDS = {
   model: {
     schema: z.string().max(128).refine(isModelReference),
     allowed: "the name of a model in the service's bucket: NAME, NAME@ALIAS or NAME@v001",
@@ -14,7 +14,7 @@ const FIELDS = {
 
 /** AppError invalid_field. Nothing but a name passes, so that nothing else comes near the file system. */
 export function parseModelRequest(body: unknown): { readonly model: string } {
-  return parseFields(body, FIELDS, '"model"');
+  return parseFields(body, MODEL_REQUEST_FIELDS, '"model"');
 }
 
 const Following = z.object({

@@ -34,6 +34,9 @@ export function flag(fallback: boolean): Field<boolean> {
   return { schema: z.boolean().or(absent(fallback)), allowed: 'true or false' };
 }
 
+/** Of a list of token ids that is checked by hand, for those who read schemas. */
+export const TOKEN_IDS_META = { type: 'array', items: { type: 'integer', minimum: 0 } } as const;
+
 export function absent<T>(fallback: T) {
   return z.undefined().transform(() => fallback);
 }

@@ -3,7 +3,7 @@
  */
 import { z } from 'zod';
 import type { OutputLogprobs } from './generate.ts';
-import { absent, type Field, flag, integer, parseFields, type ValuesOf } from './request-fields.ts';
+import { absent, type Field, flag, integer, parseFields, TOKEN_IDS_META, type ValuesOf } from './request-fields.ts';
 
 /** Encoding a text blocks everything else, and its answer grows with it. Longer ones are sent in pieces. */
 const MOST_CHARACTERS = 65_536;
@@ -12,14 +12,28 @@ const KINDS = ['token', 'character'] as const;
 
 export type ScoredText = string | readonly number[];
 
-const text: z.ZodType<ScoredText> = z.union([z.string().min(1), z.custom<readonly number[]>(isTokenIds)]);
+const text: z.ZodType<ScoredText> = z.union([
+  z.string().min(1),
+  z.custom<readonly number[]>(isTokenIds).meta({ ...TOKEN_IDS_META, minItems: 1 }),
+]);
 const TEXT = 'a text or an array of token ids (integers from 0), not empty';
 
-const SCORE_FIELDS = {
+export const SCORE_FIELDS = {
   text: { schema: text.or(absent(undefined)), allowed: TEXT },
   texts: {
     schema: z
       .custom<readonly ScoredText[]>((value) => areTexts(value))
+      .meta({
+        type: 'array',
+        items: {
+          anyOf: [
+            { type: 'string', minLength: 1 },
+            { ...TOKEN_IDS_META, minItems: 1 },
+          ],
+        },
+        minItems: 1,
+        maxItems: MOST_TEXTS,
+      })
       .or(absent<readonly ScoredText[] | undefined>(undefined)),
     allowed: `an array of 1 to ${MOST_TEXTS}, each ${TEXT}`,
   },

@@ -20,6 +20,7 @@ import { lazyRoute } from './lazy-route.ts';
 import { errorShapeOf } from './openai/error-shape.ts';
 import { policyOf } from './path-policy.ts';
 import { routeChat } from './routes/chat/index.ts';
+import { routeDescription } from './routes/description.ts';
 import { generateRoute } from './routes/generate.ts';
 import { healthRoute, livenessRoute, readinessRoute } from './routes/health.ts';
 import { metricsRoute, metricsSummaryRoute } from './routes/metrics.ts';
@@ -67,6 +68,7 @@ export function createApp(parts: ServiceParts): Hono<RequestEnvironment> {
   app.get('/version', versionRoute());
   routeChat(app, parts);
   routeOpenAi(app, parts);
+  routeDescription(app, parts);
   app.get('/api/v1/models', modelsRoute(parts));
   app.on('POST', ['/models/load', '/api/v1/models/load'], requireScope('admin'), loadRoute(parts));
   app.on('POST', ['/models/unload', '/api/v1/models/unload'], requireScope('admin'), unloadRoute(parts));

@@ -1,6 +1,7 @@
 /**
  * Every path of the service with its methods: for the front page, for requests that miss, and for the description of the API. Whoever
- * adds a route adds its line here. Knows no route from inside, so that it costs nothing at the start.
+ * adds a route adds its line here and one to description/operations.ts, which the compiler asks for. Knows no route from inside, so that
+ * it costs nothing at the start.
  */
 export interface Endpoint {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -12,6 +13,8 @@ export interface Endpoint {
 export const ENDPOINTS = [
   { method: 'GET', path: '/', purpose: 'this page' },
   { method: 'GET', path: '/ui', purpose: 'the playground: talk to the model in a browser, compare versions' },
+  { method: 'GET', path: '/docs', purpose: 'every endpoint with its fields, to read' },
+  { method: 'GET', path: '/openapi.json', purpose: 'the same for programs: OpenAPI 3.1' },
   { method: 'GET', path: '/health', purpose: 'status in one look' },
   { method: 'GET', path: '/healthz', purpose: 'live: the process answers' },
   { method: 'GET', path: '/readyz', purpose: 'ready: the model is loaded and requests are taken' },

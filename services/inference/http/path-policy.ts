@@ -13,7 +13,7 @@ interface PathPolicy {
 }
 
 const GUARDED: PathPolicy = { isOpen: false, isProbe: false, answers: 'data' };
-/** Static files, the same in every Slipway; what their scripts ask for needs a key. */
+/** The same in every Slipway, but for limits that are no secret; what their scripts ask for needs a key. */
 const PAGE: PathPolicy = { isOpen: true, isProbe: false, answers: 'page' };
 
 const EXACT = new Map<string, PathPolicy>([
@@ -21,6 +21,7 @@ const EXACT = new Map<string, PathPolicy>([
   ['/health', { ...GUARDED, isOpen: true, isProbe: true }],
   ['/healthz', { ...GUARDED, isOpen: true, isProbe: true }],
   ['/readyz', { ...GUARDED, isOpen: true, isProbe: true }],
+  ['/openapi.json', { ...GUARDED, isOpen: true }],
   ['/metrics', { ...GUARDED, isProbe: true }],
 ]);
 

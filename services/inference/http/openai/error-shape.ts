@@ -16,7 +16,11 @@ const OTHER_PATHS = new Set(['/tokenize', '/detokenize', '/tokenizer_info']);
 
 /** Paths that are OpenAI's or vLLM's answer in OpenAI's shape. */
 export function errorShapeOf(path: string): ErrorShape {
-  return path === '/v1' || path.startsWith('/v1/') || OTHER_PATHS.has(path) ? OPENAI_SHAPE : OWN_SHAPE;
+  return isOpenAiPath(path) ? OPENAI_SHAPE : OWN_SHAPE;
+}
+
+export function isOpenAiPath(path: string): boolean {
+  return path === '/v1' || path.startsWith('/v1/') || OTHER_PATHS.has(path);
 }
 
 const OPENAI_SHAPE: ErrorShape = {

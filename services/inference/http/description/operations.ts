@@ -1,0 +1,88 @@
+/**
+ * What each endpoint takes and gives, for the description of the API. Whoever adds a line to ENDPOINTS adds one here: the compiler asks
+ * for it. Loaded when the description is first asked for.
+ */
+import { chatFields } from '@slipway/shared/contracts/chat.ts';
+import { type GenerateLimits, generateFields } from '@slipway/shared/contracts/generate.ts';
+import { LoadAnswer, MODEL_REQUEST_FIELDS, ModelsAnswer, UnloadAnswer } from '@slipway/shared/contracts/models-api.ts';
+import { ChatCompletion, ChatCompletionChunk, ChatRequest } from '@slipway/shared/contracts/openai/chat.ts';
+import { Completion, CompletionRequest } from '@slipway/shared/contracts/openai/completion.ts';
+import { ModelEntry, ModelList } from '@slipway/shared/contracts/openai/model.ts';
+import {
+  DetokenizeAnswer,
+  DetokenizeRequest,
+  TokenizeAnswer,
+  TokenizeRequest,
+  TokenizerInfo,
+} from '@slipway/shared/contracts/openai/tokenize.ts';
+import { SCORE_FIELDS } from '@slipway/shared/contracts/score.ts';
+import type { z } from 'zod';
+import type { ENDPOINTS } from '../endpoints.ts';
+import * as answers from './answers.ts';
+import { type JsonSchema, jsonSchemaOf, jsonSchemaOfFields } from './json-schema.ts';
+
+export interface Operation {
+  readonly body?: JsonSchema;
+  /** Parameters after the question mark. */
+  readonly query?: Readonly<Record<string, JsonSchema>>;
+  /** JSON when it is a schema; otherwise the media type. Absent: nothing but errors. */
+  readonly answer?: z.ZodType | 'text/html' | 'text/plain' | 'application/octet-stream';
+  /** Of an answer with `"stream": true`: what an event's data is. */
+  readonly event?: z.ZodType;
+  /** Answers with other statuses than 200 that are no errors. */
+  readonly others?: Readonly<Record<number, z.ZodType>>;
+}
+
+type Listed = (typeof ENDPOINTS)[number];
+type Key<One> = One extends { readonly method: infer Method; readonly path: infer Path }
+  ? `${Method & string} ${Path & string}`
+  : never;
+
+export type EndpointKey = Key<Listed>;
+
+export function operations(limits: GenerateLimits): Readonly<Record<EndpointKey, Operation>> {
+  const openAi = (schema: z.ZodType): JsonSchema => jsonSchemaOf(schema, 'input');
+  const modelName = jsonSchemaOfFields(MODEL_REQUEST_FIELDS);
+  const owner = { owner: { type: 'string', description: 'whose, for keys with the scope admin' } };
+  const limit = { limit: { type: 'integer', minimum: 1, maximum: 10_000, default: 100 } };
+  return {
+    'GET /': { answer: answers.FrontPage },
+    'GET /ui': { answer: 'text/html' },
+    'GET /docs': { answer: 'text/html' },
+    'GET /openapi.json': { answer: answers.Description },
+    'GET /health': { answer: answers.Health },
+    'GET /healthz': { answer: answers.Live },
+    'GET /readyz': { answer: answers.Ready, others: { 503: answers.NotReady } },
+    'GET /version': { answer: answers.Version },
+    'GET /model-info': { answer: answers.ModelInfo },
+    'GET /metrics': { answer: 'text/plain' },
+    'GET /api/v1/metrics': { answer: answers.MetricsSummary },
+    'GET /api/v1/models': { answer: ModelsAnswer },
+    'POST /models/load': { body: modelName, answer: LoadAnswer },
+    'POST /models/unload': { body: modelName, answer: UnloadAnswer },
+    'POST /api/v1/models/load': { body: modelName, answer: LoadAnswer },
+    'POST /api/v1/models/unload': { body: modelName, answer: UnloadAnswer },
+    'POST /generate': {
+      body: jsonSchemaOfFields(generateFields(limits)),
+      answer: answers.Generated,
+      event: answers.GeneratedDelta,
+    },
+    'POST /score': { body: jsonSchemaOfFields(SCORE_FIELDS), answer: answers.Score },
+    'POST /api/v1/chat/completions': {
+      body: jsonSchemaOfFields(chatFields(limits)),
+      answer: answers.Turn,
+      event: answers.TurnDelta,
+    },
+    'GET /api/v1/chat/sessions': { query: { ...owner, ...limit }, answer: answers.Sessions },
+    'GET /api/v1/chat/sessions/{id}': { query: owner, answer: answers.SessionContent },
+    'DELETE /api/v1/chat/sessions/{id}': { query: owner, answer: answers.SessionRemoved },
+    'GET /v1/models': { answer: ModelList },
+    'GET /v1/models/{model}': { answer: ModelEntry },
+    'POST /v1/completions': { body: openAi(CompletionRequest), answer: Completion, event: Completion },
+    'POST /v1/chat/completions': { body: openAi(ChatRequest), answer: ChatCompletion, event: ChatCompletionChunk },
+    'POST /v1/embeddings': { body: { type: 'object' } },
+    'POST /tokenize': { body: openAi(TokenizeRequest), answer: TokenizeAnswer },
+    'POST /detokenize': { body: openAi(DetokenizeRequest), answer: DetokenizeAnswer },
+    'GET /tokenizer_info': { answer: TokenizerInfo },
+  };
+}
