@@ -6,10 +6,7 @@ import { AppError } from '../contracts/errors.ts';
 import { BYTE_LETTERS } from './byte-letters.ts';
 import { MAX_MERGES, PairMerger } from './pair-merger.ts';
 import { Vocabulary } from './vocabulary.ts';
-
-/** Words that are kept with their ids: text repeats itself. */
-const CACHED_WORDS = 16_384;
-const CACHED_LENGTH = 48;
+import { WordCache } from './word-cache.ts';
 
 export interface BpeModelJson {
   readonly vocab: unknown;
@@ -31,9 +28,9 @@ export class BpeModel {
   readonly #fuseUnknown: boolean;
   /** Id of each byte: its letter's (byte-level) or `<0x0A>`'s (byte fallback); -1 for none. */
   readonly #byteIds: Int32Array;
-  /** No piece has a space after another letter, so no merge crosses from one word into the next. */
-  readonly #splitsAtSpaces: boolean;
-  readonly #cache = new Map<string, readonly number[]>();
+  /** Where a word falls into parts that no merge joins, which are known more often than the whole; undefined: nowhere. */
+  readonly #parts: RegExp | undefined;
+  readonly #cache = new WordCache();
   #symbols = new Int32Array(1024);
   readonly #bytes = new TextEncoder();
 
@@ -50,7 +47,7 @@ export class BpeModel {
       return byteLevel || fallback ? (this.idOf(name) ?? -1) : -1;
     });
     this.#merger = this.#loadMerges(json.merges);
-    this.#splitsAtSpaces = !byteLevel && !this.pieces.some((piece) => piece !== undefined && /[^▁]▁/.test(piece));
+    this.#parts = byteLevel ? undefined : this.#findParts();
   }
 
   idOf(piece: string): number | undefined {
@@ -81,26 +78,22 @@ export class BpeModel {
     return piece?.length === left.length + right.length && piece.startsWith(left) && piece.endsWith(right);
   }
 
+  /** No piece has a space after another letter, or a line break beside one, so no merge crosses there. */
+  #findParts(): RegExp | undefined {
+    const some = (pattern: RegExp) => this.pieces.some((piece) => piece !== undefined && pattern.test(piece));
+    if (some(/[^▁]▁/)) return undefined;
+    // One that is unknown could be one token with its neighbours.
+    const known = this.idOf('\n') ?? this.#byteIds[0x0a] ?? -1;
+    return known === -1 || some(/.\n|\n.|.<0x0A>|<0x0A>./s) ? /▁+[^▁]*|[^▁]+/g : /▁+[^▁\n]*|[^▁\n]+|\n/g;
+  }
+
   /** Appends the ids of one word. */
   encodeWord(word: string, into: number[]): void {
-    if (!this.#splitsAtSpaces) this.#encodeCached(word, into);
-    else for (const [part] of word.matchAll(/▁+[^▁]*|[^▁]+/g)) this.#encodeCached(part, into);
+    if (this.#parts === undefined) this.#cache.encode(word, into, this.#encode);
+    else for (const part of word.match(this.#parts) ?? []) this.#cache.encode(part, into, this.#encode);
   }
 
-  #encodeCached(word: string, into: number[]): void {
-    const known = this.#cache.get(word);
-    if (known) {
-      for (const id of known) into.push(id);
-      return;
-    }
-    const start = into.length;
-    this.#encode(word, into);
-    if (word.length > CACHED_LENGTH) return;
-    if (this.#cache.size >= CACHED_WORDS) this.#cache.clear();
-    this.#cache.set(word, into.slice(start));
-  }
-
-  #encode(word: string, into: number[]): void {
+  readonly #encode = (word: string, into: number[]): void => {
     const whole = this.#ignoreMerges ? this.idOf(this.#byteLevel ? this.#letters(word) : word) : undefined;
     if (whole !== undefined) {
       into.push(whole);
@@ -113,7 +106,7 @@ export class BpeModel {
     const merged = this.#merger.merge(symbols, length);
     for (let i = 0; i < merged; i++) into.push(symbols[i] ?? 0);
     if (this.#symbols.length > 1 << 16) this.#symbols = new Int32Array(1024);
-  }
+  };
 
   #letters(word: string): string {
     return Array.from(this.#bytes.encode(word), (byte) => BYTE_LETTERS[byte] ?? '').join('');

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { AppError } from '../contracts/errors.ts';
 import { describeIssues } from '../lib/describe-issues.ts';
+import { precompiledNormalizer } from './precompiled-normalizer.ts';
 import { toJavaScriptRegex } from './regex-dialect.ts';
 
 export type Normalizer = (text: string) => string;
@@ -12,6 +13,8 @@ export type Normalizer = (text: string) => string;
 const Step = z.discriminatedUnion('type', [
   z.object({ type: z.enum(['NFC', 'NFD', 'NFKC', 'NFKD']) }),
   z.object({ type: z.literal('Lowercase') }),
+  z.object({ type: z.literal('Strip'), strip_left: z.boolean(), strip_right: z.boolean() }),
+  z.object({ type: z.literal('Precompiled'), precompiled_charsmap: z.string() }),
   z.object({ type: z.literal('Prepend'), prepend: z.string() }),
   z.object({
     type: z.literal('Replace'),
@@ -47,6 +50,13 @@ function build(step: Step): Normalizer {
       return (text) => (text === '' ? text : step.prepend + text);
     case 'Lowercase':
       return (text) => text.toLowerCase();
+    case 'Strip':
+      return (text) => {
+        const left = step.strip_left ? text.replace(/^\p{White_Space}+/u, '') : text;
+        return step.strip_right ? trimEnd(left) : left;
+      };
+    case 'Precompiled':
+      return precompiledNormalizer(step.precompiled_charsmap);
     case 'Replace': {
       const { pattern, content } = step;
       // A function, so that a dollar sign in the content is a dollar sign.
@@ -57,4 +67,11 @@ function build(step: Step): Normalizer {
     default:
       return (text) => text.normalize(step.type);
   }
+}
+
+/** Not by a regular expression, which would begin anew at every space of a long run in the middle. */
+function trimEnd(text: string): string {
+  let end = text.length;
+  while (end > 0 && /\p{White_Space}/u.test(text.charAt(end - 1))) end--;
+  return text.slice(0, end);
 }

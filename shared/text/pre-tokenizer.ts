@@ -26,6 +26,7 @@ const Step = z.discriminatedUnion('type', [
     behavior: z.enum(BEHAVIORS),
     invert: z.boolean().default(false),
   }),
+  z.object({ type: z.literal('WhitespaceSplit') }),
   z.object({ type: z.literal('Digits'), individual_digits: z.boolean().default(false) }),
   z.object({
     type: z.literal('Metaspace'),
@@ -78,6 +79,8 @@ function build(step: Step): PreTokenizer {
           : new RegExp(RegExp.escape(step.pattern.String), 'gu');
       return splitter(regex, step.behavior, step.invert);
     }
+    case 'WhitespaceSplit':
+      return (piece) => piece.match(/\P{White_Space}+/gu) ?? [];
     case 'Digits':
       return splitter(step.individual_digits ? /\p{N}/gu : /\p{N}+/gu, 'Isolated', false);
     case 'Metaspace':
@@ -97,6 +100,11 @@ function metaspace(scheme: 'first' | 'always' | 'never', split: boolean): PreTok
 /** Cuts at the matches of `regex`; `behavior` as in Hugging Face tokenizers, `invert` takes what is between them as the matches. */
 function splitter(regex: RegExp, behavior: Behavior, invert: boolean): (piece: string) => string[] {
   return (piece) => {
+    if (behavior === 'Isolated') {
+      // Matches without gaps, as is usual, are the words themselves: several times as fast as looking at each.
+      const words = piece.match(regex);
+      if (words && words.reduce((length, word) => length + word.length, 0) === piece.length) return words;
+    }
     const cuts: { text: string; match: boolean }[] = [];
     let end = 0;
     for (const { 0: text, index } of piece.matchAll(regex)) {

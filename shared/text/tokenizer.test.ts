@@ -49,6 +49,18 @@ describe('special tokens', () => {
     expect(tokenizer.decode(asText)).toBe('<s>');
   });
 
+  test('in a text are text even where a Unigram model scores them best', () => {
+    const json = fixture('unigram');
+    const model = z.looseObject({ vocab: z.array(z.tuple([z.string(), z.number()])) }).parse(json.model);
+    const vocab = model.vocab.map(([piece, score]) => [piece, piece === '<s>' ? 0 : score]);
+    const unigram = loadTokenizer({ ...json, model: { ...model, vocab } }, {});
+    expect(unigram.pieceOf(1)).toBe('<s>');
+    expect(unigram.encode('<s>', { addBos: false, parseSpecial: true })).toEqual([1]);
+    const asText = unigram.encode('<s>', plainText);
+    expect(asText).not.toContain(1);
+    expect(unigram.decode(asText)).toBe('<s>');
+  });
+
   test('have a name but no bytes', () => {
     expect(tokenizer.pieceOf(0)).toBe('<s>');
     expect(tokenizer.bytesOf(0)).toHaveLength(0);
@@ -97,28 +109,29 @@ describe('any string can be encoded', () => {
     expect(spm.decode(spm.encode('constructor __proto__ toString', plainText))).toBe('constructor __proto__ toString');
   });
 
-  test.each(cases.filter(({ name }) => ['llama3', 'sentencepiece'].includes(name)))(
-    'a megabyte takes seconds at most: $name',
-    ({ tokenizer: json }) => {
-      const one = loadTokenizer(json, {});
-      for (const text of ['a', ' ', 'the little dog ', '😀']) {
-        const long = text.repeat(1_000_000 / text.length);
-        const start = performance.now();
-        const ids = one.encode(long, plainText);
-        expect(performance.now() - start, JSON.stringify(text)).toBeLessThan(10_000);
-        expect(one.decode(ids) === long, JSON.stringify(text)).toBe(true);
-      }
-    },
-  );
+  test.each(
+    cases.filter(({ name }) =>
+      ['llama3', 'sentencepiece', 'unigram', 'unigram without bytes, whole text'].includes(name),
+    ),
+  )('a megabyte takes seconds at most: $name', ({ name, tokenizer: json }) => {
+    const one = loadTokenizer(json, {});
+    for (const text of ['a', ' ', 'the little dog ', '😀']) {
+      const long = text.repeat(1_000_000 / text.length);
+      const start = performance.now();
+      const ids = one.encode(long, plainText);
+      expect(performance.now() - start, JSON.stringify(text)).toBeLessThan(10_000);
+      if (!name.includes('without bytes')) expect(one.decode(ids) === long, JSON.stringify(text)).toBe(true);
+    }
+  });
 });
 
 describe('what is not known is refused by name', () => {
   const gpt2 = fixture('gpt2');
   const model = z.looseObject({ vocab: z.record(z.string(), z.number()) }).parse(gpt2.model);
   test.each<[string, Record<string, unknown>, string, RegExp]>([
-    ['another model', { model: { ...model, type: 'Unigram' } }, 'unsupported_source', /Unigram/],
+    ['another model', { model: { ...model, type: 'WordPiece' } }, 'unsupported_source', /WordPiece/],
     ['another pre-tokenizer', { pre_tokenizer: { type: 'BertPreTokenizer' } }, 'unsupported_source', /pre_tokenizer/],
-    ['another normalizer', { normalizer: { type: 'Precompiled' } }, 'unsupported_source', /normalizer/],
+    ['another normalizer', { normalizer: { type: 'BertNormalizer' } }, 'unsupported_source', /normalizer/],
     ['another decoder', { decoder: { type: 'WordPiece' } }, 'unsupported_source', /decoder/],
     [
       'a pattern with another meaning',
@@ -135,6 +148,30 @@ describe('what is not known is refused by name', () => {
     ['a vocabulary of names', { model: { ...model, vocab: { a: 'b' } } }, 'invalid_source', /"a"/],
     ['an id out of bounds', { model: { ...model, vocab: { a: 2 ** 40 } } }, 'invalid_source', /"a"/],
     ['merges of nothing', { model: { ...model, merges: ['nothing there'] } }, 'invalid_source', /merges\[0\]/],
+    [
+      'a list without scores',
+      { pre_tokenizer: null, model: { type: 'Unigram', unk_id: 0, vocab: [['a']] } },
+      'invalid_source',
+      /vocab\[0\]/,
+    ],
+    [
+      'nothing for the unknown',
+      { pre_tokenizer: null, model: { type: 'Unigram', vocab: [['a', -1]] } },
+      'invalid_source',
+      /unk_id/,
+    ],
+    [
+      'a Unigram model of bytes',
+      { model: { type: 'Unigram', unk_id: 0, vocab: [['a', -1]] } },
+      'unsupported_source',
+      /bytes/,
+    ],
+    [
+      'a charsmap that is cut short',
+      { normalizer: { type: 'Precompiled', precompiled_charsmap: 'AAQAAA==' } },
+      'invalid_source',
+      /precompiled_charsmap/,
+    ],
     ['no model', { model: undefined }, 'invalid_source', /model/],
   ])('%s', (_, change, code, message) => {
     expect(() => loadTokenizer({ ...gpt2, ...change }, {})).toThrow(

@@ -1,6 +1,6 @@
 /**
- * A Hugging Face tokenizer.json as a Tokenizer: the five parts of the file put together. BPE (byte-level and SentencePiece), which is
- * what decoder models use, and WordLevel for characters; anything else is refused by name. Knows no model and no file.
+ * A Hugging Face tokenizer.json as a Tokenizer: the five parts of the file put together. BPE (byte-level and SentencePiece) and
+ * Unigram, which is what decoder models use, and WordLevel for characters; anything else is refused by name. Knows no model and no file.
  */
 import { z } from 'zod';
 import { AppError } from '../contracts/errors.ts';
@@ -12,6 +12,7 @@ import { normalizer } from './normalizer.ts';
 import { pieceDecoder } from './piece-decoder.ts';
 import { isByteLevel, preTokenizer } from './pre-tokenizer.ts';
 import { specialTokens } from './special-tokens.ts';
+import { UnigramModel } from './unigram-model.ts';
 import { WordLevelModel } from './word-level-model.ts';
 
 const TokenizerJson = z.object({
@@ -26,6 +27,7 @@ const TokenizerJson = z.object({
     vocab: z.unknown(),
     merges: z.unknown().optional(),
     unk_token: z.string().nullish(),
+    unk_id: z.number().int().nonnegative().nullish(),
     fuse_unk: z.boolean().nullish(),
     byte_fallback: z.boolean().nullish(),
     ignore_merges: z.boolean().nullish(),
@@ -85,28 +87,33 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown):
   };
 }
 
-function openModel({ model, pre_tokenizer }: z.infer<typeof TokenizerJson>): BpeModel | WordLevelModel {
+type Model = BpeModel | UnigramModel | WordLevelModel;
+
+function openModel({ model, pre_tokenizer, added_tokens }: z.infer<typeof TokenizerJson>): Model {
+  const byteLevel = isByteLevel(pre_tokenizer);
   switch (model.type ?? 'BPE') {
     case 'BPE':
-      return new BpeModel(model, isByteLevel(pre_tokenizer));
+      return new BpeModel(model, byteLevel);
+    case 'Unigram': {
+      if (byteLevel) throw unsupported('a model of type Unigram over bytes');
+      const special = (added_tokens ?? []).filter((token) => token.special).map((token) => token.content);
+      return new UnigramModel(model, new Set(special));
+    }
     case 'WordLevel':
       return new WordLevelModel(model);
     default:
-      throw new AppError(
-        'unsupported_source',
-        `tokenizer.json: a model of type ${model.type}; BPE and WordLevel are read`,
-      );
+      throw unsupported(`a model of type ${model.type}; BPE, Unigram and WordLevel are read`);
   }
+}
+
+function unsupported(what: string): AppError {
+  return new AppError('unsupported_source', `tokenizer.json: ${what}`);
 }
 
 type EncodeText = (text: string, parseSpecial: boolean, into: number[]) => void;
 
 /** Tokens found as they are written, then normalized text, then words, then ids. */
-function textEncoder(
-  json: z.infer<typeof TokenizerJson>,
-  model: BpeModel | WordLevelModel,
-  added: readonly AddedToken[],
-): EncodeText {
+function textEncoder(json: z.infer<typeof TokenizerJson>, model: Model, added: readonly AddedToken[]): EncodeText {
   const normalize = normalizer(json.normalizer);
   const words = preTokenizer(json.pre_tokenizer);
   const plain = added.filter((token) => !token.special);
