@@ -1,8 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadTokenizer } from '@slipway/shared/text/tokenizer.ts';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import type { TextFiles } from '../checkpoint.ts';
 import { readGgufHeader } from '../readers/gguf.ts';
 import { ggufText } from '../readers/gguf-tokenizer.ts';
@@ -110,4 +111,38 @@ test.each([
   ['smol', ['<s>', '</s>', '<unk>', '<end>'], false, 'smol'],
 ])('%s with %j, swallowing spaces: %s, is called %s', (label, names, rstrip, called) => {
   expect(entryOf(describeText(smallText(names, rstrip), 9, label), 'general.name')).toEqual({ text: called });
+});
+
+describe('tokenizers that are trained here', () => {
+  const { texts, cases } = z
+    .object({
+      texts: z.array(z.string()),
+      cases: z.array(z.object({ kind: z.string(), files: z.record(z.string(), z.string()) })),
+    })
+    .parse(
+      JSON.parse(readFileSync(join(import.meta.dirname, '../../../tests/tokenizers/fixtures/trained.json'), 'utf8')),
+    );
+
+  async function textOf(kind: string): Promise<TextFiles> {
+    const folder = await scratchFolder();
+    const files = cases.find((one) => one.kind === kind)?.files ?? {};
+    for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content);
+    return textOfFolder(folder);
+  }
+
+  test.each(['bpe', 'sentencepiece-bpe'])('%s is the same one when it has been through a GGUF file', async (kind) => {
+    const source = await textOf(kind);
+    const { vocabularySize } = loadTokenizer(source.tokenizerJson, source.tokenizerConfig);
+    expect(differenceInText(source, await written(describeText(source, vocabularySize, kind)), texts)).toBeUndefined();
+  });
+
+  test.each([
+    ['sentencepiece-unigram', /type Unigram/],
+    ['character', /type WordLevel/],
+  ])('%s cannot be said in one', async (kind, reason) => {
+    const source = await textOf(kind);
+    expect(() => describeText(source, 1000, kind)).toThrow(
+      expect.objectContaining({ code: 'unsupported_source', message: expect.stringMatching(reason) }),
+    );
+  });
 });

@@ -36,6 +36,12 @@ function isMergeList(value: unknown): boolean {
   return Array.isArray(value) && value.every(isMerge);
 }
 
+/** A Unigram model has another vocabulary, so this is looked at before anything else. */
+const ModelKind = z
+  .object({ model: z.object({ type: z.string().default('BPE') }) })
+  .catch({ model: { type: 'BPE' } })
+  .transform(({ model }) => model.type);
+
 const TokenizerJson = z.object({
   added_tokens: z
     .array(
@@ -50,7 +56,6 @@ const TokenizerJson = z.object({
   normalizer: z.unknown(),
   pre_tokenizer: z.unknown(),
   model: z.object({
-    type: z.string().default('BPE'),
     // A schema for each of 150,000 entries would take seconds.
     vocab: z.custom<Readonly<Record<string, number>>>(isVocabulary, 'is no object of ids'),
     merges: z.custom<readonly Merge[]>(isMergeList, 'is no array of pairs'),
@@ -84,11 +89,10 @@ interface Piece {
  * unsupported_source says what cannot be said.
  */
 export function describeText(text: TextFiles, vocabSize: number, label: string): MetadataEntry[] {
+  const kind = ModelKind.parse(text.tokenizerJson);
+  if (kind !== 'BPE') throw unsayable(label, `a model of type ${kind}`);
   const parsed = TokenizerJson.safeParse(text.tokenizerJson);
-  if (!parsed.success || parsed.data.model.type !== 'BPE') {
-    const fault = parsed.success ? `a model of type ${parsed.data.model.type}` : describeIssues(parsed.error);
-    throw new AppError('unsupported_source', `${label}: tokenizer.json cannot be said in a GGUF file: ${fault}`);
-  }
+  if (!parsed.success) throw unsayable(label, describeIssues(parsed.error));
   const json = parsed.data;
   const byteLevel = isByteLevel(json.pre_tokenizer);
   const pieces = piecesOf(json, byteLevel, vocabSize);
@@ -98,6 +102,10 @@ export function describeText(text: TextFiles, vocabSize: number, label: string):
     ...describeSpecial(text, pieces),
     ...(text.chatTemplate === null ? [] : [['tokenizer.chat_template', { text: text.chatTemplate }] as const]),
   ];
+}
+
+function unsayable(label: string, fault: string): AppError {
+  return new AppError('unsupported_source', `${label}: tokenizer.json cannot be said in a GGUF file: ${fault}`);
 }
 
 /** What llama.cpp looks up in the vocabulary of a model with such a name, and fails without. */
