@@ -50,18 +50,25 @@ export async function startHttpService(
   };
 }
 
-/** One streamed generation; `onToken` is called for each token as it arrives. */
+export interface StreamOptions {
+  /** Called for each token as it arrives. */
+  readonly onToken?: () => void;
+  /** The main one unless given. */
+  readonly model?: string;
+}
+
+/** One streamed generation. */
 export async function streamGenerate(
   url: string,
   prompt: readonly number[],
   newTokens: number,
-  onToken: () => void = () => {},
+  { onToken, model }: StreamOptions = {},
 ): Promise<SequenceTiming> {
   const watch = stopwatch(prompt.length);
   const response = await fetch(`${url}/generate`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ prompt, max_new_tokens: newTokens, temperature: 0, ignore_eos: true, stream: true }),
+    body: JSON.stringify({ model, prompt, max_new_tokens: newTokens, temperature: 0, ignore_eos: true, stream: true }),
   });
   if (!response.ok || !response.body) throw new Error(`${response.status}: ${await response.text()}`);
   let rest = '';
@@ -75,7 +82,7 @@ export async function streamGenerate(
       if (message.error) throw new Error(message.error.message);
       for (const id of message.outputs?.[0]?.token_ids ?? []) {
         watch.token(id);
-        onToken();
+        onToken?.();
       }
     }
   }

@@ -7,14 +7,18 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { type Field, PEERS, type Peer, withQ4_0 } from './field.ts';
+import { type Field, PEERS, type Peer, type Version, withQ4_0 } from './field.ts';
+import { measureChatLatency } from './figures/chat-latency.ts';
 import { measureConversion } from './figures/convert.ts';
 import { measureImage } from './figures/image.ts';
 import { measureLlamaCppWeights } from './figures/llama-cpp-weights.ts';
 import { measureObserving } from './figures/observing.ts';
 import { measureProbe } from './figures/probe.ts';
+import { measureSecondTurn } from './figures/second-turn.ts';
+import { measureSeveralModels } from './figures/several-models.ts';
 import { measureSoak } from './figures/soak.ts';
-import { SPEED_FIGURES } from './figures/speed.ts';
+import { type Prompts, SPEED_FIGURES } from './figures/speed.ts';
+import { measureStructured } from './figures/structured.ts';
 import { installPeers } from './peers.ts';
 import { promptMaker } from './prompts.ts';
 import { ratios, runRounds } from './rounds.ts';
@@ -35,17 +39,52 @@ interface Options {
   readonly parityText?: string;
 }
 
+interface VersionFigure {
+  readonly summary: string;
+  readonly unit: string;
+  measure(version: Version, prompts: Prompts, options: Options): Promise<object>;
+}
+
+/** Those without peers, of one version after the other. */
+const VERSION_FIGURES: Readonly<Record<string, VersionFigure>> = {
+  probe: {
+    summary: 'p99 of /healthz while 16 clients with prompts of 2,048 tokens saturate the engine',
+    unit: 'ms',
+    measure: measureProbe,
+  },
+  'chat-latency': {
+    summary: "what HTTP and OpenAI's client add to the engine's own time, 16 clients chatting",
+    unit: 'ms',
+    measure: measureChatLatency,
+  },
+  structured: {
+    summary: 'decoding speed with a JSON schema beside the same without, 1 and 8 sequences',
+    unit: 'tokens/s',
+    measure: measureStructured,
+  },
+  'second-turn': {
+    summary: "time to the first token of a chat's second turn beside that of the same chat computed anew",
+    unit: 'ms',
+    measure: measureSecondTurn,
+  },
+  soak: {
+    summary: 'whether memory stays flat over many requests of all kinds, per 1,000 requests',
+    unit: 'MiB',
+    measure: (version, prompts, options) => measureSoak(version, prompts, options, tell),
+  },
+};
 const OTHER_FIGURES = {
-  probe: 'p99 of /healthz while 16 clients with prompts of 2,048 tokens saturate the engine (ms)',
+  'several-models': 'memory of a service with all versions given beside each alone, and after unloading (MiB)',
   image: "bytes of a container's production tree, and milliseconds until its process is ready (no model needed)",
-  soak: 'whether memory stays flat over many requests of all kinds (MiB per 1,000 requests)',
   observing: 'what metrics cost: nanoseconds per token, milliseconds per scrape (no model needed)',
   convert: 'seconds and memory of a conversion (--source)',
   quality:
     'perplexity, KL divergence and top-1 agreement against the source: as published (--model), and again (--source)',
 };
 const SUMMARIES: Readonly<Record<string, string>> = {
-  ...Object.fromEntries(Object.entries(SPEED_FIGURES).map(([name, { summary }]) => [name, summary])),
+  ...Object.fromEntries(
+    Object.entries({ ...SPEED_FIGURES, ...VERSION_FIGURES }).map(([name, { summary }]) => [name, summary]),
+  ),
   ...OTHER_FIGURES,
 };
 
@@ -62,7 +101,7 @@ const program = new Command('slipway bench')
   .option('--rounds <number>', 'interleaved rounds', positive, 3)
   .option('--new-tokens <number>', 'tokens generated per sequence', positive, 64)
   .option('--threads <number>', 'threads of every contestant', positive, availableParallelism())
-  .option('--seconds <number>', 'probe: how long it is saturated', positive, 30)
+  .option('--seconds <number>', 'probe, chat-latency: how long clients ask', positive, 30)
   .option('--requests <number>', 'soak: how many', positive, 20_000)
   .option('--bucket <url>', 'where the versions are', process.env.BUCKET_URL || 'bucket')
   .option('--source <path>', 'convert, quality: the checkpoint')
@@ -73,7 +112,7 @@ const program = new Command('slipway bench')
     `
 Figures:
 ${Object.entries(SUMMARIES)
-  .map(([name, summary]) => `  ${name.padEnd(12)}${summary}`)
+  .map(([name, summary]) => `  ${name.padEnd(16)}${summary}`)
   .join('\n')}
 
 Examples:
@@ -111,18 +150,19 @@ async function measure(figure: string, options: Options): Promise<object> {
   if (!first)
     throw new AppError('invalid_field', 'Say which version to measure: --model NAME (it may be given again).');
   const prompts = { make: await promptMaker(await tokenizerOf(first)), newTokens: options.newTokens };
-  if (figure === 'probe') {
+  const ofVersion = VERSION_FIGURES[figure];
+  if (ofVersion) {
     const results = [];
     for (const version of field.versions) {
-      tell(`saturating ${version.reference} for ${options.seconds} s`);
-      results.push(await measureProbe(version, prompts, options));
+      tell(`measuring ${version.reference}`);
+      results.push(await ofVersion.measure(version, prompts, options));
     }
-    return { unit: 'ms', results };
+    return { unit: ofVersion.unit, results };
   }
-  if (figure === 'soak') {
-    const results = [];
-    for (const version of field.versions) results.push(await measureSoak(version, prompts, options, tell));
-    return { unit: 'MiB', results };
+  if (figure === 'several-models') {
+    if (field.versions.length < 2)
+      throw new AppError('invalid_field', 'Give at least two versions: --model NAME --model OTHER.');
+    return { unit: 'MiB', results: await measureSeveralModels(field.versions, prompts, options) };
   }
   const speed = Object.entries(SPEED_FIGURES).find(([name]) => name === figure)?.[1];
   if (!speed) {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Entry, median, ratios, runRounds } from './rounds.ts';
+import { type Entry, median, percentiles, ratios, runRounds } from './rounds.ts';
 
 function entry(name: string, variant: string, isPeer: boolean, values: (number | Error)[]): Entry {
   let run = 0;
@@ -63,5 +63,12 @@ describe('ratios', () => {
       ['peer (1 thread)', 2.5],
       ['other ()', 0.5],
     ]);
+  });
+});
+
+describe('percentiles', () => {
+  it('are values that were measured', () => {
+    const values = Array.from({ length: 200 }, (_, index) => 200 - index);
+    expect(percentiles(values)).toEqual({ p50: 100, p99: 198, max: 200 });
   });
 });

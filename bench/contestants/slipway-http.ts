@@ -11,7 +11,8 @@ await compete(async ({ model, threads, task }, onFirstToken) => {
   const service = await startHttpService(model, { threads, requests, contextLength: longest });
   const loadSeconds = (performance.now() - started) / 1000;
   const begun = performance.now();
-  const run = (prompt: readonly number[]) => streamGenerate(service.url, prompt, task.newTokens, onFirstToken);
+  const run = (prompt: readonly number[]) =>
+    streamGenerate(service.url, prompt, task.newTokens, { onToken: onFirstToken });
   const sequences: SequenceTiming[] = [];
   if (task.kind === 'batch') sequences.push(...(await Promise.all(task.prompts.map(run))));
   else for (const prompt of task.prompts) sequences.push(await run(prompt));

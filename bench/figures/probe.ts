@@ -3,7 +3,7 @@
  */
 import type { Version } from '../field.ts';
 import { startHttpService, streamGenerate } from '../http-service.ts';
-import { round3 } from '../rounds.ts';
+import { type Percentiles, percentiles } from '../rounds.ts';
 import type { Prompts } from './speed.ts';
 
 const CLIENTS = 16;
@@ -14,9 +14,7 @@ const EVERY_MS = 10;
 export interface ProbeResult {
   readonly model: string;
   readonly probes: number;
-  readonly p50_ms: number;
-  readonly p99_ms: number;
-  readonly max_ms: number;
+  readonly milliseconds: Percentiles;
 }
 
 /** `seconds`: how long it is kept saturated. */
@@ -48,9 +46,7 @@ export async function measureProbe(
     // Its clients are cut off in the middle of long prompts; nobody waits for their answers.
     service.child.kill('SIGKILL');
   }
-  latencies.sort((a, b) => a - b);
-  const at = (share: number) => round3(latencies[Math.floor((latencies.length - 1) * share)] ?? Number.NaN);
-  return { model: version.reference, probes: latencies.length, p50_ms: at(0.5), p99_ms: at(0.99), max_ms: at(1) };
+  return { model: version.reference, probes: latencies.length, milliseconds: percentiles(latencies) };
 }
 
 async function probe(url: string, latencies: number[], until: number): Promise<void> {

@@ -22,7 +22,7 @@ export function settingsOf(fields: SharedFields, limits: GenerateLimits): Genera
   }
   const { seed } = fields;
   return {
-    ...generateRequestParser(limits)({ prompt: [] }),
+    ...defaultsOf(limits),
     temperature: fields.temperature,
     top_k: Math.max(0, fields.top_k),
     top_p: Math.max(SMALLEST_TOP_P, fields.top_p),
@@ -45,6 +45,15 @@ export function settingsOf(fields: SharedFields, limits: GenerateLimits): Genera
     ...(fields.prompt_logprobs === undefined ? {} : { prompt_logprobs: fields.prompt_logprobs }),
     model: fields.model,
   };
+}
+
+const defaults = new WeakMap<GenerateLimits, GenerateRequest>();
+
+/** What a request is that says nothing. Found once for each service: making its parser takes milliseconds. */
+function defaultsOf(limits: GenerateLimits): GenerateRequest {
+  const found = defaults.get(limits) ?? generateRequestParser(limits)({ prompt: [] });
+  defaults.set(limits, found);
+  return found;
 }
 
 export interface NewTokens {

@@ -28,6 +28,9 @@ import { type Visit, visited } from '../visit.ts';
 /** What one answer may list, alternatives included. */
 const MOST_ENTRIES = 200_000;
 
+/** Making it takes milliseconds. */
+const parseGenerateRequest = generateRequestParser({ maxNewTokens: 1, defaultMaxNewTokens: 1 });
+
 export function scoreRoute(parts: ServiceParts): Route {
   const { config } = parts;
   return visited(parts, async (visit, context) => {
@@ -92,11 +95,10 @@ function windowSize({ stride }: ScoreRequest, { engine }: LoadedModel, maxPrompt
 
 /** `check` throws when there is no time for another window. */
 function windowReader(visit: Visit, model: LoadedModel, id: string, topK: number, check: () => void): ReadWindow {
-  const parse = generateRequestParser({ maxNewTokens: 1, defaultMaxNewTokens: 1 });
   let windows = 0;
   return async (prompt) => {
     check();
-    const request = parse({ prompt, max_new_tokens: 0, prompt_logprobs: topK, temperature: 0 });
+    const request = parseGenerateRequest({ prompt, max_new_tokens: 0, prompt_logprobs: topK, temperature: 0 });
     const answer = await visit.run(visit.generation(model, { id: `${id}-${windows++}`, request }));
     return answer.prompt_logprobs ?? [];
   };
