@@ -1,0 +1,79 @@
+"""The kernel's process: greets its parent, takes one job, runs it, says how it ended. Owns what every operation has in common."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import json
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+from slipway_kernel.classify import classify
+from slipway_kernel.operations import find_operation
+from slipway_kernel.protocol import Channel, Stopped
+
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    faulthandler.enable()
+    die_with_parent()
+    prepare_environment()
+    channel = Channel(speaks=int(os.environ.get("RANK", "0")) == 0)
+    channel.hello()
+    try:
+        job = json.loads(Path(receive_job(channel)).read_text())
+        channel.send("done", result=find_operation(job.get("operation"))(job, channel))
+    except Stopped as stopped:
+        channel.send("stopped", reason=stopped.reason, step=stopped.step, checkpoint=stopped.checkpoint)
+    except Exception as error:
+        traceback.print_exc()
+        failure = classify(error)
+        channel.send(
+            "failed",
+            **{"class": failure.kind},
+            message=failure.message[:16384],
+            step=failure.step,
+            example=failure.example,
+            checkpoint=failure.checkpoint,
+        )
+        return 1
+    return 0
+
+
+def receive_job(channel: Channel) -> str:
+    """Rank 0 hears of the job from the parent, the others from rank 0."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return channel.wait_for_job()
+    from slipway_kernel.processes import share_job
+
+    return share_job(channel)
+
+
+def die_with_parent() -> None:
+    """No orphan goes on using a graphics card; and the system's out-of-memory killer takes the kernel before its parent."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("900")
+
+
+def prepare_environment() -> None:
+    """Before torch and transformers are imported: nothing is fetched, no bars are drawn, large blocks use large pages."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stderr.flush()
+    # Threads of libraries must not keep a finished process alive, nor a destructor change how it ended.
+    os._exit(status)

@@ -1,0 +1,108 @@
+"""Where the numbers are computed and how exactly: device, precision, threads, memory that is there. Knows no model."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import sys
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from slipway_kernel.protocol import Failure
+from slipway_kernel.settings import Training
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+
+PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12, "B200": 2250e12}
+"""Dense bf16, by what a device's name contains; from the makers' data sheets."""
+
+
+@dataclass(frozen=True)
+class Device:
+    device: torch.device
+    precision: str
+
+    def autocast(self) -> AbstractContextManager[object]:
+        if self.precision == "fp32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=DTYPES[self.precision])
+
+    @property
+    def needs_scaler(self) -> bool:
+        return self.precision == "fp16"
+
+    @property
+    def peak_flops(self) -> float | None:
+        if self.device.type != "cuda" or self.precision != "bf16":
+            return None
+        name = torch.cuda.get_device_name(self.device)
+        return next((flops for part, flops in PEAK_FLOPS.items() if part in name), None)
+
+    def free_bytes(self) -> int:
+        if self.device.type == "cuda":
+            return int(torch.cuda.mem_get_info(self.device)[0])
+        return _free_memory()
+
+    def peak_bytes(self) -> int:
+        if self.device.type == "cuda":
+            return int(torch.cuda.max_memory_allocated(self.device))
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def choose_device(training: Training, world: int) -> Device:
+    """Failure user_input where what is asked for is not there."""
+    has_cuda = torch.cuda.is_available()
+    if training.device == "cuda" and not has_cuda:
+        raise Failure("user_input", "training.device is cuda, and no CUDA device can be used here")
+    if has_cuda and training.device != "cpu":
+        device = torch.device("cuda", torch.cuda.current_device())
+        best = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    else:
+        device = torch.device("cpu")
+        best = "bf16" if _cpu_multiplies_bf16() else "fp32"
+        _tune_cpu(world)
+    precision = best if training.precision == "auto" else training.precision
+    if precision == "fp16" and device.type == "cpu":
+        raise Failure("user_input", "training.precision fp16 needs CUDA; on a CPU there are fp32 and bf16")
+    return Device(device, precision)
+
+
+def _cpu_multiplies_bf16() -> bool:
+    """Whether bf16 is faster than fp32: where the processor has instructions for it. Without, it is several times slower."""
+    with contextlib.suppress(OSError):
+        words = set(Path("/proc/cpuinfo").read_text().split())
+        return bool(words & {"amx_bf16", "avx512_bf16", "bf16"})
+    return False
+
+
+def _tune_cpu(world: int) -> None:
+    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // world) if hasattr(os, "sched_getaffinity") else 1)
+    if sys.platform == "linux":
+        # A step frees and takes the same large blocks: kept, they need not be mapped and zeroed by the system each time.
+        with contextlib.suppress(OSError, AttributeError):
+            libc = ctypes.CDLL("libc.so.6")
+            libc.mallopt(M_MMAP_MAX, 0)
+            libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def _free_memory() -> int:
+    free = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                free.append(int(line.split()[1]) * 1024)
+    with contextlib.suppress(OSError, ValueError):
+        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
+        free.append(limit - int(Path("/sys/fs/cgroup/memory.current").read_text()))
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft != resource.RLIM_INFINITY:
+        with contextlib.suppress(OSError):
+            used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+            free.append(soft - used)
+    return max(0, min(free))
