@@ -19,7 +19,7 @@ export interface ObservingCost {
 }
 
 export async function measureObserving(rounds: number): Promise<ObservingCost> {
-  const metrics = new Metrics({ models: () => [], totals: () => new Map(), isReady: () => true });
+  const metrics = new Metrics({ models: () => [], totals: () => new Map(), isReady: () => true, sockets: () => 0 });
   const observers = MODELS.map((model) => metrics.observerFor(model));
   const nobody = MODELS.map(() => unobserved());
   // What has not run often yet is slow for another reason.

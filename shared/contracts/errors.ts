@@ -12,6 +12,7 @@ export const ERROR_STATUS = {
   method_not_allowed: 405,
   request_timeout: 408,
   body_too_large: 413,
+  upgrade_required: 426,
   rate_limited: 429,
   headers_too_large: 431,
   invalid_field: 422,
@@ -47,6 +48,7 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   method_not_allowed: 'The path takes another method; the message says which.',
   request_timeout: 'The request, or its body while others waited, came too slowly. Send it again.',
   body_too_large: 'The body is larger than `BODY_LIMIT_BYTES`.',
+  upgrade_required: 'This path is a WebSocket, and was asked as if it were not.',
   rate_limited: "This caller has sent too much; others are served. Wait for `Retry-After`, or raise the key's limit.",
   headers_too_large: 'The headers have more than 16 KiB.',
   invalid_field:

@@ -6,7 +6,7 @@ import { renderChat } from './chat-template.ts';
 import { formatTime } from './format-time.ts';
 
 const CASES = join(import.meta.dirname, '../../../shared/data/templates');
-const plain = { addGenerationPrompt: true, bosToken: '<s>', eosToken: '</s>' };
+const plain = { model: 'm', addGenerationPrompt: true, bosToken: '<s>', eosToken: '</s>' };
 const hello = [{ role: 'user', content: 'Hello' }];
 
 const Case = z.object({
@@ -31,6 +31,7 @@ describe.skipIf(!existsSync(CASES))(
     test.each(cases.map((one) => [one.name, one] as const))('%s', (_, { template, context, expected }) => {
       const { messages, tools, add_generation_prompt, bos_token, eos_token, ...variables } = context;
       const rendered = renderChat(template, {
+        model: 'm',
         messages,
         tools,
         // transformers always says it; one of the cases does not and means what its template makes of that.

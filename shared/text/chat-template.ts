@@ -7,6 +7,8 @@ import { AppError } from '../contracts/errors.ts';
 import { formatTime } from './format-time.ts';
 
 export interface ChatInput {
+  /** Whose template it is, for what is said when it does not take the messages. */
+  readonly model: string;
   /** {role, content, ...} as the template wants them. */
   readonly messages: readonly unknown[];
   /** Ends the text where the assistant's answer begins. */
@@ -28,7 +30,7 @@ const programs = new Map<string, Program>();
 
 /** AppError invalid_source: the template is broken. invalid_field: the template refuses or cannot take these messages. */
 export function renderChat(template: string, input: ChatInput): string {
-  const program = compile(template);
+  const program = compile(template, input.model);
   const environment = new Environment();
   const variables = {
     ...input.variables,
@@ -47,7 +49,7 @@ export function renderChat(template: string, input: ChatInput): string {
     range,
     strftime_now: (format: string) => formatTime(input.now ?? new Date(), format),
     raise_exception: (message: unknown) => {
-      const why = `messages: the model's chat template refuses them: ${String(message)}`;
+      const why = `messages: the chat template of ${input.model} refuses them: ${String(message)}`;
       throw new AppError('invalid_field', why, { field: 'messages' });
     },
   };
@@ -57,14 +59,14 @@ export function renderChat(template: string, input: ChatInput): string {
   } catch (cause) {
     if (cause instanceof AppError) throw cause;
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new AppError('invalid_field', `messages: the model's chat template cannot render them: ${why}`, {
+    throw new AppError('invalid_field', `messages: the chat template of ${input.model} cannot render them: ${why}`, {
       cause,
       field: 'messages',
     });
   }
 }
 
-function compile(template: string): Program {
+function compile(template: string, model: string): Program {
   const known = programs.get(template);
   if (known) return known;
   let program: Program;
@@ -73,7 +75,7 @@ function compile(template: string): Program {
     program = parse(tokenize(template, { lstrip_blocks: true, trim_blocks: true }));
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new AppError('invalid_source', `the chat template cannot be parsed: ${why}`, { cause });
+    throw new AppError('invalid_source', `the chat template of ${model} cannot be parsed: ${why}`, { cause });
   }
   if (programs.size >= KEPT_TEMPLATES) programs.clear();
   programs.set(template, program);

@@ -104,6 +104,7 @@ function renderMessages(model: ChatModel, messages: readonly ChatMessage[], opti
   const pieceOf = (token: number | null | undefined) => (token == null ? null : model.tokenizer.pieceOf(token));
   const { answer = 'new-message' } = options;
   const text = renderChat(model.chatTemplate, {
+    model: model.name,
     messages,
     addGenerationPrompt: answer === 'new-message',
     bosToken: pieceOf(model.bosTokenId),

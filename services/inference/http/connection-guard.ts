@@ -70,6 +70,8 @@ function makeRoom(server: Server, answering: Map<Socket, ServerResponse>, maxCon
     const [longest] = silent;
     longest?.destroy();
   });
+  // What is a WebSocket says little by nature, and there may be so many of them.
+  server.on('upgrade', ({ socket }) => silent.delete(socket));
   server.on('request', ({ socket }, response) => {
     silent.delete(socket);
     answering.set(socket, response);

@@ -45,6 +45,7 @@ export const ENDPOINTS = [
   { method: 'GET', path: '/api/v1/chat/sessions', purpose: 'conversations that are kept' },
   { method: 'GET', path: '/api/v1/chat/sessions/{id}', purpose: 'one of them' },
   { method: 'DELETE', path: '/api/v1/chat/sessions/{id}', purpose: 'forget one of them' },
+  { method: 'GET', path: '/ws/chat', purpose: 'the same conversations over a WebSocket' },
   { method: 'GET', path: '/v1/models', purpose: 'OpenAI: the models that are served' },
   { method: 'GET', path: '/v1/models/{model}', purpose: 'OpenAI: one of them' },
   { method: 'POST', path: '/v1/completions', purpose: 'OpenAI: continue prompts' },

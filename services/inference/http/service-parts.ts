@@ -14,6 +14,7 @@ import type { Sessions } from '../sessions/sessions.ts';
 import type { BodyReaders } from './body-readers.ts';
 import type { InFlight } from './in-flight.ts';
 import type { Metrics } from './metrics/metrics.ts';
+import type { OpenSockets } from './sockets/open-sockets.ts';
 import type { Tracing } from './tracing/tracing.ts';
 import type { UnsentAnswers } from './unsent-answers.ts';
 
@@ -32,6 +33,7 @@ export interface ServiceParts {
   /** Null: answers are not kept. */
   readonly answers: AnswerCache | null;
   readonly sessions: Sessions;
+  readonly sockets: OpenSockets;
 }
 
 export type Route = Handler<RequestEnvironment>;

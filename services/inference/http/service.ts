@@ -20,6 +20,8 @@ import { guardConnections, refuseMalformed, SERVER_OPTIONS } from './connection-
 import { InFlight } from './in-flight.ts';
 import { Metrics } from './metrics/metrics.ts';
 import type { ServiceParts } from './service-parts.ts';
+import { OpenSockets } from './sockets/open-sockets.ts';
+import { isUpgrade, takeUpgrades } from './sockets/upgrades.ts';
 import { startTracing } from './tracing/tracing.ts';
 import { UnsentAnswers } from './unsent-answers.ts';
 
@@ -45,6 +47,8 @@ const READ_BEYOND_QUEUE = 32;
 /** All bodies that are on their way at once; at least so many times the largest one. */
 const BODY_BYTES = 64 * 2 ** 20;
 const LARGEST_BODIES = 2;
+/** Of all connections, so that the others always find room. */
+const SOCKETS_SHARE = 1 / 4;
 
 /** Listens. AppError already_exists when the port is taken, invalid_field or not_found for a file of keys that cannot be used. */
 export async function startService({ config, models, log }: ServiceOptions): Promise<Service> {
@@ -56,9 +60,11 @@ export async function startService({ config, models, log }: ServiceOptions): Pro
     bodies.cutSlowest(),
   );
   const unsent = new UnsentAnswers();
+  const sockets = new OpenSockets(Math.ceil(config.maxConnections * SOCKETS_SHARE));
   const metrics = new Metrics({
     models: () => models.loaded(),
     totals: () => models.totals(),
+    sockets: () => sockets.count,
     isReady: () => isReady(models.main) && !inFlight.draining,
   });
   const tracing = await startTracing(config.otlpEndpoint, log);
@@ -76,20 +82,27 @@ export async function startService({ config, models, log }: ServiceOptions): Pro
     keys,
     answers: await openAnswerCache(config),
     sessions,
+    sockets,
   };
-  const listener = getRequestListener(createApp(parts).fetch, { errorHandler: refuseMalformed(log) });
-  const server = createServer(SERVER_OPTIONS, listener);
+  const { fetch } = createApp(parts);
+  const errorHandler = refuseMalformed(log);
+  const server = createServer(
+    { ...SERVER_OPTIONS, shouldUpgradeCallback: isUpgrade },
+    getRequestListener(fetch, { errorHandler }),
+  );
+  takeUpgrades(server, fetch, errorHandler);
   unsent.watch(server);
   guardConnections(server, config.maxConnections);
   const url = await listen(server, config);
   metrics.watchProcess();
   return {
     url,
-    drain: (seconds) => drain(server, unsent, inFlight, seconds),
+    drain: (seconds) => drain(server, parts, seconds),
     async close() {
       unfollowKeys();
       server.close();
       server.closeAllConnections();
+      sockets.destroy();
       await models.close();
       await sessions.close();
       await tracing?.close();
@@ -135,10 +148,12 @@ function listenError(error: unknown, { host, port }: ServiceConfig): unknown {
   return error;
 }
 
-async function drain(server: Server, unsent: UnsentAnswers, inFlight: InFlight, seconds: number): Promise<boolean> {
+async function drain(server: Server, { unsent, inFlight, sockets }: ServiceParts, seconds: number): Promise<boolean> {
   const deadline = performance.now() + seconds * 1000;
   const cut = new AbortController();
-  await Promise.race([inFlight.drain(), sleep(seconds * 1000, undefined, { signal: cut.signal })]);
+  const drained = inFlight.drain();
+  sockets.goAway();
+  await Promise.race([drained, sleep(seconds * 1000, undefined, { signal: cut.signal })]);
   cut.abort();
   server.close();
   // An answer that is made is not yet sent: its reader may be slow.

@@ -5,7 +5,18 @@
 import type { ServerResponse } from 'node:http';
 import type { Server } from 'node:net';
 
-type Answer = Pick<ServerResponse, 'writableLength' | 'destroy' | 'once'>;
+/** A response, or a connection that is no HTTP any more. */
+interface Answer {
+  readonly writableLength: number;
+  destroy(): unknown;
+  once(event: 'close', listener: () => void): unknown;
+}
+
+/** What waits elsewhere than in the answer, and what is told when its reader is cut off. */
+interface UnsentStream {
+  readonly queuedBytes: () => number;
+  readonly onCut: () => void;
+}
 
 export interface Patience {
   /** What all slow readers together may let wait. */
@@ -18,8 +29,7 @@ export interface Patience {
 const PATIENCE: Patience = { mostBytes: 64 * 2 ** 20, mostMilliseconds: 60_000, lookEveryMilliseconds: 500 };
 
 interface Unsent {
-  /** What waits elsewhere than in the response, and what is told when its reader is cut off. */
-  stream: { readonly queuedBytes: () => number; readonly onCut: () => void } | undefined;
+  stream: UnsentStream | undefined;
   waitingSince: number | undefined;
 }
 
@@ -35,16 +45,21 @@ export class UnsentAnswers {
   watch(server: Server): void {
     // Before whoever answers.
     server.prependListener('request', (_: unknown, response: ServerResponse) => {
-      this.#answers.set(response, { stream: undefined, waitingSince: undefined });
-      response.once('close', () => this.#answers.delete(response));
+      this.follow(response);
     });
     const timer = setInterval(() => this.#look(performance.now()), this.#patience.lookEveryMilliseconds);
     timer.unref();
     server.once('close', () => clearInterval(timer));
   }
 
+  /** Until it is closed. */
+  follow(answer: Answer, stream?: UnsentStream): void {
+    this.#answers.set(answer, { stream, waitingSince: undefined });
+    answer.once('close', () => this.#answers.delete(answer));
+  }
+
   /** An answer that is a stream has a queue of its own. */
-  weighStream(answer: Answer, stream: { readonly queuedBytes: () => number; readonly onCut: () => void }): void {
+  weighStream(answer: Answer, stream: UnsentStream): void {
     const unsent = this.#answers.get(answer);
     if (unsent !== undefined) unsent.stream = stream;
   }

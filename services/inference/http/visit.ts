@@ -16,7 +16,7 @@ import { EVENT_STREAM_HEADERS, type EventStream } from './event-stream.ts';
 import type { Route, ServiceParts } from './service-parts.ts';
 
 /** What nginx logs for it; the client is gone and never sees it. */
-const CLIENT_CLOSED_REQUEST = 499;
+export const CLIENT_CLOSED_REQUEST = 499;
 
 export type VisitRoute = (visit: Visit, context: Context<RequestEnvironment>) => Promise<Response>;
 

@@ -45,7 +45,7 @@ export async function startRealService(environment: Record<string, string> = {})
     errors: () => errors,
     generate: (body, headers = {}) => fetch(`${url}/generate`, { method: 'POST', body: JSON.stringify(body), headers }),
     async stop() {
-      if (child.exitCode !== null) return;
+      if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill('SIGTERM');
       await once(child, 'close');
     },

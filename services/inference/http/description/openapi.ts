@@ -91,7 +91,7 @@ function describe({ method, path, purpose }: Endpoint, operation: Operation): De
 
 function tagOf(path: string): string {
   if (isOpenAiPath(path)) return path.startsWith('/v1/') ? 'OpenAI' : 'vLLM';
-  if (path.includes('/chat/')) return 'conversations';
+  if (path.includes('/chat')) return 'conversations';
   if (path.includes('/models/') || path.endsWith('/models')) return 'models';
   return path === '/generate' || path === '/score' ? 'generation' : 'service';
 }

@@ -76,6 +76,8 @@ export function operations(limits: GenerateLimits): Readonly<Record<EndpointKey,
     'GET /api/v1/chat/sessions': { query: { ...owner, ...limit }, answer: answers.Sessions },
     'GET /api/v1/chat/sessions/{id}': { query: owner, answer: answers.SessionContent },
     'DELETE /api/v1/chat/sessions/{id}': { query: owner, answer: answers.SessionRemoved },
+    // A WebSocket has no place in OpenAPI.
+    'GET /ws/chat': {},
     'GET /v1/models': { answer: ModelList },
     'GET /v1/models/{model}': { answer: ModelEntry },
     'POST /v1/completions': { body: openAi(CompletionRequest), answer: Completion, event: Completion },

@@ -13,6 +13,8 @@ import { summarize } from './summary.ts';
 /** Asked when someone reads the metrics. */
 export interface MetricSources extends ModelSources {
   readonly isReady: () => boolean;
+  /** WebSockets that are open. */
+  readonly sockets: () => number;
 }
 
 export class Metrics {
@@ -33,6 +35,14 @@ export class Metrics {
       registers: [this.#registry],
       collect() {
         this.set(sources.isReady() ? 1 : 0);
+      },
+    });
+    new Gauge({
+      name: 'slipway_open_sockets',
+      help: 'WebSockets that are open.',
+      registers: [this.#registry],
+      collect() {
+        this.set(sources.sockets());
       },
     });
     new Gauge({

@@ -120,3 +120,8 @@ function chatAnswerOf(answer: GenerateAnswer, sessionId: string | null, dropped:
     system_fingerprint,
   };
 }
+
+/** What a turn's line in the log says of its answer. */
+export function summaryOf({ model, usage, timings, finish_reason, session_id, dropped_messages }: ChatAnswer) {
+  return { model, ...usage, ...timings, finish_reason, is_session: session_id !== null, dropped_messages };
+}

@@ -13,7 +13,7 @@ import type { Context } from 'hono';
 import { EventStream } from '../../event-stream.ts';
 import type { Route, ServiceParts } from '../../service-parts.ts';
 import { type Visit, visited } from '../../visit.ts';
-import { beginChatTurn, type ChatTurn } from './chat-turn.ts';
+import { beginChatTurn, type ChatTurn, summaryOf } from './chat-turn.ts';
 
 export function chatCompletionsRoute(parts: ServiceParts): Route {
   const parse = chatRequestParser(parts.config);
@@ -46,8 +46,4 @@ async function begin(
 ): Promise<{ turn: ChatTurn; isStream: boolean }> {
   const request = parse(await visit.body());
   return { turn: await beginChatTurn(request, context.get('principal'), visit, parts), isStream: request.stream };
-}
-
-function summaryOf({ model, usage, timings, finish_reason, session_id, dropped_messages }: ChatAnswer) {
-  return { model, ...usage, ...timings, finish_reason, is_session: session_id !== null, dropped_messages };
 }

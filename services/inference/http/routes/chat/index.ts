@@ -13,6 +13,14 @@ export function routeChat(app: Hono<RequestEnvironment>, parts: ServiceParts): v
     lazyRoute(async () => (await import('./completions.ts')).chatCompletionsRoute(parts)),
   );
   app.get(
+    '/ws/chat',
+    lazyRoute(async () => (await import('./socket.ts')).chatSocketRoute(parts)),
+  );
+  app.post(
+    '/ws/chat',
+    lazyRoute(async () => (await import('./socket-turn.ts')).socketTurnRoute(parts)),
+  );
+  app.get(
     '/api/v1/chat/sessions',
     lazyRoute(async () => (await sessions()).listSessionsRoute(parts)),
   );
