@@ -30,11 +30,13 @@ async function expectFreeSoon(): Promise<void> {
   expect(body.timings.queue_ms).toBeLessThan(SOON);
 }
 
-describe.each([
-  ['by a reset', (socket: Socket) => socket.resetAndDestroy()],
-  ['by closing', (socket: Socket) => socket.destroy()],
-  ['by ending its side', (socket: Socket) => socket.end()],
-])('a client that leaves %s', (_, leave) => {
+const WAYS: readonly (readonly [string, (socket: Socket) => void])[] = [
+  ['by a reset', (socket) => socket.resetAndDestroy()],
+  ['by closing', (socket) => socket.destroy()],
+  ['by ending its side', (socket) => socket.end()],
+];
+
+describe.each(WAYS)('a client that leaves %s', (_, leave) => {
   it('while streaming frees its slot within a step', async () => {
     const client = await post(service.url, '/generate', { ...LONG, stream: true });
     await client.sees('token_ids');
@@ -87,6 +89,45 @@ describe('a client that leaves', () => {
       (stats) => stats.running + stats.waiting === 0,
       SOON,
     );
+  });
+});
+
+describe('two hundred streams', () => {
+  it('of which half leave: the others get all of theirs, and nothing is left behind', async () => {
+    await service.close();
+    service = await startTestService({ slots: 16, config: { occupancySemaphore: 16, queueLimit: 200 } });
+    const outcomes = await Promise.all(
+      Array.from({ length: 200 }, async (_, index) => {
+        const tokens = 20 + (index % 7);
+        const client = await post(service.url, '/generate', {
+          prompt: `stream ${index}`,
+          // Whoever leaves would stay for long.
+          max_new_tokens: index % 2 === 0 ? tokens : 512,
+          ignore_eos: true,
+          stream: true,
+        });
+        if (index % 2 === 0) {
+          await client.sees('event: done');
+          client.socket.destroy();
+          return client.received().includes(`"completion_tokens":${tokens}`) ? 'whole' : client.received();
+        }
+        // Some before they are answered, some in the midst of it.
+        if (index % 4 === 1) await client.sees('token_ids');
+        WAYS[index % WAYS.length]?.[1](client.socket);
+        return 'left';
+      }),
+    );
+    expect(outcomes.filter((outcome) => outcome === 'left')).toHaveLength(100);
+    expect(outcomes.filter((outcome) => outcome !== 'left')).toEqual(Array.from({ length: 100 }, () => 'whole'));
+    await eventually(
+      async () => {
+        const { running: slots, waiting: queued } = service.engine.stats();
+        return slots + queued + (await waiting()) + (await service.get('/health')).body.running;
+      },
+      (left) => left === 0,
+      30_000,
+    );
+    await expectFreeSoon();
   });
 });
 

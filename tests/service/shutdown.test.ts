@@ -1,7 +1,7 @@
 /** The real process: it starts, refuses what it cannot start with, and leaves without losing a request. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -52,6 +52,13 @@ async function startReady(environment: Record<string, string> = {}): Promise<Run
 
 const generate = (url: string, body: object) =>
   fetch(`${url}/generate`, { method: 'POST', body: JSON.stringify({ ignore_eos: true, ...body }) });
+
+/** The process id of the engine that a service has started. */
+function engineOf(service: number): number {
+  const children = readFileSync(`/proc/${service}/task/${service}/children`, 'utf8').split(' ').filter(Boolean);
+  expect(children).toHaveLength(1);
+  return Number(children[0]);
+}
 
 describe('starting', () => {
   it('says all that is wrong with its settings and exits 2', async () => {
@@ -149,6 +156,51 @@ describe.skipIf(!hasModel)('the bundled model', () => {
     running.process.kill('SIGTERM');
     expect(await running.exited).toBe(143);
     expect(await request).toBe('cut');
+  });
+
+  it('killed in the midst of its work leaves nothing that keeps the next one from starting, nor a process', async () => {
+    const bucket = join(mkdtempSync(join(tmpdir(), 'slipway-killed-')), 'bucket');
+    // Without the marks of those who use it now.
+    cpSync(BUNDLED, bucket, { recursive: true, filter: (path) => !/\.uses./.test(path) });
+    const files = () => readdirSync(bucket, { recursive: true }).map(String).sort();
+    const before = files();
+    const asked = { prompt: 'Once upon a time', max_new_tokens: 30, temperature: 0 };
+    const textOf = async (url: string) => ((await (await generate(url, asked)).json()) as { text: string }).text;
+    let expected: string | undefined;
+    let port = '0';
+    for (let round = 0; round < 3; round++) {
+      const running = await startReady({ BUCKET_URL: bucket, MODEL: 'stories260K', PORT: port });
+      port = new URL(running.url()).port;
+      const text = await textOf(running.url());
+      expected ??= text;
+      expect(text).toBe(expected);
+      const engine = engineOf(running.process.pid ?? 0);
+      const cut = Array.from({ length: 4 }, () =>
+        generate(running.url(), { ...asked, max_new_tokens: 500, num_return_sequences: 10, stream: true })
+          .then((response) => response.text())
+          .then(
+            () => 'whole',
+            () => 'cut',
+          ),
+      );
+      await eventually(
+        async () => ((await (await fetch(`${running.url()}/health`)).json()) as { running: number }).running,
+        (count) => count > 0,
+      );
+      running.process.kill('SIGKILL');
+      expect(await running.exited).toBe('SIGKILL');
+      expect(await Promise.all(cut)).toContain('cut');
+      await eventually(
+        () => existsSync(`/proc/${engine}`),
+        (isThere) => !isThere,
+        20_000,
+      );
+    }
+    const last = await startReady({ BUCKET_URL: bucket, MODEL: 'stories260K', PORT: port });
+    expect(await textOf(last.url())).toBe(expected);
+    last.process.kill('SIGTERM');
+    expect(await last.exited).toBe(0);
+    expect(files()).toEqual(before);
   });
 
   it('says so when its port is taken', async () => {
