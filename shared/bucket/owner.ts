@@ -12,7 +12,12 @@ const DEAD_AFTER_MS = 10 * 60_000;
 
 /** This process's folder names: place-pid-startTime-random. */
 export function newOwnedName(): string {
-  return `${place()}-${process.pid}-${startTimeOf(process.pid) ?? '0'}-${randomBytes(4).toString('hex')}`;
+  return `${ownerNameOf(process.pid)}-${randomBytes(4).toString('hex')}`;
+}
+
+/** What `isDead` asks about: place-pid-startTime. */
+export function ownerNameOf(pid: number): string {
+  return `${place()}-${pid}-${startTimeOf(pid) ?? '0'}`;
 }
 
 /** `lastTouched`: milliseconds since the epoch. Unknown names are judged by age alone. */

@@ -70,10 +70,12 @@ export const GraphSpec = z.object({
 });
 export type GraphSpec = z.infer<typeof GraphSpec>;
 
-const LineageFile = z.object({ name: z.string(), bytes: z.number().int().nonnegative(), sha256 });
+export const LineageFile = z.object({ name: z.string(), bytes: z.number().int().nonnegative(), sha256 });
 
 /** Where a version comes from, so that it can be made again. What a publisher does not know is left out. */
-const Lineage = z.object({
+export const Lineage = z.object({
+  /** Of the training that made it. */
+  run: z.string().optional(),
   /** What it was trained on. */
   data: z.array(LineageFile).optional(),
   /** The settings of the run that made it, as they were. */
@@ -83,8 +85,20 @@ const Lineage = z.object({
   libraries: z.record(z.string(), z.string()).optional(),
   /** What was seeded -> seed. */
   seeds: z.record(z.string(), z.number().int()).optional(),
-  /** The version it was trained or converted from: NAME@v001. */
+  /** The model it was trained from: NAME@v001, or what its folder or file is called. */
   parent: z.string().optional(),
+  /** What that consists of. */
+  parent_files: z.array(LineageFile).optional(),
+  /** How the training ended. Losses are per token, in nats; null: nothing was held out. */
+  training: z
+    .object({
+      steps: z.number().int(),
+      loss: z.number().nullable(),
+      validation_loss: z.number().nullable(),
+      tokens: z.number().int(),
+      seconds: z.number(),
+    })
+    .optional(),
 });
 export type Lineage = z.infer<typeof Lineage>;
 

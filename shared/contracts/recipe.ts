@@ -113,6 +113,10 @@ const Data = z.strictObject({
     .default('model')
     .describe("How a conversation becomes text; model: the base's own chat template."),
   columns: z.record(z.string(), z.string()).default({}).describe('Our field -> the name it has in the data.'),
+  mixed: z
+    .enum(['refuse', 'accept'])
+    .default('refuse')
+    .describe('What becomes of a file whose lines are of several formats.'),
   max_length: z
     .union([auto, z.number().int().min(2)])
     .default('auto')

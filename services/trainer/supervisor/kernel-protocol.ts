@@ -131,7 +131,15 @@ const Failed = z.object({
 });
 
 /** What happens during a job, in the order it happens. */
-const KernelEvent = z.discriminatedUnion('type', [Started, Progress, Evaluation, Checkpoint, Sample, MicroBatch, Log]);
+export const KernelEvent = z.discriminatedUnion('type', [
+  Started,
+  Progress,
+  Evaluation,
+  Checkpoint,
+  Sample,
+  MicroBatch,
+  Log,
+]);
 export type KernelEvent = z.infer<typeof KernelEvent>;
 
 const Ending = z.discriminatedUnion('type', [Done, Stopped, Failed]);

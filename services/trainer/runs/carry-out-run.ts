@@ -1,0 +1,240 @@
+/**
+ * A run from where it stands to its end, or to where it must wait: prepare, train, publish, each stage once, however often it is begun
+ * again. Owns the order, what people ask for meanwhile, and what a failure makes of the run.
+ */
+
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AppError, type ErrorCode } from '@slipway/shared/contracts/errors.ts';
+import type { Failure } from '../supervisor/classify-exit.ts';
+import { endOrphan } from '../supervisor/end-orphan.ts';
+import type { FailureClass } from '../supervisor/kernel-protocol.ts';
+import { mayTryAgain } from '../supervisor/retry-policy.ts';
+import type { OpenRun } from './open-run.ts';
+import { forgetWish, readWish, type Wish } from './run-folder.ts';
+import { Trained } from './run-record.ts';
+import { nextState } from './run-state.ts';
+import { type KernelCommand, PreparedJob, type Stages, type StageTools } from './stages.ts';
+import { train } from './train.ts';
+
+/** `again`: it waits in the queue for another try. `left`: the worker left it. */
+export type CarriedOut = 'ended' | 'again' | 'left';
+
+const WISH_MILLISECONDS = 200;
+const PROGRESS_MILLISECONDS = 500;
+
+/** `leave`: the worker must go, or has lost the run; its reason says which. */
+export async function carryOutRun(run: OpenRun, stages: Stages, leave: AbortSignal): Promise<CarriedOut> {
+  const stop = new Stop(run, leave);
+  try {
+    await run.apply('taken', 'begins', {
+      started_at: run.record.started_at ?? new Date().toISOString(),
+      failure: null,
+    });
+    await endOrphan(run.folder.kernel);
+    const tools = toolsFor(run, stop.signal);
+    const kernel = await stages.kernel(tools);
+    const prepared = await prepareOnce(run, stages, kernel, tools);
+    if (run.record.trained === null) {
+      await run.apply('prepared', 'trains');
+      const failure = await trainOnce(run, prepared, kernel, stop);
+      if (failure !== undefined) return await fail(run, failure);
+    } else await run.apply('prepared', 'is trained');
+    await run.apply('trained', 'is proven and published');
+    await timed(run, 'publishing', () => stages.publish(run, prepared, kernel, tools));
+    await run.apply('published', `published ${run.record.published.join(', ')}`, {
+      ended_at: new Date().toISOString(),
+    });
+    await forgetWish(run.folder);
+    return 'ended';
+  } catch (error) {
+    if (leave.aborted) {
+      // Somebody else's by now: nothing of it is touched any more.
+      if (leave.reason instanceof Error && leave.reason.name === 'LeaseLostError') throw leave.reason;
+      await run.apply('given_back', 'waits for its turn');
+      return 'left';
+    }
+    if (stop.wish !== undefined) return await granted(run, stop.wish);
+    return await fail(run, failureOf(error));
+  } finally {
+    stop.end();
+  }
+}
+
+/** Resolves with a failure, or with nothing when the model is trained; throws when the run stops. */
+async function trainOnce(
+  run: OpenRun,
+  prepared: PreparedJob,
+  kernel: KernelCommand,
+  stop: Stop,
+): Promise<Failure | undefined> {
+  const outcome = await train(run, prepared, kernel, { onStarted: (kernel) => stop.stopsKernel(kernel) });
+  if (outcome.kind === 'failed') {
+    if (stop.signal.aborted) run.log({ type: 'failure', ...outcome.failure });
+    // It was to stop, and has: what it died of on the way does not count.
+    stop.signal.throwIfAborted();
+    return outcome.failure;
+  }
+  if (outcome.kind === 'stopped') throw new Error(`the kernel has ${outcome.reason}`);
+  const { data, error } = Trained.safeParse(outcome.result);
+  if (data === undefined)
+    return {
+      class: 'protocol',
+      message: `the kernel's result is not whole: ${error.message}`,
+      step: null,
+      example: null,
+    };
+  await run.update(() => ({ trained: data }));
+  return undefined;
+}
+
+async function prepareOnce(
+  run: OpenRun,
+  stages: Stages,
+  kernel: KernelCommand,
+  tools: StageTools,
+): Promise<PreparedJob> {
+  const file = join(run.folder.path, 'prepared.json');
+  const known = await readFile(file, 'utf8').catch(() => undefined);
+  if (known !== undefined) return PreparedJob.parse(JSON.parse(known));
+  const prepared = await timed(run, 'preparing', () => stages.prepare(run, kernel, tools));
+  await writeFile(`${file}.passing`, JSON.stringify(prepared));
+  await rename(`${file}.passing`, file);
+  await run.update(({ lineage }) => ({ lineage: { ...lineage, ...prepared.lineage } }));
+  return prepared;
+}
+
+async function timed<T>(run: OpenRun, stage: 'preparing' | 'publishing', work: () => Promise<T>): Promise<T> {
+  const startedAt = performance.now();
+  try {
+    return await work();
+  } finally {
+    const seconds = (performance.now() - startedAt) / 1000;
+    await run.update(({ durations }) => ({ durations: { ...durations, [stage]: durations[stage] + seconds } }));
+  }
+}
+
+async function granted(run: OpenRun, wish: Wish): Promise<CarriedOut> {
+  const ended_at = wish === 'cancelled' ? new Date().toISOString() : null;
+  const step = run.record.checkpoint_step;
+  const message = wish === 'cancelled' ? 'was cancelled' : step === null ? 'is paused' : `is paused at step ${step}`;
+  await run.apply(wish, message, { ended_at });
+  await forgetWish(run.folder);
+  return 'ended';
+}
+
+async function fail(run: OpenRun, failure: Failure): Promise<CarriedOut> {
+  const { class: kind } = failure;
+  const retries = run.record.retries[kind] ?? 0;
+  run.log({ type: 'failure', ...failure });
+  const smaller = kind === 'out_of_memory' ? Math.floor((run.record.micro_batch ?? 1) / 2) : undefined;
+  if (!mayTryAgain(kind, retries) || smaller === 0) {
+    await run.apply('failed', firstLine(failure.message), { failure, ended_at: new Date().toISOString() });
+    return 'ended';
+  }
+  await run.apply('failed_for_now', `is tried again: ${firstLine(failure.message)}`, {
+    failure,
+    retries: { ...run.record.retries, [kind]: retries + 1 },
+    ...(smaller === undefined ? {} : { largest_micro_batch: smaller }),
+  });
+  return 'again';
+}
+
+const CLASS_OF_CODE: Readonly<Partial<Record<ErrorCode, FailureClass>>> = {
+  disk_full: 'disk_full',
+  parity_failed: 'parity_failed',
+  insufficient_memory: 'out_of_memory',
+  source_unavailable: 'device',
+};
+
+function failureOf(error: unknown): Failure {
+  const rest = { step: null, example: null };
+  if (error instanceof AppError) {
+    const kind = CLASS_OF_CODE[error.code] ?? (error.code === 'internal' ? 'internal' : 'user_input');
+    return { class: kind, message: error.message, ...rest };
+  }
+  const isFull = error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
+  const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return { class: isFull ? 'disk_full' : 'internal', message, ...rest };
+}
+
+function toolsFor(run: OpenRun, signal: AbortSignal): StageTools {
+  let told = '';
+  let toldAt = 0;
+  return {
+    signal,
+    onProgress: (phase, part, detail) => {
+      const now = performance.now();
+      if (phase === told && part < 1 && now - toldAt < PROGRESS_MILLISECONDS) return;
+      told = phase;
+      toldAt = now;
+      run.log({ type: 'phase', phase, part, ...(detail === undefined ? {} : { detail }) });
+    },
+  };
+}
+
+/** Hears what people ask of the run, and that the worker leaves; tells the stage that runs, and the kernel. */
+class Stop {
+  readonly #run: OpenRun;
+  readonly #abort = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+  #kernel: { pause(): void; cancel(): void; kill(why: string): void } | undefined;
+  #wish: Wish | undefined;
+
+  constructor(run: OpenRun, leave: AbortSignal) {
+    this.#run = run;
+    const left = () => {
+      if (leave.reason instanceof Error && leave.reason.name === 'LeaseLostError')
+        this.#kernel?.kill('its run is worked on elsewhere');
+      else this.#kernel?.pause();
+      this.#abort.abort(leave.reason);
+    };
+    leave.addEventListener('abort', left, { once: true });
+    if (leave.aborted) left();
+    this.#timer = setInterval(() => void this.#listen(), WISH_MILLISECONDS);
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  get wish(): Wish | undefined {
+    return this.#wish;
+  }
+
+  stopsKernel(kernel: { pause(): void; cancel(): void; kill(why: string): void }): void {
+    this.#kernel = kernel;
+    if (this.#wish !== undefined) this.#tell(this.#wish);
+    else if (this.#abort.signal.aborted) kernel.pause();
+  }
+
+  end(): void {
+    clearInterval(this.#timer);
+  }
+
+  async #listen(): Promise<void> {
+    try {
+      const wish = await readWish(this.#run.folder);
+      if (wish === undefined || wish === this.#wish || this.#wish === 'cancelled') return;
+      const event = wish === 'paused' ? 'pause_asked' : 'cancel_asked';
+      // While it is published a pause comes too late, and is granted by the end.
+      if (nextState(this.#run.record.state, event) === undefined) return;
+      this.#wish = wish;
+      await this.#run.apply(event, wish === 'paused' ? 'pauses after this step' : 'is being cancelled');
+      this.#tell(wish);
+      this.#abort.abort(new Error(`the run is to be ${wish}`));
+    } catch (error) {
+      this.#kernel?.cancel();
+      this.#abort.abort(error);
+    }
+  }
+
+  #tell(wish: Wish): void {
+    if (wish === 'paused') this.#kernel?.pause();
+    else this.#kernel?.cancel();
+  }
+}
+
+function firstLine(text: string): string {
+  return text.split('\n')[0] ?? '';
+}

@@ -1,0 +1,61 @@
+/**
+ * Makes the paths of a recipe absolute: those of the file are seen from its folder, those of --set from where the user is. Looks whether a
+ * base and a tokenizer are there, before anything is queued.
+ */
+import { stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { isModelReference } from '@slipway/shared/contracts/manifest.ts';
+import type { ParsedRecipe } from '@slipway/shared/contracts/parse-recipe.ts';
+import type { Recipe } from '@slipway/shared/contracts/recipe.ts';
+
+/** AppError not_found says what is not there, and how to get or name it. */
+export async function locateRecipe(
+  { recipe, isChanged }: ParsedRecipe,
+  recipeFolder: string,
+  workingFolder: string,
+): Promise<Recipe> {
+  const locate = (field: string, path: string) =>
+    /^[a-z][a-z0-9+.-]*:\/\//i.test(path) ? path : resolve(isChanged(field) ? workingFolder : recipeFolder, path);
+  const all = (field: string, paths: string | readonly string[]) => [paths].flat().map((path) => locate(field, path));
+  const { data, tokenizer, model } = recipe;
+  const base = model.base === null ? null : await locateBase(model.base, locate('model.base', model.base));
+  return {
+    ...recipe,
+    model: { ...model, base },
+    tokenizer:
+      tokenizer !== null && 'path' in tokenizer
+        ? { path: await existing('tokenizer.path', locate('tokenizer.path', tokenizer.path)) }
+        : tokenizer,
+    data: {
+      ...data,
+      train: all('data.train', data.train),
+      validation:
+        data.validation === null || typeof data.validation === 'number'
+          ? data.validation
+          : all('data.validation', data.validation),
+    },
+  };
+}
+
+async function locateBase(asked: string, path: string): Promise<string> {
+  if (await isThere(path)) return path;
+  // A version of the bucket: looked for when the run begins.
+  if (asked.includes('@') && isModelReference(asked)) return asked;
+  const repository = /downloads\/([\w.-]+\/[\w.-]+)$/.exec(path)?.[1];
+  const fetch =
+    repository === undefined ? '' : ` Fetch it once with ./slipway models pull ${repository} --no-convert, or`;
+  throw new AppError(
+    'not_found',
+    `model.base: there is nothing at ${path}.${fetch || ' Fetch a model with ./slipway models pull ORG/NAME --no-convert, and'} name one that is there with --set model.base=FOLDER`,
+  );
+}
+
+async function existing(field: string, path: string): Promise<string> {
+  if (await isThere(path)) return path;
+  throw new AppError('not_found', `${field}: there is nothing at ${path}`);
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
+}

@@ -1,0 +1,68 @@
+/**
+ * A run as the one process that works on it holds it: its record, kept on disk with every change, and its events. Knows no stage.
+ */
+import { EventLog } from './event-log.ts';
+import type { RunHappening } from './run-event.ts';
+import { type RunFolder, readRun, runFolder, writeRun } from './run-folder.ts';
+import type { RunRecord } from './run-record.ts';
+import { nextState, type RunEvent } from './run-state.ts';
+
+export type RunChanges = Partial<Omit<RunRecord, 'schema' | 'id' | 'state'>>;
+
+export class OpenRun {
+  readonly folder: RunFolder;
+  readonly #log: EventLog;
+  #record: RunRecord;
+  /** Changes are written one after the other, in the order they were asked for. */
+  #lastWrite: Promise<void> = Promise.resolve();
+
+  private constructor(folder: RunFolder, record: RunRecord) {
+    this.folder = folder;
+    this.#record = record;
+    this.#log = new EventLog(folder.events);
+  }
+
+  /** AppError not_found. */
+  static async open(dataFolder: string, id: string): Promise<OpenRun> {
+    return new OpenRun(runFolder(dataFolder, id), await readRun(dataFolder, id));
+  }
+
+  get record(): RunRecord {
+    return this.#record;
+  }
+
+  /** An event that cannot happen in this state is a bug, and throws. `message` is for people. */
+  apply(event: RunEvent, message: string, changes: RunChanges = {}): Promise<void> {
+    return this.#change((record) => {
+      const state = nextState(record.state, event);
+      if (state === undefined) throw new Error(`${record.id} is ${record.state}: ${event} cannot happen to it`);
+      if (state !== record.state || message !== record.message) this.log({ type: 'state', state, message });
+      return { ...record, ...changes, state, message };
+    });
+  }
+
+  update(changesOf: (record: RunRecord) => RunChanges): Promise<void> {
+    return this.#change((record) => {
+      const changes = changesOf(record);
+      return Object.keys(changes).length === 0 ? record : { ...record, ...changes };
+    });
+  }
+
+  log(event: RunHappening): void {
+    this.#log.add(event);
+  }
+
+  close(): void {
+    this.#log.close();
+  }
+
+  #change(next: (record: RunRecord) => RunRecord): Promise<void> {
+    const write = this.#lastWrite.then(async () => {
+      const record = next(this.#record);
+      if (record !== this.#record) await writeRun(this.folder, record);
+      this.#record = record;
+    });
+    this.#lastWrite = write.catch(() => {});
+    return write;
+  }
+}

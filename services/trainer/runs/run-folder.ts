@@ -1,0 +1,127 @@
+/**
+ * Where everything of a run lies: DATA_FOLDER/runs/RUN_ID. Knows names, and how run.json is replaced: a reader sees the old or the new one.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { errorCode, syncToDisk } from '@slipway/shared/bucket/durable-files.ts';
+import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { stringify } from 'yaml';
+import { z } from 'zod';
+import { RunId, RunRecord } from './run-record.ts';
+
+export interface RunFolder {
+  readonly path: string;
+  readonly record: string;
+  readonly recipe: string;
+  readonly events: string;
+  readonly kernelLog: string;
+  /** What somebody asked of the run. */
+  readonly wish: string;
+  /** Prepared datasets. */
+  readonly data: string;
+  /** A tokenizer of its own. */
+  readonly tokenizer: string;
+  /** The kernel's: job, checkpoints, model. */
+  readonly work: string;
+  /** Which process the kernel is. */
+  readonly kernel: string;
+}
+
+export function runFolder(dataFolder: string, id: string): RunFolder {
+  const path = join(runsFolder(dataFolder), id);
+  const inside = (name: string) => join(path, name);
+  return {
+    path,
+    record: inside('run.json'),
+    recipe: inside('recipe.yaml'),
+    events: inside('events.jsonl'),
+    kernelLog: inside('kernel.log'),
+    wish: inside('wish'),
+    data: inside('data'),
+    tokenizer: inside('tokenizer'),
+    work: inside('work'),
+    kernel: inside('kernel'),
+  };
+}
+
+export function runsFolder(dataFolder: string): string {
+  return join(resolve(dataFolder), 'runs');
+}
+
+/** Sorted by name they are sorted by time. */
+export function newRunId(now: Date): string {
+  const [day = '', time = ''] = now.toISOString().replaceAll(/[-:]/g, '').split('T');
+  return `run-${day}-${time.slice(0, 6)}-${randomBytes(3).toString('hex')}`;
+}
+
+export async function createRunFolder(folder: RunFolder, record: RunRecord): Promise<void> {
+  await mkdir(folder.work, { recursive: true });
+  await writeFile(folder.recipe, stringify(record.recipe));
+  await writeRun(folder, record);
+  await syncToDisk(dirname(folder.path));
+}
+
+/** Durable when it resolves. */
+export async function writeRun(folder: RunFolder, record: RunRecord): Promise<void> {
+  const passing = `${folder.record}.passing`;
+  const handle = await open(passing, 'w');
+  try {
+    await handle.writeFile(`${JSON.stringify(record, null, 2)}\n`);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(passing, folder.record);
+  await syncToDisk(folder.path);
+}
+
+/** AppError not_found. */
+export async function readRun(dataFolder: string, id: string): Promise<RunRecord> {
+  const folder = runFolder(dataFolder, id);
+  const text = RunId.safeParse(id).success ? await readFile(folder.record, 'utf8').catch(unlessMissing) : undefined;
+  if (text === undefined) {
+    throw new AppError(
+      'not_found',
+      `there is no run ${id} in ${runsFolder(dataFolder)}; slipway runs list shows those there are`,
+    );
+  }
+  return RunRecord.parse(JSON.parse(text));
+}
+
+/** Newest first. */
+export async function listRuns(dataFolder: string): Promise<RunRecord[]> {
+  const names = await readdir(runsFolder(dataFolder)).catch(unlessMissing);
+  const ids = (names ?? [])
+    .filter((name) => RunId.safeParse(name).success)
+    .sort()
+    .reverse();
+  const runs = await Promise.all(ids.map((id) => readRun(dataFolder, id).catch(unlessNotFound)));
+  return runs.filter((run) => run !== undefined);
+}
+
+export const Wish = z.enum(['paused', 'cancelled']);
+export type Wish = z.infer<typeof Wish>;
+
+export async function writeWish({ wish }: RunFolder, what: Wish): Promise<void> {
+  await writeFile(`${wish}.passing`, what);
+  await rename(`${wish}.passing`, wish);
+}
+
+export async function readWish({ wish }: RunFolder): Promise<Wish | undefined> {
+  const text = await readFile(wish, 'utf8').catch(unlessMissing);
+  return text === undefined ? undefined : Wish.parse(text);
+}
+
+export async function forgetWish({ wish }: RunFolder): Promise<void> {
+  await rm(wish, { force: true });
+}
+
+function unlessMissing(error: unknown): undefined {
+  if (errorCode(error) !== 'ENOENT') throw error;
+}
+
+/** Its folder is being made, or has just been removed. */
+function unlessNotFound(error: unknown): undefined {
+  if (!(error instanceof AppError && error.code === 'not_found')) throw error;
+}

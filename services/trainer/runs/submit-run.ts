@@ -1,0 +1,107 @@
+/**
+ * The way of a run into the queue: for the first time, and again when somebody resumes it. Its folder is whole before its job is there.
+ */
+import { AppError } from '@slipway/shared/contracts/errors.ts';
+import type { Recipe } from '@slipway/shared/contracts/recipe.ts';
+import type { Job, JobQueue } from '@slipway/shared/jobs/job-queue.ts';
+import { describeMachine, gitCommit } from './machine.ts';
+import { OpenRun } from './open-run.ts';
+import { createRunFolder, forgetWish, newRunId, readRun, runFolder } from './run-folder.ts';
+import type { RunRecord } from './run-record.ts';
+import { hasEnded, nextState } from './run-state.ts';
+
+/** Of the jobs that train. */
+export const QUEUE = 'train';
+
+export interface Submission {
+  /** Its paths are absolute. */
+  readonly recipe: Recipe;
+  /** What messages call the recipe's file. */
+  readonly label: string;
+  readonly bucketUrl: string;
+  readonly owner: string;
+}
+
+export async function submitRun(dataFolder: string, queue: JobQueue, submission: Submission): Promise<RunRecord> {
+  const { recipe, label, bucketUrl, owner } = submission;
+  const now = new Date();
+  const commit = await gitCommit();
+  const record: RunRecord = {
+    schema: 1,
+    id: newRunId(now),
+    name: recipe.publish.name ?? recipe.name,
+    owner,
+    state: 'queued',
+    message: 'waits for its turn',
+    recipe_label: label,
+    recipe,
+    bucket: bucketUrl,
+    created_at: now.toISOString(),
+    started_at: null,
+    ended_at: null,
+    queued: 1,
+    attempts: 0,
+    retries: {},
+    checkpoint_step: null,
+    micro_batch: null,
+    largest_micro_batch: null,
+    failure: null,
+    lineage: {
+      ...(commit === undefined ? {} : { git_commit: commit }),
+      seeds: { training: recipe.training.seed },
+    },
+    hardware: { ...describeMachine(), device: null },
+    durations: { preparing: 0, training: 0, publishing: 0 },
+    trained: null,
+    published: [],
+  };
+  await createRunFolder(runFolder(dataFolder, record.id), record);
+  await enqueue(queue, record);
+  return record;
+}
+
+/** One that is queued or worked on stays as it is. AppError not_found, or conflict for one that has ended. */
+export async function resumeRun(dataFolder: string, queue: JobQueue, id: string): Promise<RunRecord> {
+  const found = await readRun(dataFolder, id);
+  if (nextState(found.state, 'resume_asked') === undefined) {
+    if (hasEnded(found.state)) {
+      throw new AppError('conflict', `${id} is ${found.state}; only a paused or failed run can be resumed`);
+    }
+    // Who submitted it may have been killed between its folder and its job.
+    if ((await enqueue(queue, found)).endedAt === null) return found;
+  }
+  const run = await OpenRun.open(dataFolder, id);
+  try {
+    await forgetWish(run.folder);
+    if (nextState(found.state, 'resume_asked') === undefined) {
+      await run.update(({ queued }) => ({ queued: queued + 1 }));
+      await enqueue(queue, run.record);
+      return run.record;
+    }
+    await run.apply('resume_asked', 'waits for its turn', {
+      queued: found.queued + 1,
+      failure: null,
+      retries: {},
+      ended_at: null,
+    });
+    await enqueue(queue, run.record);
+    return run.record;
+  } finally {
+    run.close();
+  }
+}
+
+/** The job's name in the queue: a job that has ended is never there again, a run can be. */
+export function jobIdOf({ id, queued }: RunRecord): string {
+  return `${id}.${queued}`;
+}
+
+function enqueue(queue: JobQueue, record: RunRecord): Promise<Job> {
+  return queue.enqueue({
+    id: jobIdOf(record),
+    queue: QUEUE,
+    owner: record.owner,
+    payload: { run: record.id },
+    maxAttempts: null,
+  });
+}

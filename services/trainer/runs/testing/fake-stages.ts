@@ -1,0 +1,31 @@
+/** Stages around the fake kernel: nothing is prepared, and a version is a line in a file of the data folder. */
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Stages } from '../stages.ts';
+
+export function fakeStages(dataFolder: string, config: Record<string, unknown> = {}): Stages {
+  const published = join(dataFolder, 'published');
+  const program = fileURLToPath(new URL('./fake-kernel.ts', import.meta.url));
+  return {
+    kernel: async () => ({ command: [process.execPath, program], environment: process.env }),
+    prepare: async (_run, _kernel, { onProgress }) => {
+      onProgress('encoding', 1);
+      return {
+        model: { kind: 'scratch', config },
+        tokenizer: '/tokenizer',
+        data: { train: '/train', validation: null, verify: [] },
+        samples: [],
+        stop_ids: [],
+        sequence_length: 8,
+        lineage: { data: [{ name: 'plays.txt', bytes: 1, sha256: 'a'.repeat(64) }] },
+      };
+    },
+    publish: async (run) => {
+      const { id } = run.record;
+      const lines = existsSync(published) ? readFileSync(published, 'utf8') : '';
+      if (!lines.includes(id)) appendFileSync(published, `${id}\n`);
+      await run.update(() => ({ published: [`${run.record.name}@v001`] }));
+    },
+  };
+}

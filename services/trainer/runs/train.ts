@@ -1,0 +1,117 @@
+/**
+ * The training stage of a run: one kernel, from its last checkpoint on, watched until its one outcome. Owns what the kernel is told and what
+ * its events change in the record. Does not decide whether another try follows.
+ */
+import { createWriteStream } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Recipe } from '@slipway/shared/contracts/recipe.ts';
+import { endOrphan, rememberKernel } from '../supervisor/end-orphan.ts';
+import { type KernelOutcome, startKernel } from '../supervisor/kernel-process.ts';
+import type { KernelEvent } from '../supervisor/kernel-protocol.ts';
+import { newestCheckpoint } from './checkpoints.ts';
+import type { OpenRun, RunChanges } from './open-run.ts';
+import type { RunRecord } from './run-record.ts';
+import type { KernelCommand, PreparedJob } from './stages.ts';
+
+export interface TrainControl {
+  /** Called once with what stops the kernel between two steps, and at once. */
+  readonly onStarted: (stop: { pause(): void; cancel(): void; kill(why: string): void }) => void;
+}
+
+export async function train(
+  run: OpenRun,
+  prepared: PreparedJob,
+  { command, environment }: KernelCommand,
+  control: TrainControl,
+): Promise<KernelOutcome> {
+  const { folder } = run;
+  await endOrphan(folder.kernel);
+  await mkdir(folder.work, { recursive: true });
+  const checkpoint = await newestCheckpoint(folder.work, (message) =>
+    run.log({ type: 'log', level: 'warning', message }),
+  );
+  const jobFile = join(folder.work, 'job.json');
+  const job = { ...trainJob(run.record, prepared, folder.work), resume: checkpoint?.path ?? null };
+  await writeFile(jobFile, `${JSON.stringify(job, null, 1)}\n`);
+  await run.update(({ attempts }) => ({ attempts: attempts + 1 }));
+
+  const log = createWriteStream(folder.kernelLog, { flags: 'a' });
+  // A disk that is full takes no log; what fails because of it is told by the kernel and the record.
+  log.on('error', () => {});
+  const changes: Promise<void>[] = [];
+  const change = (changesOf: (record: RunRecord) => RunChanges) => {
+    const changed = run.update(changesOf);
+    // What fails is told at the end.
+    changed.catch(() => {});
+    changes.push(changed);
+  };
+  const startedAt = performance.now();
+  const kernel = startKernel({
+    command,
+    environment,
+    jobFile,
+    onHello: ({ libraries, python, kernel: version }) =>
+      change(({ lineage }) => ({
+        lineage: { ...lineage, libraries: { ...lineage.libraries, slipway_kernel: version, python, ...libraries } },
+      })),
+    onEvent: (event) => {
+      run.log(event);
+      change((record) => changesBy(event, record));
+    },
+    onLine: (line) => log.write(`${line}\n`),
+  });
+  if (kernel.pid > 0) rememberKernel(folder.kernel, kernel.pid);
+  control.onStarted(kernel);
+  const outcome = await kernel.outcome;
+  log.end();
+  await Promise.all(changes);
+  const seconds = (performance.now() - startedAt) / 1000;
+  await run.update(({ durations }) => ({ durations: { ...durations, training: durations.training + seconds } }));
+  return outcome;
+}
+
+/** As the kernel reads it, without `resume`. */
+function trainJob(record: RunRecord, prepared: PreparedJob, folder: string) {
+  const { lineage: _, sequence_length, ...rest } = prepared;
+  const { training } = record.recipe;
+  const { largest_micro_batch: limit } = record;
+  const { micro_batch_size: asked } = training;
+  return {
+    operation: 'train',
+    folder,
+    ...rest,
+    training: {
+      ...training,
+      epochs: training.max_steps === null ? training.epochs : null,
+      learning_rate: learningRate(record.recipe),
+      sequence_length,
+      micro_batch_size: limit === null ? asked : asked === 'auto' ? limit : Math.min(asked, limit),
+    },
+  };
+}
+
+/** `auto`: what is usual for this kind of training. */
+export function learningRate({ training, model }: Pick<Recipe, 'training' | 'model'>): number {
+  if (training.learning_rate !== 'auto') return training.learning_rate;
+  if (model.scratch !== null) return model.scratch.family === 'char-lstm' ? 2e-3 : 6e-4;
+  return model.tuning.method === 'full' ? 2e-5 : 2e-4;
+}
+
+function changesBy(event: KernelEvent, record: RunRecord): RunChanges {
+  switch (event.type) {
+    case 'started':
+      return {
+        hardware: { ...record.hardware, device: `${event.device}, ${event.precision}, ${event.world_size} processes` },
+        micro_batch: event.micro_batch_size,
+      };
+    case 'micro_batch':
+      return { micro_batch: event.to };
+    case 'checkpoint': {
+      const isNew = record.checkpoint_step === null || event.step > record.checkpoint_step;
+      return isNew ? { checkpoint_step: event.step, retries: {} } : {};
+    }
+    default:
+      return {};
+  }
+}

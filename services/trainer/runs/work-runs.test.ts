@@ -1,0 +1,240 @@
+/** Runs from the queue to their end, with a kernel that trains nothing: what is asked of them, what fails, and who is killed meanwhile. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { askRun } from './ask-run.ts';
+import { listRuns, readRun, runFolder } from './run-folder.ts';
+import type { RunRecord } from './run-record.ts';
+import { hasEnded } from './run-state.ts';
+import { jobIdOf, resumeRun } from './submit-run.ts';
+import { fakeStages } from './testing/fake-stages.ts';
+import { eventsOf, lossCurve, newPlace, type Place, submitTiny } from './testing/tiny-run.ts';
+import { workRuns } from './work-runs.ts';
+
+/** Kill rounds: 50 take minutes. */
+const ROUNDS = Number(process.env.KILL_ROUNDS ?? 6);
+
+/** A worker in this process, which leaves when the test ends. */
+function work(place: Place, config: Record<string, unknown> = {}) {
+  const leave = new AbortController();
+  const stages = fakeStages(place.dataFolder, config);
+  const worked = workRuns({ ...place, stages, signal: leave.signal, leaseMilliseconds: 5000 });
+  onTestFinished(async () => {
+    leave.abort();
+    await worked;
+  });
+  return { leave: () => leave.abort(), worked };
+}
+
+async function until(place: Place, id: string, condition: (run: RunRecord) => boolean): Promise<RunRecord> {
+  for (;;) {
+    const run = await readRun(place.dataFolder, id);
+    if (condition(run)) return run;
+    await sleep(20);
+  }
+}
+
+/** The run's record comes first, its job follows. */
+async function settled({ queue }: Place, run: RunRecord, state: string): Promise<void> {
+  while ((await queue.find(jobIdOf(run)))?.state !== state) await sleep(20);
+}
+
+const ended = ({ state }: RunRecord) => hasEnded(state);
+
+async function undisturbedCurve(): Promise<ReadonlyMap<number, number>> {
+  const place = newPlace();
+  const { id } = await submitTiny(place);
+  work(place);
+  await until(place, id, ended);
+  return lossCurve(eventsOf(place, id));
+}
+
+describe('a run', () => {
+  it('goes from the queue to a version, and says what happened', async () => {
+    const place = newPlace();
+    const { id } = await submitTiny(place);
+    work(place);
+    const run = await until(place, id, ended);
+    expect(run).toMatchObject({
+      state: 'succeeded',
+      published: ['tiny@v001'],
+      attempts: 1,
+      checkpoint_step: 60,
+      lineage: { seeds: { training: 1 }, libraries: { torch: '0.0' }, data: [{ name: 'plays.txt' }] },
+      trained: { step: 60 },
+      failure: null,
+    });
+    const events = eventsOf(place, id);
+    expect(events.map((event) => event.id)).toEqual(events.map((_, index) => index + 1));
+    expect(events.flatMap((event) => (event.type === 'state' ? [event.state] : []))).toEqual([
+      'preparing',
+      'running',
+      'publishing',
+      'succeeded',
+    ]);
+    expect(lossCurve(events).size).toBe(60);
+    await settled(place, run, 'completed');
+  });
+
+  it('is done after those that came before it', async () => {
+    const place = newPlace();
+    const first = await submitTiny(place);
+    const second = await submitTiny(place);
+    work(place);
+    await until(place, second.id, ended);
+    const [a, b] = [await readRun(place.dataFolder, first.id), await readRun(place.dataFolder, second.id)];
+    expect((a.ended_at ?? '') <= (b.started_at ?? '')).toBe(true);
+    expect((await listRuns(place.dataFolder)).map(({ state }) => state)).toEqual(['succeeded', 'succeeded']);
+  });
+
+  it('is paused between two steps, and resumed from there', async () => {
+    const curve = await undisturbedCurve();
+    const place = newPlace();
+    const { id } = await submitTiny(place);
+    work(place, { step_milliseconds: 20 });
+    await until(place, id, ({ checkpoint_step }) => checkpoint_step !== null);
+    await askRun(place.dataFolder, place.queue, id, 'paused');
+    const paused = await until(place, id, ({ state }) => state === 'paused');
+    expect(paused.ended_at).toBeNull();
+    const steps = lossCurve(eventsOf(place, id)).size;
+    expect(paused.checkpoint_step).toBe(steps);
+    await resumeRun(place.dataFolder, place.queue, id);
+    expect(await until(place, id, ended)).toMatchObject({ state: 'succeeded', attempts: 2, queued: 2 });
+    const events = eventsOf(place, id);
+    expect(lossCurve(events)).toEqual(curve);
+    // No step was done twice.
+    expect(events.filter(({ type }) => type === 'progress')).toHaveLength(60);
+  });
+
+  it('is cancelled while it runs, while it is paused, and before it began', async () => {
+    const place = newPlace();
+    const running = await submitTiny(place);
+    const waiting = await submitTiny(place);
+    work(place, { step_milliseconds: 50 });
+    await until(place, running.id, ({ checkpoint_step }) => checkpoint_step !== null);
+    await askRun(place.dataFolder, place.queue, waiting.id, 'cancelled');
+    expect(await readRun(place.dataFolder, waiting.id)).toMatchObject({ state: 'cancelled', started_at: null });
+    await askRun(place.dataFolder, place.queue, running.id, 'paused');
+    await until(place, running.id, ({ state }) => state === 'paused');
+    await askRun(place.dataFolder, place.queue, running.id, 'cancelled');
+    const cancelled = await readRun(place.dataFolder, running.id);
+    expect(cancelled).toMatchObject({ state: 'cancelled' });
+    expect(cancelled.ended_at).not.toBeNull();
+    const again = await submitTiny(place);
+    await until(place, again.id, ({ state }) => state === 'running');
+    await askRun(place.dataFolder, place.queue, again.id, 'cancelled');
+    expect(await until(place, again.id, ended)).toMatchObject({ state: 'cancelled', published: [] });
+    await expect(askRun(place.dataFolder, place.queue, again.id, 'paused')).rejects.toMatchObject({ code: 'conflict' });
+    await expect(resumeRun(place.dataFolder, place.queue, again.id)).rejects.toMatchObject({ code: 'conflict' });
+  });
+
+  it('is given back when its worker leaves, and goes on with the next one', async () => {
+    const curve = await undisturbedCurve();
+    const place = newPlace();
+    const { id } = await submitTiny(place);
+    const first = work(place, { step_milliseconds: 20 });
+    await until(place, id, ({ checkpoint_step }) => checkpoint_step !== null);
+    first.leave();
+    await first.worked;
+    expect(await readRun(place.dataFolder, id)).toMatchObject({ state: 'queued' });
+    work(place);
+    expect(await until(place, id, ended)).toMatchObject({ state: 'succeeded' });
+    expect(lossCurve(eventsOf(place, id))).toEqual(curve);
+  });
+});
+
+describe('a run whose kernel', () => {
+  it('crashes goes on from its last checkpoint', async () => {
+    const curve = await undisturbedCurve();
+    const place = newPlace();
+    const { id } = await submitTiny(place);
+    work(place, { fault: { kind: 'segfault', step: 35, times: 2 } });
+    expect(await until(place, id, ended)).toMatchObject({ state: 'succeeded', attempts: 3, retries: {} });
+    const events = eventsOf(place, id);
+    expect(lossCurve(events)).toEqual(curve);
+    expect(events.flatMap((event) => (event.type === 'started' ? [event.resumed_from] : []))).toEqual([null, 30, 30]);
+  });
+
+  it('crashes again and again is given up, and can be resumed when the reason is gone', async () => {
+    const place = newPlace();
+    const { id } = await submitTiny(place);
+    work(place, { fault: { kind: 'segfault', step: 35, times: 4 } });
+    const failed = await until(place, id, ended);
+    expect(failed).toMatchObject({ state: 'failed', attempts: 4, failure: { class: 'crashed' } });
+    await settled(place, failed, 'failed');
+    await resumeRun(place.dataFolder, place.queue, id);
+    expect(await until(place, id, ended)).toMatchObject({ state: 'succeeded', failure: null });
+  });
+
+  it('runs out of memory computes half as much at once', async () => {
+    const place = newPlace();
+    const { id } = await submitTiny(place);
+    work(place, { fault: { kind: 'out_of_memory', step: 35, times: 2 } });
+    expect(await until(place, id, ended)).toMatchObject({ state: 'succeeded', largest_micro_batch: 2 });
+    const started = eventsOf(place, id).flatMap((event) => (event.type === 'started' ? [event] : []));
+    expect(started.map((event) => [event.micro_batch_size, event.accumulation])).toEqual([
+      [8, 1],
+      [4, 2],
+      [2, 4],
+    ]);
+  });
+
+  it('loses its numbers is not tried again, and says at which example', async () => {
+    const place = newPlace();
+    const { id } = await submitTiny(place);
+    work(place, { fault: { kind: 'not_finite', step: 35, times: 1 } });
+    expect(await until(place, id, ended)).toMatchObject({
+      state: 'failed',
+      attempts: 1,
+      checkpoint_step: 30,
+      failure: { class: 'not_finite', step: 35, example: 7 },
+    });
+  });
+});
+
+describe('killed', () => {
+  it('workers and kernels lose nothing: the same curve, published once', async () => {
+    const curve = await undisturbedCurve();
+    const place = newPlace();
+    const { id } = await submitTiny(place);
+    const program = fileURLToPath(new URL('./testing/worker.ts', import.meta.url));
+    const config = JSON.stringify({ step_milliseconds: 15 });
+    const start = () =>
+      spawn(process.execPath, [program, place.dataFolder, config], { stdio: ['ignore', 'inherit', 'inherit'] });
+    let worker = start();
+    onTestFinished(() => void worker.kill('SIGKILL'));
+    for (let round = 0; round < ROUNDS; round++) {
+      await sleep(300 + Math.random() * 900);
+      if (hasEnded((await readRun(place.dataFolder, id)).state)) break;
+      if (round % 2 === 0) {
+        const pid = kernelOf(place, id);
+        if (pid !== undefined) process.kill(pid, 'SIGKILL');
+        continue;
+      }
+      worker.kill('SIGKILL');
+      await once(worker, 'close');
+      worker = start();
+    }
+    expect(await until(place, id, ended)).toMatchObject({ state: 'succeeded' });
+    await once(worker, 'close');
+    const events = eventsOf(place, id);
+    expect(lossCurve(events)).toEqual(curve);
+    expect(events.map((event) => event.id)).toEqual(events.map((_, index) => index + 1));
+    expect(readFileSync(join(place.dataFolder, 'published'), 'utf8')).toBe(`${id}\n`);
+  }, 600_000);
+});
+
+/** Undefined when none is there now. */
+function kernelOf(place: Place, id: string): number | undefined {
+  try {
+    const pid = Number(readFileSync(runFolder(place.dataFolder, id).kernel, 'utf8').split('-')[1]);
+    process.kill(pid, 0);
+    return pid;
+  } catch {
+    return undefined;
+  }
+}

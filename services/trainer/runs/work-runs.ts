@@ -1,0 +1,86 @@
+/**
+ * A worker: takes runs from the queue, one after the other, and carries them out under a lease. The command line and the trainer's service
+ * run the same one. Knows no stage.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { type Claim, type JobQueue, LeaseLostError, type Outcome } from '@slipway/shared/jobs/job-queue.ts';
+import { z } from 'zod';
+import { type CarriedOut, carryOutRun } from './carry-out-run.ts';
+import { OpenRun } from './open-run.ts';
+import { writeWish } from './run-folder.ts';
+import { RunId } from './run-record.ts';
+import { hasEnded } from './run-state.ts';
+import type { Stages } from './stages.ts';
+import { QUEUE } from './submit-run.ts';
+
+export interface WorkOptions {
+  readonly dataFolder: string;
+  readonly queue: JobQueue;
+  readonly stages: Stages;
+  /** The worker leaves: what runs is stopped between two steps and given back. */
+  readonly signal: AbortSignal;
+  /** Asked between two runs: whether there is nothing more to wait for. */
+  readonly isDone?: () => Promise<boolean>;
+  /** How soon another worker may take over after this one was killed. */
+  readonly leaseMilliseconds?: number;
+}
+
+const LEASE_MILLISECONDS = 30_000;
+const POLL_MILLISECONDS = 500;
+
+const Payload = z.object({ run: RunId });
+
+/** Resolves when it is done or has left. Needs the worker's lock. */
+export async function workRuns(options: WorkOptions): Promise<void> {
+  const { queue, signal, isDone = async () => false, leaseMilliseconds = LEASE_MILLISECONDS } = options;
+  while (!signal.aborted && !(await isDone())) {
+    const claim = await queue.claim(QUEUE, leaseMilliseconds);
+    if (claim === undefined) await sleep(POLL_MILLISECONDS, undefined, { signal }).catch(() => {});
+    else await workOn(claim, options);
+  }
+}
+
+async function workOn(claim: Claim, { dataFolder, queue, stages, signal }: WorkOptions): Promise<void> {
+  const { run: id } = Payload.parse(claim.job.payload);
+  let run: OpenRun;
+  try {
+    run = await OpenRun.open(dataFolder, id);
+  } catch (error) {
+    if (!(error instanceof AppError && error.code === 'not_found')) throw error;
+    await queue.settle(claim, { kind: 'failed', error: error.message, retry: false });
+    return;
+  }
+  const leave = new AbortController();
+  const left = () => leave.abort(new Error('the worker leaves'));
+  signal.addEventListener('abort', left, { once: true });
+  const beat = setInterval(async () => {
+    try {
+      const isCancelling = await queue.heartbeat(claim);
+      if (isCancelling) await writeWish(run.folder, 'cancelled');
+    } catch (error) {
+      if (error instanceof LeaseLostError) leave.abort(error);
+      else run.log({ type: 'log', level: 'warning', message: `the queue does not answer: ${String(error)}` });
+    }
+  }, claim.leaseMilliseconds / 5);
+  try {
+    const isOver = hasEnded(run.record.state) || run.record.state === 'paused';
+    const carriedOut = isOver ? 'ended' : await carryOutRun(run, stages, leave.signal);
+    await queue.settle(claim, outcomeOf(carriedOut, run));
+  } catch (error) {
+    if (!(error instanceof LeaseLostError)) throw error;
+  } finally {
+    clearInterval(beat);
+    signal.removeEventListener('abort', left);
+    run.close();
+  }
+}
+
+/** What becomes of the job; what became of the run stands in its record. */
+function outcomeOf(carriedOut: CarriedOut, { record }: OpenRun): Outcome {
+  if (carriedOut === 'left') return { kind: 'released' };
+  if (carriedOut === 'again') return { kind: 'failed', error: record.message, retry: true };
+  if (record.state === 'failed') return { kind: 'failed', error: record.message, retry: false };
+  if (record.state === 'cancelled') return { kind: 'cancelled', result: null };
+  return { kind: 'completed', result: { state: record.state, published: record.published } };
+}
