@@ -8,7 +8,7 @@ import type { Bucket, Staging } from '@slipway/shared/bucket/bucket.ts';
 import { checkModelName } from '@slipway/shared/bucket/keys.ts';
 import { openBucket } from '@slipway/shared/bucket/open-bucket.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
-import type { Manifest, ParityReport, Precision } from '@slipway/shared/contracts/manifest.ts';
+import type { Lineage, Manifest, ParityReport, Precision, TrainedParity } from '@slipway/shared/contracts/manifest.ts';
 import { type BuiltVersion, writeTextFiles } from './build-version.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { type Convertible, describeConvertible } from './convertible.ts';
@@ -19,15 +19,18 @@ import {
   compareGraphs,
   compareWithLogits,
   compareWithReference,
-  logitsOf,
   type ParityText,
   passageTokens,
   report,
   sameText,
 } from './parity/parity-gate.ts';
+import { logitsOf } from './parity/run-graph.ts';
+import { compareGreedy, compareWithTrained, type TrainedReference, trainedParity } from './parity/trained-reference.ts';
 import { BOUNDS } from './precision.ts';
 import { openCheckpoint } from './readers/open-checkpoint.ts';
 import type { Written } from './writers/weights-file.ts';
+
+export type { TrainedReference };
 
 export interface ConvertOptions {
   /** A Hugging Face folder, a .gguf file, a llama2.c .bin, an adapter's folder or, with `base`, weights out of training. */
@@ -44,6 +47,10 @@ export interface ConvertOptions {
   /** What the manifest calls the source, instead of its file or folder: a hub's name and commit. */
   readonly sourceLabel?: string;
   readonly description?: string;
+  /** Where the source comes from, when it was trained here. */
+  readonly lineage?: Lineage;
+  /** What the program that trained the source computes of it: the graph in float32 must give the same. */
+  readonly trained?: TrainedReference;
   /** `detail`: what has been written so far. What it throws ends the conversion, and nothing of it stays. */
   readonly onProgress?: (phase: ConvertPhase, part: number, detail?: Written) => void;
 }
@@ -91,8 +98,15 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
     const seconds = (performance.now() - started) / 1000 - built.calibrationSeconds;
 
     progress('proving', 0);
-    const parity = await prove(checkpoint, model, precision, staging, built, text, stage, (part) =>
-      progress('proving', part),
+    const parity = await prove(
+      checkpoint,
+      model,
+      precision,
+      staging,
+      built,
+      { text, trained: options.trained },
+      stage,
+      (part) => progress('proving', part),
     );
     requireNumbers(parity, precision);
     if (!parity.within_bounds && !options.allowDrift) throw outsideBounds(parity, precision);
@@ -104,6 +118,7 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
         schema: 1,
         name: options.name,
         ...(options.description === undefined ? {} : { description: options.description }),
+        ...(options.lineage === undefined ? {} : { lineage: options.lineage }),
         source: {
           ...sourceOf(checkpoint),
           ...(options.sourceLabel === undefined ? {} : { label: options.sourceLabel }),
@@ -145,7 +160,7 @@ async function prove(
   precision: Precision,
   staging: Staging,
   built: BuiltVersion,
-  text: ParityText,
+  { text, trained }: { readonly text: ParityText; readonly trained: TrainedReference | undefined },
   stage: () => Promise<Staging>,
   onProgress: (part: number) => void,
 ): Promise<ParityReport> {
@@ -176,10 +191,11 @@ async function prove(
       `${checkpoint.label}: the graph in float32 is already off the source (KL divergence ${reference.klDivergence.toPrecision(3)}, largest logit error ${reference.maxLogitError.toPrecision(3)}): a fault of the converter, not of the precision`,
     );
   }
+  const sameAsTrained = trained && (await requireTrained(checkpoint, trained, exact));
   const divergence = twin
     ? await compareGraphs(exact, result, passages, (part) => onProgress(0.3 + 0.6 * part))
     : reference;
-  const parity = report(divergence, text.name, precision);
+  const parity = { ...report(divergence, text.name, precision), ...(sameAsTrained && { trained: sameAsTrained }) };
   if (parity.within_bounds) {
     const tokens = first.slice(0, OTHER_GRAPH_TOKENS);
     const source = await logitsOf(exact, tokens);
@@ -189,6 +205,29 @@ async function prove(
   }
   await twin?.discard();
   return parity;
+}
+
+/** AppError parity_failed when the graph in float32 is not the model that was trained. */
+async function requireTrained(
+  { label }: Checkpoint,
+  trained: TrainedReference,
+  exact: GraphSource,
+): Promise<TrainedParity> {
+  const divergence = await compareWithTrained(trained, exact);
+  if (!report(divergence, 'trained', 'fp32').within_bounds) {
+    throw new AppError(
+      'parity_failed',
+      `${label}: the graph in float32 is not the model that was trained (KL divergence ${divergence.klDivergence.toPrecision(3)}, largest logit error ${divergence.maxLogitError.toPrecision(3)}): a fault of the trainer or the converter. Nothing was published.`,
+    );
+  }
+  const greedy = await compareGreedy(trained, exact, 2 * divergence.maxLogitError);
+  if (greedy.fault !== undefined) {
+    throw new AppError(
+      'parity_failed',
+      `${label}: the graph in float32 does not answer as the trained model does: ${greedy.fault}. Nothing was published.`,
+    );
+  }
+  return trainedParity(divergence, greedy);
 }
 
 /** The serving graph in each of its forms: this processor runs only one of them by itself. */

@@ -33,6 +33,20 @@ export function isModelReference(text: string): boolean {
   return isOwner && folders.length === 0 && ModelName.safeParse(name).success && isTag && tags.length === 0;
 }
 
+/** The source in fp32, run by our graph, against the program that trained it. */
+export const TrainedParity = z.object({
+  max_logit_error: z.number(),
+  kl_divergence: z.number(),
+  top1_agreement: z.number(),
+  /** Positions compared. */
+  tokens: z.number().int(),
+  /** Tokens of its own greedy answers that came out the same: all of them. */
+  greedy_tokens: z.number().int(),
+  /** Of these, where float32 cannot tell which of two tokens is first. */
+  greedy_ties: z.number().int(),
+});
+export type TrainedParity = z.infer<typeof TrainedParity>;
+
 /** The result against the source in fp32, both run over the same text, teacher-forced. */
 export const ParityReport = z.object({
   max_logit_error: z.number(),
@@ -45,6 +59,8 @@ export const ParityReport = z.object({
   /** Which text: `bundled` or the base name of the file given. */
   text: z.string(),
   within_bounds: z.boolean(),
+  /** Only of models that were trained here. */
+  trained: TrainedParity.optional(),
 });
 export type ParityReport = z.infer<typeof ParityReport>;
 

@@ -4,21 +4,18 @@
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { type GraphSource, type Layout, openLayout, readProcessorLimits, threadsFor } from '@slipway/inference/engine';
+import type { GraphSource } from '@slipway/inference/engine';
 import type { ParityReport, Precision } from '@slipway/shared/contracts/manifest.ts';
 import { loadTokenizer } from '@slipway/shared/text/tokenizer.ts';
 import type { Checkpoint, TextFiles } from '../checkpoint.ts';
 import { BOUNDS } from '../precision.ts';
 import { type Divergence, LogitComparison } from './compare-logits.ts';
 import { referenceLogits } from './reference/reference-logits.ts';
+import { CHUNK, logitsAlong, rowOf, withLayout } from './run-graph.ts';
 import { readPassages } from './text/passages.ts';
 
 /** Tokens of the text that are compared: enough to tell one precision from another, few enough to take seconds. */
 const COMPARED = 1024;
-/** Positions computed at once: bounds the memory their logits take. */
-const CHUNK = 64;
-/** Of each passage, so many tokens at its end are decoded rather than read: the other half of what the engine does. */
-const DECODED = 8;
 /** Tokens the slow, independent forward pass is asked for: at most, at least, and weights times tokens in between. */
 const REFERENCE_MOST = 128;
 const REFERENCE_LEAST = 12;
@@ -66,16 +63,6 @@ export async function compareWithReference(
   const affordable = Math.min(REFERENCE_MOST, Math.max(REFERENCE_LEAST, Math.floor(REFERENCE_WORK / parameters)));
   const head = tokens.slice(0, affordable);
   return compareWithLogits(await referenceLogits(checkpoint, head, exact.graph.context_length), exact, head);
-}
-
-/** What a graph gives for tokens read at once, [vocabulary] each. */
-export async function logitsOf(graph: GraphSource, tokens: readonly number[]): Promise<Float32Array[]> {
-  let rows: Float32Array[] = [];
-  await withLayout(graph, tokens.length, async (layout) => {
-    const logits = await layout.prefill(0, tokens, 0, 'all');
-    rows = tokens.map((_, position) => rowOf(logits, position, layout).slice());
-  });
-  return rows;
 }
 
 /** A graph, through both of its ways, against logits that are known. */
@@ -126,24 +113,6 @@ export async function compareGraphs(
   return comparison.summary();
 }
 
-/**
- * The logits of each token of a passage, teacher-forced through both of a layout's ways: read as a prompt in chunks, and its last
- * tokens decoded one by one. A row is valid until the next is asked for.
- */
-async function* logitsAlong(layout: Layout, passage: readonly number[]): AsyncGenerator<Float32Array, undefined> {
-  const decoded = Math.min(DECODED, passage.length >> 1);
-  const prompt = passage.length - decoded;
-  for (let start = 0; start < prompt; start += CHUNK) {
-    const chunk = passage.slice(start, Math.min(start + CHUNK, prompt));
-    const rows = await layout.prefill(0, chunk, start, 'all');
-    for (const position of chunk.keys()) yield rowOf(rows, position, layout);
-  }
-  for (let position = prompt; position < passage.length; position++) {
-    yield rowOf(await layout.decode([passage[position] ?? 0], [position]), 0, layout);
-  }
-  return undefined;
-}
-
 /** Whether the text side on disk is the source's: a tokenizer or template that was swapped or cut is another model. */
 export async function sameText(folder: string, text: TextFiles): Promise<boolean> {
   const read = (name: string) => readFile(path.join(folder, name), 'utf8');
@@ -168,27 +137,4 @@ export function report(divergence: Divergence, text: string, precision: Precisio
       divergence.top1Agreement >= bounds.top1_agreement &&
       divergence.perplexity <= bounds.perplexity_ratio * divergence.perplexitySource,
   };
-}
-
-async function withLayout(
-  built: GraphSource,
-  contextLength: number,
-  use: (layout: Layout) => Promise<void>,
-): Promise<void> {
-  const layout = await openLayout({
-    kind: 'graph',
-    ...built,
-    threads: threadsFor(readProcessorLimits(null)),
-    slots: 1,
-    contextLength,
-  });
-  try {
-    await use(layout);
-  } finally {
-    await layout.close();
-  }
-}
-
-function rowOf(logits: Float32Array, position: number, layout: Layout): Float32Array {
-  return logits.subarray(position * layout.vocabularySize, (position + 1) * layout.vocabularySize);
 }
