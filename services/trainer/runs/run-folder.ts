@@ -45,7 +45,7 @@ export function runFolder(dataFolder: string, id: string): RunFolder {
   };
 }
 
-export function runsFolder(dataFolder: string): string {
+function runsFolder(dataFolder: string): string {
   return join(resolve(dataFolder), 'runs');
 }
 

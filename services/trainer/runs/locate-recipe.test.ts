@@ -1,0 +1,46 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseRecipe } from '@slipway/shared/contracts/parse-recipe.ts';
+import { expect, it, onTestFinished } from 'vitest';
+import { locateRecipe } from './locate-recipe.ts';
+
+const RECIPE = `
+name: tuned
+model: { base: ../downloads/org/model }
+data: { train: [data/a.txt, https://example.com/b.txt, /c/*.txt], validation: held-out.txt }
+`;
+
+function places() {
+  const root = mkdtempSync(join(tmpdir(), 'slipway-locate-'));
+  onTestFinished(() => rmSync(root, { recursive: true }));
+  return { root, recipes: join(root, 'recipes'), working: join(root, 'working') };
+}
+
+function located(changes: readonly string[], { recipes, working }: ReturnType<typeof places>) {
+  return locateRecipe(parseRecipe({ text: RECIPE, label: 'tuned.yaml', changes }), recipes, working);
+}
+
+it('sees the paths of the file from its folder, those of --set from where one is', async () => {
+  const at = places();
+  mkdirSync(join(at.root, 'downloads/org/model'), { recursive: true });
+  mkdirSync(join(at.working, 'mine'), { recursive: true });
+  const { model, data } = await located([], at);
+  expect(model.base).toBe(join(at.root, 'downloads/org/model'));
+  expect(data.train).toEqual([join(at.recipes, 'data/a.txt'), 'https://example.com/b.txt', '/c/*.txt']);
+  expect(data.validation).toEqual([join(at.recipes, 'held-out.txt')]);
+  const changed = await located(['model.base=mine', 'data.train=x.txt'], at);
+  expect(changed.model.base).toBe(join(at.working, 'mine'));
+  expect(changed.data.train).toEqual([join(at.working, 'x.txt')]);
+});
+
+it('says how to get a base that is not there', async () => {
+  await expect(located([], places())).rejects.toMatchObject({
+    code: 'not_found',
+    message: expect.stringContaining('./slipway models pull org/model --no-convert, or name one'),
+  });
+  await expect(located(['model.base=typo'], places())).rejects.toMatchObject({
+    code: 'not_found',
+    message: expect.stringContaining('--set model.base=FOLDER'),
+  });
+});
