@@ -105,25 +105,30 @@ const Data = z.strictObject({
     .default(0.05)
     .describe('What is held out: a share of train, or files. null or 0: nothing is.'),
   format: z
-    .enum(['auto', 'text', 'messages', 'sharegpt', 'alpaca', 'qa', 'prompt-completion'])
+    .enum(['auto', 'text', 'messages', 'sharegpt', 'chat', 'alpaca', 'qa', 'prompt-completion'])
     .default('auto')
     .describe('What a line is; auto looks.'),
   template: z
     .enum(['model', 'chatml', 'alpaca', 'llama2', 'llama3', 'phi'])
     .default('model')
     .describe("How a conversation becomes text; model: the base's own chat template."),
-  columns: z.record(z.string(), z.string()).default({}).describe('Our field -> the name it has in the data.'),
+  columns: z
+    .record(z.string(), z.string())
+    .default({})
+    .describe('Our field -> the name it has in the data, or the path: instances.0.output.'),
   mixed: z
     .enum(['refuse', 'accept'])
     .default('refuse')
-    .describe('What becomes of a file whose lines are of several formats.'),
+    .describe('A file whose records are of several formats: told, or each taken as what it is.'),
   max_length: z
     .union([auto, z.number().int().min(2)])
     .default('auto')
-    .describe("Tokens of an example; auto: the model's context, at most 2048."),
+    .describe("Tokens of an example; auto: what 99 % of them have, at most the model's context."),
   truncated: share().default(0.05).describe('Refuse when more than this share of the examples would be cut.'),
   deduplicate: z.boolean().default(true).describe('Leave out examples that were there before.'),
 });
+
+export type DataRecipe = z.infer<typeof Data>;
 
 const EarlyStopping = z.strictObject({
   patience: count().default(3).describe('Evaluations without a better loss until it stops.'),

@@ -1,0 +1,161 @@
+/**
+ * All examples of all files onto the disk, one file of canonical lines per side, with what was counted and a sample. Held-out files are read
+ * first, so that what is in them is not trained on as well. Knows no tokenizer.
+ */
+import { createReadStream } from 'node:fs';
+import { join } from 'node:path';
+import { AppError } from '@slipway/shared/contracts/errors.ts';
+import type { DatasetKind } from '../canonical.ts';
+import { HashedFile } from '../hashed-file.ts';
+import { readLines } from '../readers/lines.ts';
+import { CHUNK_BYTES } from '../readers/reading.ts';
+import { type Collected, type CollectOptions, type FileReport, openCollection } from './collect-examples.ts';
+import { DigestSet } from './digest-set.ts';
+import type { FoundFile } from './found-file.ts';
+import type { Rejections } from './rejections.ts';
+import { requireExamples, requireOneFormat } from './require-one-format.ts';
+import { Sample } from './sample.ts';
+import type { Side } from './split-side.ts';
+
+export interface SidesRequest {
+  readonly train: readonly FoundFile[];
+  /** Files of their own; empty: `share` of the others. */
+  readonly validation: readonly FoundFile[];
+  readonly share: number;
+  readonly folder: string;
+  readonly rejections: Rejections;
+  readonly options: Pick<CollectOptions, 'format' | 'columns' | 'seed' | 'signal'>;
+  readonly deduplicate: boolean;
+  readonly mixed: 'refuse' | 'accept';
+  readonly onBytes: (bytes: number) => void;
+}
+
+/** Where an example came from. */
+export interface Place {
+  readonly file: string;
+  readonly line: number;
+}
+
+export interface Batch {
+  readonly lines: readonly string[];
+  readonly places: readonly Place[];
+  /** Of the canonical file. */
+  readonly bytes: number;
+}
+
+export interface CollectedSide {
+  readonly examples: number;
+  readonly bytes: number;
+  readBatches(): AsyncGenerator<Batch>;
+}
+
+export interface CollectedSides {
+  readonly kind: DatasetKind;
+  /** Of all files: `alpaca`, or `alpaca, messages`. */
+  readonly format: string;
+  readonly reports: readonly FileReport[];
+  readonly sample: readonly Collected[];
+  readonly sides: Readonly<Record<Side, CollectedSide>>;
+}
+
+/** A batch goes to a thread: large enough to be worth it, small enough that several are in memory. */
+const BATCH_BYTES = 262_144;
+
+/** AppError invalid_source: a file is broken, holds no example, or mixes formats. */
+export async function collectSides(request: SidesRequest): Promise<CollectedSides> {
+  const { folder, options, train, validation, rejections } = request;
+  const writers: Record<Side, CanonicalWriter> = {
+    train: await CanonicalWriter.create(join(folder, 'canonical.train')),
+    validation: await CanonicalWriter.create(join(folder, 'canonical.validation')),
+  };
+  const seen = request.deduplicate ? new DigestSet() : null;
+  const sample = new Sample();
+  const reports: FileReport[] = [];
+  const files = [
+    ...validation.map((file) => ({ file, split: 'validation' as const })),
+    ...train.map((file) => ({ file, split: validation.length > 0 ? ('train' as const) : request.share })),
+  ];
+  try {
+    for (const { file, split } of files) {
+      const before = rejections.first.length;
+      const { report, batches } = await openCollection(file, {
+        ...options,
+        split,
+        seen,
+        onBytes: request.onBytes,
+        onRejected: (rejected) => rejections.add(rejected),
+      });
+      reports.push(report);
+      for await (const batch of batches) {
+        for (const collected of batch) {
+          if (collected.side === 'train') sample.add(collected);
+          await writers[collected.side].add(collected);
+        }
+        await rejections.flush();
+      }
+      requireExamples(report, rejections.first[before]);
+      requireOneFormat(report, request.mixed);
+    }
+  } finally {
+    for (const writer of Object.values(writers)) await writer.close();
+  }
+  const formats = [...new Set(reports.flatMap((report) => [...report.formats.keys()]))];
+  if (formats.includes('text') && formats.length > 1) {
+    throw new AppError('invalid_source', `text and examples (${formats.join(', ')}) cannot be trained on in one run`);
+  }
+  return {
+    kind: formats.includes('text') ? 'stream' : 'examples',
+    format: formats.toSorted().join(', '),
+    reports,
+    sample: sample.examples,
+    sides: { train: writers.train.written(), validation: writers.validation.written() },
+  };
+}
+
+/** Lines of file, line and example, separated by tabs: JSON has none outside of strings, and none inside either. */
+class CanonicalWriter {
+  readonly #path: string;
+  readonly #file: HashedFile;
+  #examples = 0;
+
+  private constructor(path: string, file: HashedFile) {
+    this.#path = path;
+    this.#file = file;
+  }
+
+  static async create(path: string): Promise<CanonicalWriter> {
+    return new CanonicalWriter(path, await HashedFile.create(path));
+  }
+
+  async add({ file, line, json }: Collected): Promise<void> {
+    this.#examples++;
+    await this.#file.write(Buffer.from(`${JSON.stringify(file)}\t${line}\t${json}\n`));
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
+
+  written(): CollectedSide {
+    const path = this.#path;
+    return { examples: this.#examples, bytes: this.#file.bytes, readBatches: () => readBatches(path) };
+  }
+}
+
+async function* readBatches(path: string): AsyncGenerator<Batch> {
+  let batch = { lines: [] as string[], places: [] as Place[], bytes: 0 };
+  const chunks = createReadStream(path, { highWaterMark: CHUNK_BYTES });
+  for await (const lines of readLines(chunks, Number.POSITIVE_INFINITY)) {
+    for (const { bytes } of lines) {
+      const text = bytes?.toString('utf8') ?? '';
+      const [file = '', line = ''] = text.split('\t', 2);
+      batch.lines.push(text.slice(file.length + line.length + 2));
+      batch.places.push({ file: JSON.parse(file), line: Number(line) });
+      batch.bytes += (bytes?.length ?? 0) + 1;
+      if (batch.bytes < BATCH_BYTES) continue;
+      yield batch;
+      batch = { lines: [], places: [], bytes: 0 };
+    }
+  }
+  if (batch.lines.length > 0) yield batch;
+}

@@ -1,0 +1,54 @@
+/**
+ * The files that paths, folders, globs and URLs name, in an order that does not depend on the file system. Knows nothing of contents.
+ */
+import { glob, readdir, stat } from 'node:fs/promises';
+import { basename, join, relative } from 'node:path';
+import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { downloadToCache } from './download.ts';
+import type { FindOptions, FoundFile } from './found-file.ts';
+
+const KNOWN = /\.(json|jsonl|ndjson|csv|tsv|parquet|txt|md|text)(\.gz)?$/i;
+const IS_GLOB = /[*?[\]{}]/;
+
+/** AppError not_found names what leads to no file. No file is given twice. */
+export async function findFiles(sources: readonly string[], options: FindOptions): Promise<FoundFile[]> {
+  const found = new Map<string, FoundFile>();
+  for (const source of sources) {
+    const files = await filesOf(source, options);
+    if (files.length === 0) throw new AppError('not_found', `${source}: there is no data file`);
+    for (const file of files) found.set(file.path, found.get(file.path) ?? file);
+  }
+  return [...found.values()];
+}
+
+async function filesOf(source: string, options: FindOptions): Promise<FoundFile[]> {
+  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(source)) return [await downloadToCache(source, options)];
+  const at = await stat(source).catch(() => undefined);
+  if (at?.isDirectory()) return filesBelow(source);
+  if (at) return [{ path: source, name: basename(source), bytes: at.size }];
+  if (!IS_GLOB.test(source)) throw new AppError('not_found', `there is nothing at ${source}`);
+  const paths: string[] = [];
+  for await (const path of glob(source)) paths.push(path);
+  const files = await Promise.all(paths.toSorted().map(async (path) => ({ path, at: await stat(path) })));
+  return files
+    .filter((file) => file.at.isFile())
+    .map((file) => ({ path: file.path, name: file.path, bytes: file.at.size }));
+}
+
+/** All data files below a folder; hidden ones and those of other kinds are left out. */
+async function filesBelow(folder: string): Promise<FoundFile[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const paths = entries
+    .filter((entry) => entry.isFile() && KNOWN.test(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter(
+      (path) =>
+        !relative(folder, path)
+          .split(/[\\/]/)
+          .some((part) => part.startsWith('.')),
+    )
+    .toSorted();
+  return Promise.all(
+    paths.map(async (path) => ({ path, name: relative(folder, path), bytes: (await stat(path)).size })),
+  );
+}

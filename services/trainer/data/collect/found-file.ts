@@ -1,0 +1,17 @@
+/**
+ * A data file that was found, and how to look for it. Types only.
+ */
+
+export interface FoundFile {
+  readonly path: string;
+  /** For people and reports: as it was given, or below the folder that was given. */
+  readonly name: string;
+  readonly bytes: number;
+}
+
+export interface FindOptions {
+  /** Where downloads are kept. */
+  readonly cacheFolder: string;
+  readonly signal?: AbortSignal | undefined;
+  readonly onDownload?: ((bytes: number, total: number | undefined) => void) | undefined;
+}

@@ -1,0 +1,78 @@
+/**
+ * A guess at which fields of an unknown record could be mapped to which of ours, for an error to suggest. Pure.
+ */
+import { type Fields, isFields } from './format.ts';
+
+const ASKS = [
+  'instruction',
+  'prompt',
+  'question',
+  'query',
+  'problem',
+  'user',
+  'input',
+  'source',
+  'article',
+  'document',
+  'context',
+  'title',
+];
+const ANSWERS = [
+  'output',
+  'completion',
+  'answer',
+  'response',
+  'reply',
+  'solution',
+  'target',
+  'assistant',
+  'summary',
+  'highlights',
+  'chosen',
+];
+const TEXTS = ['text', 'content', 'body', 'sentence', 'paragraph', 'passage', 'story', 'code'];
+
+/** Our field -> the path of theirs; undefined when nothing looks like text. */
+export function suggestColumns(fields: Fields): Readonly<Record<string, string>> | undefined {
+  const texts = textPaths(fields, '', 0);
+  const conversation = Object.entries(fields).find(([, value]) => looksLikeMessages(value));
+  if (conversation) return { messages: conversation[0] };
+  const find = (words: readonly string[], without: readonly (string | undefined)[] = []) => {
+    for (const word of words) {
+      const found = texts.find(({ path }) => lastPart(path).includes(word) && !without.includes(path));
+      if (found) return found.path;
+    }
+    return undefined;
+  };
+  const answer = find(ANSWERS);
+  const ask = find(ASKS, [answer]);
+  const input = texts.find(({ path }) => lastPart(path) === 'input' && path !== ask)?.path;
+  if (ask !== undefined && answer !== undefined) {
+    return input === undefined ? { prompt: ask, completion: answer } : { instruction: ask, input, output: answer };
+  }
+  const text = find(TEXTS) ?? texts.toSorted((a, b) => b.length - a.length)[0]?.path;
+  return text === undefined ? undefined : { text };
+}
+
+/** As a recipe writes it. */
+export function describeColumns(columns: Readonly<Record<string, string>>): string {
+  return `columns: { ${Object.entries(columns)
+    .map(([ours, theirs]) => `${ours}: ${/^[\w.]+$/.test(theirs) ? theirs : JSON.stringify(theirs)}`)
+    .join(', ')} }`;
+}
+
+function textPaths(value: unknown, path: string, depth: number): { path: string; length: number }[] {
+  if (typeof value === 'string') return path === '' ? [] : [{ path, length: value.length }];
+  if (depth > 3 || typeof value !== 'object' || value === null) return [];
+  const entries = Array.isArray(value) ? [...value.slice(0, 1).entries()] : Object.entries(value);
+  return entries.flatMap(([key, inner]) => textPaths(inner, path === '' ? String(key) : `${path}.${key}`, depth + 1));
+}
+
+function lastPart(path: string): string {
+  return (path.split('.').at(-1) ?? '').toLowerCase();
+}
+
+function looksLikeMessages(value: unknown): boolean {
+  const [first]: unknown[] = Array.isArray(value) ? value : [];
+  return isFields(first) && ('role' in first || 'from' in first) && ('content' in first || 'value' in first);
+}

@@ -1,0 +1,202 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { DataRecipe } from '@slipway/shared/contracts/recipe.ts';
+import { describe, expect, test } from 'vitest';
+import { prepareDataset } from './prepare-dataset.ts';
+import type { PrepareRequest } from './prepare-request.ts';
+import { temporaryFolder, tinyText } from './testing/tiny-text.ts';
+
+const DATA: Omit<DataRecipe, 'train'> = {
+  validation: 0,
+  format: 'auto',
+  template: 'chatml',
+  columns: {},
+  max_length: 'auto',
+  truncated: 0.05,
+  deduplicate: true,
+  mixed: 'refuse',
+};
+
+function requestFor(content: string, data: Partial<DataRecipe> = {}, name = 'data.jsonl'): PrepareRequest {
+  const folder = temporaryFolder();
+  const train = join(folder, name);
+  writeFileSync(train, content);
+  return {
+    data: { ...DATA, train, ...data },
+    seed: 1,
+    text: tinyText(),
+    contextLength: 256,
+    vocabularySize: 260,
+    folder: join(folder, 'prepared'),
+    cacheFolder: join(folder, 'cache'),
+  };
+}
+
+function lines(...values: readonly unknown[]): string {
+  return values.map((value) => `${JSON.stringify(value)}\n`).join('');
+}
+
+const IM_END = 259;
+const EOS = 257;
+
+describe('examples', () => {
+  test('become tokens, masks and offsets that agree with one another and with examples.jsonl', async () => {
+    const request = requestFor(lines({ question: '2+2?', answer: '4' }, { question: 'And 3+3?', answer: '6.' }));
+    const { train, validation, preparation } = await prepareDataset(request);
+    expect(validation).toBeNull();
+    expect(preparation).toMatchObject({ kind: 'examples', format: 'qa', stop_ids: [EOS, IM_END], rejected: 0 });
+    const read = (name: string) => readFileSync(join(train, name));
+    const ids = new Uint16Array(Uint8Array.from(read('tokens.bin')).buffer);
+    const offsets = [...new BigUint64Array(Uint8Array.from(read('offsets.bin')).buffer)].map(Number);
+    const mask = read('mask.bin');
+    expect(offsets).toHaveLength(3);
+    expect(offsets.at(-1)).toBe(ids.length);
+    expect(mask).toHaveLength(ids.length);
+    const trained = offsets.slice(0, -1).map((start, index) => {
+      const at = [...ids.keys()].filter(
+        (token) => token >= start && token < (offsets[index + 1] ?? 0) && mask[token] === 1,
+      );
+      return at.map((token) => (ids[token] === IM_END ? '<|im_end|>' : String.fromCharCode(ids[token] ?? 0))).join('');
+    });
+    expect(trained).toEqual(['4<|im_end|>', '6.<|im_end|>']);
+    const examples = read('examples.jsonl')
+      .toString()
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(examples.map(({ messages }) => messages[1].content)).toEqual(['4', '6.']);
+    expect(preparation.train).toMatchObject({ tokens: ids.length, examples: 2, supervised_tokens: 5, dtype: 'uint16' });
+  });
+
+  test('the same input makes the same bytes, and is not prepared twice', async () => {
+    const content = lines(...Array.from({ length: 40 }, (_, n) => ({ user: `Say ${n}`, assistant: `${n}` })));
+    const request = requestFor(content, { validation: 0.2 });
+    const first = await prepareDataset(request);
+    const again = await prepareDataset(request);
+    expect(again.isReused).toBe(true);
+    expect(again.preparation).toEqual(first.preparation);
+    const elsewhere = await prepareDataset({ ...request, folder: `${request.folder}-2` });
+    expect(elsewhere.isReused).toBe(false);
+    expect(elsewhere.preparation.train.sha256).toEqual(first.preparation.train.sha256);
+    expect(elsewhere.preparation.validation?.sha256).toEqual(first.preparation.validation?.sha256);
+    const changed = await prepareDataset({ ...request, seed: 2 });
+    expect(changed.isReused).toBe(false);
+    expect(changed.preparation.train.sha256).not.toEqual(first.preparation.train.sha256);
+  });
+
+  test('more data moves no example to the other side of the split', async () => {
+    const rows = Array.from({ length: 60 }, (_, n) => ({ user: `Say ${n}`, assistant: `${n}` }));
+    const held = async (count: number) => {
+      const { validation } = await prepareDataset(requestFor(lines(...rows.slice(0, count)), { validation: 0.3 }));
+      return readFileSync(join(validation ?? '', 'examples.jsonl'), 'utf8')
+        .trim()
+        .split('\n');
+    };
+    const few = await held(30);
+    const many = await held(60);
+    expect(few.length).toBeGreaterThan(0);
+    expect(many.slice(0, few.length)).toEqual(few);
+    expect(many.length).toBeGreaterThan(few.length);
+  });
+
+  test('duplicates are trained once, and nothing that is held out is trained', async () => {
+    const request = requestFor(
+      lines({ user: 'a', assistant: 'b' }, { user: 'a', assistant: 'b' }, { user: 'c', assistant: 'd' }),
+    );
+    const heldOut = join(request.folder, '..', 'held-out.jsonl');
+    writeFileSync(heldOut, lines({ user: 'c', assistant: 'd' }));
+    const { train, preparation } = await prepareDataset({ ...request, data: { ...request.data, validation: heldOut } });
+    expect(readFileSync(join(train, 'examples.jsonl'), 'utf8').trim().split('\n')).toHaveLength(1);
+    expect(preparation.files.map(({ duplicates }) => duplicates)).toEqual([0, 2]);
+    expect(preparation.validation?.examples).toBe(1);
+  });
+
+  test('bad ones are skipped, counted and listed with their line', async () => {
+    const request = requestFor(
+      `${lines({ user: 'a', assistant: 'b' })}{"user": "broken\n\n${lines({ user: 'x', assistant: '  ' }, 7)}`,
+    );
+    const { preparation } = await prepareDataset(request);
+    const rejected = readFileSync(join(request.folder, 'rejected.jsonl'), 'utf8').trim().split('\n');
+    expect(rejected.map((line) => JSON.parse(line))).toEqual([
+      { file: 'data.jsonl', line: 2, reason: expect.stringContaining('not valid JSON') },
+      { file: 'data.jsonl', line: 4, reason: 'assistant is empty' },
+      { file: 'data.jsonl', line: 5, reason: 'not an object with fields' },
+    ]);
+    expect(preparation.rejected).toBe(3);
+  });
+});
+
+describe('text', () => {
+  test('is a stream of documents, each ended', async () => {
+    const request = requestFor(lines({ text: 'one' }, { text: 'two' }), { template: 'model' });
+    const { train, preparation } = await prepareDataset(request);
+    expect(preparation).toMatchObject({ kind: 'stream', format: 'text' });
+    expect(readdirSync(train).toSorted()).toEqual(['dataset.json', 'examples.jsonl', 'offsets.bin', 'tokens.bin']);
+    const ids = [...new Uint16Array(Uint8Array.from(readFileSync(join(train, 'tokens.bin'))).buffer)];
+    expect(ids).toEqual([...Buffer.from('one'), EOS, ...Buffer.from('two'), EOS]);
+  });
+
+  test('of a long file is split in passages, without a token lost or an end in its middle', async () => {
+    const text = Array.from({ length: 4000 }, (_, n) => `Line ${n} of the story.\n`).join('');
+    const request = requestFor(text, { template: 'model', validation: 0.3 }, 'story.txt');
+    const { train, validation } = await prepareDataset(request);
+    const passages = [train, validation ?? ''].flatMap((folder) =>
+      readFileSync(join(folder, 'examples.jsonl'), 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    );
+    const numbers = passages.flatMap((passage) =>
+      [...passage.text.matchAll(/Line (\d+) of/g)].map((found) => Number(found[1])),
+    );
+    expect(numbers.toSorted((a, b) => a - b)).toEqual([...Array(4000).keys()]);
+    for (const folder of [train, validation ?? '']) {
+      const ids = [...new Uint16Array(Uint8Array.from(readFileSync(join(folder, 'tokens.bin'))).buffer)];
+      expect(ids.filter((id) => id === EOS)).toHaveLength(1);
+      expect(ids.at(-1)).toBe(EOS);
+    }
+  });
+});
+
+describe('is refused, with nothing left behind', () => {
+  const pair = { user: 'a', assistant: 'b' };
+  test.each<[string, string, Partial<DataRecipe>, RegExp]>([
+    [
+      'a file of two formats',
+      lines(pair, pair, { instruction: 'x', output: 'y' }),
+      {},
+      /mixes formats: chat in 2 \(line 1, 2\); alpaca in 1 \(line 3\)/,
+    ],
+    [
+      'unknown fields, with a guess',
+      lines({ frage: 'x', prompt: 'hm', reply: 'y' }),
+      {},
+      /columns: \{ prompt: prompt, completion: reply \}/,
+    ],
+    [
+      'a file that is cut off',
+      '[{"user": "a", "assistant": "b"}, {"user": "c"',
+      {},
+      /line 1: no valid JSON from here on/,
+    ],
+    ['a conversation without a template', lines(pair), { template: 'model' }, /set data.template/],
+    [
+      'a template whose end the tokenizer lacks',
+      lines(pair),
+      { template: 'llama3' },
+      /<\|eot_id\|>, which is no token/,
+    ],
+    [
+      'too much that would be cut',
+      lines(pair, { user: 'a', assistant: 'b'.repeat(90) }),
+      { max_length: 64 },
+      /1 of 2 examples \(50 %\) have more than 64 tokens.*set data.max_length to 128/,
+    ],
+    ['more than the model takes', lines(pair), { max_length: 512 }, /the model takes 256/],
+    ['nothing', '', {}, /it is empty/],
+  ])('%s', async (_, content, data, message) => {
+    const request = requestFor(content, data);
+    await expect(prepareDataset(request)).rejects.toThrow(message);
+    expect(readdirSync(join(request.folder, '..'))).toEqual(['data.jsonl']);
+  });
+});
