@@ -67,6 +67,7 @@ export function renderConversation(
   const pieceOf = (token: number | null | undefined) => (token == null ? null : side.tokenizer.pieceOf(token));
   const { chatTemplate } = side;
   return renderChat(chatTemplate, {
+    model: 'the model',
     messages: messages.slice(0, count).map((message) => forTemplate(message, chatTemplate)),
     addGenerationPrompt: isPrompt,
     bosToken: pieceOf(side.bosTokenId),
