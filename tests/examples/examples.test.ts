@@ -1,10 +1,9 @@
-/** Every example, run as its README says, against a service that asks for a key. */
+/** Every example, run as its README says, against a service that asks for a key; that in Python is among the clients in Python. */
 import { execFile, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { pythonEnvironment } from '../deployment/testing/python-environment.ts';
 import { type RealService, startRealService } from '../observability/testing/real-service.ts';
 
 const run = promisify(execFile);
@@ -12,7 +11,6 @@ const FOLDER = resolve(import.meta.dirname, '..', '..', 'examples');
 const KEY = 'a-key-for-the-examples';
 const PROMPT = 'Once upon a time';
 const STORY = `${PROMPT}, there was a little girl named Lily. She loved to play outside in the park.`;
-const python = pythonEnvironment('openai', ['openai==3.54.0']);
 const curlMissing = spawnSync('curl', ['--version']).status === 0 ? '' : ' (skipped: no curl)';
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -49,13 +47,6 @@ it('fetch.ts says what went wrong', async () => {
 
 it('openai.ts prints the story as it comes', async () => {
   const told = await example(process.execPath, 'openai.ts');
-  expect(told).toMatch(/^stories260K/);
-  expect(told).toContain(STORY);
-  expect(told).toContain('(40 tokens)');
-});
-
-it.skipIf(python.missing)(`openai_client.py prints the story as it comes${python.missing}`, async () => {
-  const told = await example(join(python.folder, 'bin', 'python'), 'openai_client.py');
   expect(told).toMatch(/^stories260K/);
   expect(told).toContain(STORY);
   expect(told).toContain('(40 tokens)');

