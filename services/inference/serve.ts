@@ -13,6 +13,8 @@ export interface InferenceService {
   readonly url: string;
   /** Rejects with the AppError that kept the model from loading. */
   readonly loaded: Promise<LoadedModel>;
+  /** Goes on with batches that an earlier process left. */
+  resumeBatches(): Promise<void>;
   /** Answers what has begun, takes nothing new. False when something had to be cut off. */
   drain(seconds: number): Promise<boolean>;
   close(): Promise<void>;
@@ -67,6 +69,7 @@ export async function serveUntilSignal(
       'ready',
     );
     onReady?.(service.url, model);
+    service.resumeBatches().catch((error) => log.error({ err: error }, 'batches cannot be gone on with'));
   } catch (error) {
     // A signal that came while it loaded has given up the load, and ends the process in its own way.
     if (isLeaving()) return;

@@ -28,6 +28,10 @@ const SETTINGS = {
   bucketUrl: text(null, { env: 'BUCKET_URL', file: 'BUCKET.URL' }),
   /** What the service keeps of its users: conversations, files, batches. Made when it is first needed. */
   dataFolder: text('data', { env: 'DATA_FOLDER', file: 'SERVER.DATA_FOLDER' }),
+  /** Of a file that is sent for a batch. */
+  fileLimitBytes: bytes(2 ** 30, { env: 'FILE_LIMIT_BYTES', file: 'SERVER.FILE_LIMIT_BYTES' }),
+  /** Lines of batches that are answered at once, when there is room. Null: half of what runs at once. */
+  batchLines: integer(1, 256, null, { env: 'BATCH_LINES', file: 'GENERATION.BATCH_LINES' }),
   /** Seconds between looks at where the model's name points; 0: never. */
   pollSeconds: integer(0, 86_400, 10, { env: 'POLL_SECONDS', file: 'BUCKET.POLL_SECONDS' }),
 

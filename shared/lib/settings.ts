@@ -63,7 +63,7 @@ export function flag(fallback: boolean, place: Place): Setting<boolean> {
 const UNITS: Readonly<Record<string, number>> = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
 
 /** Bytes, as a number or with a unit: `512MiB`, `1.5 GiB`. */
-export function bytes(fallback: number | null, place: Place): Setting<number | null> {
+export function bytes<T extends number | null>(fallback: T, place: Place): Setting<T | number> {
   const schema = z.preprocess(bytesFromText, z.number().positive());
   return { schema, fallback, allowed: 'a number of bytes above 0, such as 1.5GiB (KiB, MiB, GiB, TiB)', ...place };
 }

@@ -9,8 +9,8 @@ export interface LineScan {
   readonly lines: number;
   /** Of the file, hexadecimal. */
   readonly sha256: string;
-  /** Indexes of lines whose name an earlier line has. */
-  readonly repeated: ReadonlySet<number>;
+  /** By index, the numbers of lines whose name an earlier line has. */
+  readonly repeated: ReadonlyMap<number, number>;
 }
 
 const NAME_BYTES = 12;
@@ -23,7 +23,7 @@ export async function scanLines(
 ): Promise<LineScan> {
   const hash = createHash('sha256');
   const names = new Set<string>();
-  const repeated = new Set<number>();
+  const repeated = new Map<number, number>();
   let lines = 0;
   for await (const line of readLines(file, { mostBytes: mostLineBytes, onBytes: (bytes) => hash.update(bytes) })) {
     lines++;
@@ -31,7 +31,7 @@ export async function scanLines(
     if (name === undefined) continue;
     const before = names.size;
     names.add(createHash('sha256').update(name).digest().toString('latin1', 0, NAME_BYTES));
-    if (names.size === before) repeated.add(line.index);
+    if (names.size === before) repeated.set(line.index, line.number);
   }
   return { lines, sha256: hash.digest('hex'), repeated };
 }

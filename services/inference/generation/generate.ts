@@ -16,7 +16,7 @@ import type { Constraint, EngineEvent, SequenceRequest, TokenLogprobs } from '..
 import { clampNewTokens, promptLimit, type Work } from './admission.ts';
 import type { LoadedModel } from './loaded-model.ts';
 import type { GenerationObserver } from './observer.ts';
-import type { Occupancy } from './occupancy.ts';
+import type { Turns } from './occupancy.ts';
 import { type PreparedPrompt, preparePrompt } from './prompt.ts';
 import { runSequences } from './run-sequences.ts';
 import { type SequenceSampling, samplingOf } from './sampling-settings.ts';
@@ -121,7 +121,7 @@ export class Generation {
   }
 
   /** Rejects with AppError invalid_field when there can be no such text, overloaded, timeout, model_not_ready or engine_failed, or CancelledError. Whatever happens, the engine is left clean. */
-  async run(occupancy: Occupancy): Promise<GenerateAnswer> {
+  async run(turns: Turns): Promise<GenerateAnswer> {
     const constraint = await this.#constraint();
     const { info } = this.#model.engine;
     const work = this.#work();
@@ -132,16 +132,16 @@ export class Generation {
     let outcome: Outcome = 'failed';
     this.#observer.arrived();
     try {
-      const running = occupancy.run(work, info, this.#deadline, abort.signal, async () => {
-        await this.#model.whenReady(abort.signal);
-        await runSequences(this.#model.engine, this.#requests(constraint), abort.signal, (index, event) =>
+      const running = turns.run(work, info, this.#deadline, abort.signal, async (signal) => {
+        await this.#model.whenReady(signal);
+        await runSequences(this.#model.engine, this.#requests(constraint), signal, (index, event) =>
           this.#on(index, event),
         );
       });
       await pTimeout(running, { milliseconds: Math.max(1, this.#deadline - steadyNow()) });
       abort.signal.throwIfAborted();
       outcome = 'done';
-      this.#observePace(occupancy, work);
+      this.#observePace(turns, work);
       return this.answer();
     } catch (error) {
       if (error instanceof CancelledError) outcome = 'cancelled';
@@ -306,9 +306,9 @@ export class Generation {
     };
   }
 
-  #observePace(occupancy: Occupancy, work: Work): void {
+  #observePace(turns: Turns, work: Work): void {
     if (this.#startedAt === undefined || this.#firstTokenAt === undefined) return;
-    occupancy.observe(
+    turns.observe(
       {
         work,
         prefillSeconds: (this.#firstTokenAt - this.#startedAt) / 1000,

@@ -20,6 +20,19 @@ export interface Paced {
   readonly slots: number;
 }
 
+/** Whose turn it is, for work of one priority. */
+export interface Turns {
+  /** `task` gets a signal that aborts with the one given, and when what runs has to give way. */
+  run<T>(
+    work: Work,
+    engine: Paced,
+    deadline: number,
+    signal: AbortSignal,
+    task: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T>;
+  observe(seen: Observation, engine: Paced): void;
+}
+
 interface Entry {
   readonly expectedSeconds: number;
   /** As steadyNow() has it; undefined while it waits. */
@@ -31,13 +44,14 @@ interface Turn {
   take: (() => Promise<void>) | undefined;
 }
 
-export class Occupancy {
+export class Occupancy implements Turns {
   readonly #limit: LimitFunction;
   readonly #permits: number;
   readonly #queueLimit: number;
   readonly #entries = new Set<Entry>();
   #waiting = 0;
   readonly #paces = new WeakMap<Paced, Pace>();
+  #onChange = () => {};
 
   constructor(permits: number, queueLimit: number) {
     this.#limit = pLimit(permits);
@@ -53,11 +67,27 @@ export class Occupancy {
     return this.#waiting;
   }
 
+  /** Of all that may run at once, what no request runs in or waits for. */
+  roomIn({ slots }: Paced): number {
+    return Math.max(0, Math.min(this.#permits, slots) - this.#entries.size);
+  }
+
+  /** `onChange`: told whenever a request has come or gone. */
+  watch(onChange: () => void): void {
+    this.#onChange = onChange;
+  }
+
   /**
    * Runs `task` when its turn comes. AppError overloaded at once when it may not wait or could not finish by `deadline`
    * (as steadyNow() has it). A request whose signal aborts leaves the queue, and its task never runs.
    */
-  run<T>(work: Work, engine: Paced, deadline: number, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
+  run<T>(
+    work: Work,
+    engine: Paced,
+    deadline: number,
+    signal: AbortSignal,
+    task: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
     const now = steadyNow();
     const expected = expectedSeconds(work, this.#paceOf(engine), engine.slots);
     const entry: Entry = { expectedSeconds: expected, startedAt: undefined };
@@ -71,7 +101,7 @@ export class Occupancy {
       { expectedSeconds: entry.expectedSeconds, secondsToDeadline: (deadline - now) / 1000 },
     );
     if (decision.kind === 'refuse') throw refusal(decision.why, decision.retryAfter, this.#waiting);
-    return this.#enqueue(entry, signal, task);
+    return this.#enqueue(entry, signal, () => task(signal));
   }
 
   observe(seen: Observation, engine: Paced): void {
@@ -85,12 +115,13 @@ export class Occupancy {
   #enqueue<T>(entry: Entry, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
     this.#entries.add(entry);
     this.#waiting++;
+    this.#onChange();
     return new Promise<T>((resolve, reject) => {
       const turn: Turn = { take: undefined };
       const leave = () => {
         turn.take = undefined;
-        this.#entries.delete(entry);
         this.#waiting--;
+        this.#remove(entry);
         reject(signal.reason);
       };
       if (signal.aborted) return leave();
@@ -101,10 +132,15 @@ export class Occupancy {
         entry.startedAt = steadyNow();
         await task()
           .then(resolve, reject)
-          .finally(() => this.#entries.delete(entry));
+          .finally(() => this.#remove(entry));
       };
       void this.#limit(takerOf(turn));
     });
+  }
+
+  #remove(entry: Entry): void {
+    this.#entries.delete(entry);
+    this.#onChange();
   }
 
   #secondsAhead(now: number): number {

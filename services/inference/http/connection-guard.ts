@@ -14,8 +14,14 @@ import type { Logger } from '@slipway/shared/lib/log.ts';
 /** Longer than the idle time of the usual load balancers (60 s), so that they never write into a closing connection. */
 const KEEP_ALIVE_MILLISECONDS = 75_000;
 const HEAD_MILLISECONDS = 10_000;
-/** With its body. A client that is slower would hold up draining. */
-const REQUEST_MILLISECONDS = 60_000;
+/** For a body. A client that is slower would hold up draining. */
+const BODY_MILLISECONDS = 60_000;
+/** For a file, which may be large. */
+const FILE_MILLISECONDS = 60 * 60_000;
+const UPLOADS = /^\/v1\/files(?:\?|$)/;
+
+/** Node's code for a head that came too slowly. */
+const TOO_SLOW = 'ERR_HTTP_REQUEST_TIMEOUT';
 
 /** For `createServer`, which alone takes them. */
 export const SERVER_OPTIONS = {
@@ -27,7 +33,9 @@ export const SERVER_OPTIONS = {
 export function guardConnections(server: Server, maxConnections: number): void {
   server.keepAliveTimeout = KEEP_ALIVE_MILLISECONDS;
   server.headersTimeout = HEAD_MILLISECONDS;
-  server.requestTimeout = REQUEST_MILLISECONDS;
+  // Node's own is the same for all paths.
+  server.requestTimeout = 0;
+  limitBodies(server);
   // Node would drop the last ones without a word, which are those that proxies add; their size is limited anyway.
   server.maxHeadersCount = 0;
   const answering = new Map<Socket, ServerResponse>();
@@ -37,6 +45,20 @@ export function guardConnections(server: Server, maxConnections: number): void {
     // Into an answer that has begun nothing can be written.
     if (answering.get(socket as Socket)?.headersSent) return void socket.destroy();
     socket.end(refusalOf(error));
+  });
+}
+
+function limitBodies(server: Server): void {
+  server.on('request', (request, response) => {
+    const { headers, socket, url = '' } = request;
+    if (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined) return;
+    const late = () => {
+      if (!request.complete)
+        server.emit('clientError', Object.assign(new Error('too slow'), { code: TOO_SLOW }), socket);
+    };
+    const timer = setTimeout(late, UPLOADS.test(url) ? FILE_MILLISECONDS : BODY_MILLISECONDS);
+    timer.unref();
+    response.once('close', () => clearTimeout(timer));
   });
 }
 
@@ -99,8 +121,8 @@ function refusalOf(error: Error): string {
 }
 
 function meaningOf(code: unknown): AppError {
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-    const seconds = `${HEAD_MILLISECONDS / 1000} s for its head and ${REQUEST_MILLISECONDS / 1000} s for all of it`;
+  if (code === TOO_SLOW) {
+    const seconds = `${HEAD_MILLISECONDS / 1000} s for its head and ${BODY_MILLISECONDS / 1000} s for its body`;
     return new AppError('request_timeout', `the request came too slowly; there are ${seconds}`);
   }
   if (code === 'HPE_HEADER_OVERFLOW') {

@@ -8,9 +8,10 @@ import type { RequestEnvironment } from '@slipway/shared/http/request-context.ts
 import type { Logger } from '@slipway/shared/lib/log.ts';
 import type { Handler } from 'hono';
 import type { AnswerCache } from '../generation/answer-cache.ts';
-import type { Occupancy } from '../generation/occupancy.ts';
+import type { Occupancy, Turns } from '../generation/occupancy.ts';
 import type { ServedModels } from '../models/served-models.ts';
 import type { Sessions } from '../sessions/sessions.ts';
+import type { LazyBatches } from './batches/lazy-batches.ts';
 import type { BodyReaders } from './body-readers.ts';
 import type { InFlight } from './in-flight.ts';
 import type { Metrics } from './metrics/metrics.ts';
@@ -23,6 +24,8 @@ export interface ServiceParts {
   readonly models: ServedModels;
   readonly log: Logger;
   readonly occupancy: Occupancy;
+  /** When the requests of these routes run: by the occupancy itself, or in what it leaves over. */
+  readonly turns: Turns;
   readonly metrics: Metrics;
   readonly inFlight: InFlight;
   /** Null unless a collector is named. */
@@ -34,6 +37,7 @@ export interface ServiceParts {
   readonly answers: AnswerCache | null;
   readonly sessions: Sessions;
   readonly sockets: OpenSockets;
+  readonly batches: LazyBatches;
 }
 
 export type Route = Handler<RequestEnvironment>;

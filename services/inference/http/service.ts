@@ -15,6 +15,7 @@ import { isReady, type ServedModels } from '../models/served-models.ts';
 import { openSessionStore } from '../sessions/open-session-store.ts';
 import { Sessions } from '../sessions/sessions.ts';
 import { createApp } from './app.ts';
+import { LazyBatches } from './batches/lazy-batches.ts';
 import { BodyReaders } from './body-readers.ts';
 import { guardConnections, refuseMalformed, SERVER_OPTIONS } from './connection-guard.ts';
 import { InFlight } from './in-flight.ts';
@@ -34,6 +35,8 @@ export interface ServiceOptions {
 
 export interface Service {
   readonly url: string;
+  /** Goes on with batches that an earlier process left. */
+  resumeBatches(): Promise<void>;
   /** Takes no new requests and waits until those in flight have been answered and sent. False when some were not after `seconds`. */
   drain(seconds: number): Promise<boolean>;
   close(): Promise<void>;
@@ -83,6 +86,10 @@ export async function startService({ config, models, log }: ServiceOptions): Pro
     answers: await openAnswerCache(config),
     sessions,
     sockets,
+    turns: occupancy,
+    batches: new LazyBatches(config.dataFolder, async () =>
+      (await import('./batches/batch-service.ts')).openBatches(parts),
+    ),
   };
   const { fetch } = createApp(parts);
   const errorHandler = refuseMalformed(log);
@@ -97,12 +104,17 @@ export async function startService({ config, models, log }: ServiceOptions): Pro
   metrics.watchProcess();
   return {
     url,
-    drain: (seconds) => drain(server, parts, seconds),
+    resumeBatches: () => parts.batches.resume(),
+    async drain(seconds) {
+      const [isWhole] = await Promise.all([drain(server, parts, seconds), parts.batches.stop()]);
+      return isWhole;
+    },
     async close() {
       unfollowKeys();
       server.close();
       server.closeAllConnections();
       sockets.destroy();
+      await parts.batches.close();
       await models.close();
       await sessions.close();
       await tracing?.close();

@@ -30,6 +30,9 @@ const PATIENCE: Patience = { mostBytes: 64 * 2 ** 20, mostMilliseconds: 60_000, 
 
 interface Unsent {
   stream: UnsentStream | undefined;
+  /** Of one that is read from the disk as its reader takes it: how much of it has been, now and at the last look. */
+  takenBytes: (() => number) | undefined;
+  takenBefore: number;
   waitingSince: number | undefined;
 }
 
@@ -54,7 +57,7 @@ export class UnsentAnswers {
 
   /** Until it is closed. */
   follow(answer: Answer, stream?: UnsentStream): void {
-    this.#answers.set(answer, { stream, waitingSince: undefined });
+    this.#answers.set(answer, { stream, takenBytes: undefined, takenBefore: 0, waitingSince: undefined });
     answer.once('close', () => this.#answers.delete(answer));
   }
 
@@ -62,6 +65,12 @@ export class UnsentAnswers {
   weighStream(answer: Answer, stream: UnsentStream): void {
     const unsent = this.#answers.get(answer);
     if (unsent !== undefined) unsent.stream = stream;
+  }
+
+  /** A file may take its reader long: only who takes nothing at all is too slow. */
+  weighDownload(answer: Answer, takenBytes: () => number): void {
+    const unsent = this.#answers.get(answer);
+    if (unsent !== undefined) unsent.takenBytes = takenBytes;
   }
 
   get count(): number {
@@ -77,6 +86,9 @@ export class UnsentAnswers {
         unsent.waitingSince = undefined;
         continue;
       }
+      const taken = unsent.takenBytes?.() ?? 0;
+      if (taken !== unsent.takenBefore) unsent.waitingSince = now;
+      unsent.takenBefore = taken;
       unsent.waitingSince ??= now;
       const since = unsent.waitingSince;
       if (now - since > this.#patience.mostMilliseconds) cut(answer, unsent);

@@ -137,7 +137,7 @@ export class Visit {
     if (kept !== undefined) return generation.replay(kept);
     const settle = this.#context.get('allowance').reserveTokens(generation.mostTokens);
     try {
-      const answer = await generation.run(this.#parts.occupancy);
+      const answer = await generation.run(this.#parts.turns);
       if (key !== undefined) this.#parts.answers?.set(key, answer);
       return answer;
     } finally {

@@ -64,6 +64,11 @@ export function parseBatchRequest(
     const message = `this line is for ${url}, but the batch is for ${endpoint}`;
     return { problem: { code: 'mismatched_endpoint', message, param: 'url' } };
   }
+  if (body.stream === true) {
+    return {
+      problem: { code: 'invalid_request', message: 'a batch does not stream; leave out stream', param: 'body' },
+    };
+  }
   return { request: { custom_id, url, body } };
 }
 

@@ -36,7 +36,7 @@ function section(
   path: string,
   { summary, parameters, requestBody, responses, security }: DescribedOperation,
 ) {
-  const fields = requestBody?.content['application/json'].schema;
+  const fields = Object.values(requestBody?.content ?? {})[0]?.schema;
   return html`<details>
 <summary><code><b>${method}</b> ${path}</code> ${summary}</summary>
 ${security === undefined ? '' : html`<p>Needs no key.</p>`}

@@ -26,7 +26,7 @@ export interface DescribedOperation {
   readonly parameters?: readonly { readonly name: string; readonly in: string; readonly schema: JsonSchema }[];
   readonly requestBody?: {
     readonly required: true;
-    readonly content: { readonly 'application/json': { readonly schema: JsonSchema } };
+    readonly content: Readonly<Record<string, { readonly schema: JsonSchema }>>;
   };
   readonly responses: Readonly<Record<string, unknown>>;
   readonly security?: readonly object[];
@@ -67,7 +67,7 @@ export function describeApi(limits: GenerateLimits): OpenApi {
 }
 
 function describe({ method, path, purpose }: Endpoint, operation: Operation): DescribedOperation {
-  const { body, query = {} } = operation;
+  const { body, form, query = {} } = operation;
   const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => ({
     name,
     in: 'path',
@@ -84,6 +84,9 @@ function describe({ method, path, purpose }: Endpoint, operation: Operation): De
     ...(body === undefined
       ? {}
       : { requestBody: { required: true, content: { 'application/json': { schema: body } } } }),
+    ...(form === undefined
+      ? {}
+      : { requestBody: { required: true, content: { 'multipart/form-data': { schema: form } } } }),
     responses: responsesOf(path, operation),
     ...(policyOf(path).isOpen ? { security: [] } : {}),
   };
@@ -96,7 +99,10 @@ function tagOf(path: string): string {
   return path === '/generate' || path === '/score' ? 'generation' : 'service';
 }
 
-function responsesOf(path: string, { body, answer, event, others = {} }: Operation): Readonly<Record<string, unknown>> {
+function responsesOf(
+  path: string,
+  { body, form, answer, event, others = {} }: Operation,
+): Readonly<Record<string, unknown>> {
   const name = isOpenAiPath(path) ? 'OpenAiError' : 'Error';
   const error = (description: string) => ({
     description,
@@ -108,7 +114,7 @@ function responsesOf(path: string, { body, answer, event, others = {} }: Operati
       : { 400: error('the body is no JSON'), 422: error('a field is wrong; the message names it and its range') };
   return {
     ...(answer === undefined ? {} : { 200: { description: 'the answer', content: contentOf(answer, event) } }),
-    ...(body === undefined ? {} : wrong),
+    ...(body === undefined && form === undefined ? {} : wrong),
     ...(policyOf(path).isOpen ? {} : { 401: error('the key is missing or wrong') }),
     ...Object.fromEntries(
       Object.entries(others).map(([status, schema]) => [

@@ -5,8 +5,10 @@
 import { chatFields } from '@slipway/shared/contracts/chat.ts';
 import { type GenerateLimits, generateFields } from '@slipway/shared/contracts/generate.ts';
 import { LoadAnswer, MODEL_REQUEST_FIELDS, ModelsAnswer, UnloadAnswer } from '@slipway/shared/contracts/models-api.ts';
+import { BatchCreateRequest, BatchList, BatchObject } from '@slipway/shared/contracts/openai/batch.ts';
 import { ChatCompletion, ChatCompletionChunk, ChatRequest } from '@slipway/shared/contracts/openai/chat.ts';
 import { Completion, CompletionRequest } from '@slipway/shared/contracts/openai/completion.ts';
+import { FileDeleted, FileList, FileObject, FileUpload } from '@slipway/shared/contracts/openai/file.ts';
 import { ModelEntry, ModelList } from '@slipway/shared/contracts/openai/model.ts';
 import {
   DetokenizeAnswer,
@@ -23,6 +25,8 @@ import { type JsonSchema, jsonSchemaOf, jsonSchemaOfFields } from './json-schema
 
 export interface Operation {
   readonly body?: JsonSchema;
+  /** A body that is multipart/form-data. */
+  readonly form?: JsonSchema;
   /** Parameters after the question mark. */
   readonly query?: Readonly<Record<string, JsonSchema>>;
   /** JSON when it is a schema; otherwise the media type. Absent: nothing but errors. */
@@ -44,6 +48,15 @@ export function operations(limits: GenerateLimits): Readonly<Record<EndpointKey,
   const openAi = (schema: z.ZodType): JsonSchema => jsonSchemaOf(schema, 'input');
   const modelName = jsonSchemaOfFields(MODEL_REQUEST_FIELDS);
   const owner = { owner: { type: 'string', description: 'whose, for keys with the scope admin' } };
+  const page = (most: number, fallback: number) => ({
+    after: { type: 'string', description: 'the last one of the page before' },
+    limit: { type: 'integer', minimum: 1, maximum: most, default: fallback },
+  });
+  const files = {
+    purpose: { type: 'string' },
+    ...page(10_000, 10_000),
+    order: { enum: ['asc', 'desc'], default: 'desc' },
+  };
   const limit = { limit: { type: 'integer', minimum: 1, maximum: 10_000, default: 100 } };
   return {
     'GET /': { answer: answers.FrontPage },
@@ -83,6 +96,15 @@ export function operations(limits: GenerateLimits): Readonly<Record<EndpointKey,
     'POST /v1/completions': { body: openAi(CompletionRequest), answer: Completion, event: Completion },
     'POST /v1/chat/completions': { body: openAi(ChatRequest), answer: ChatCompletion, event: ChatCompletionChunk },
     'POST /v1/embeddings': { body: { type: 'object' } },
+    'POST /v1/files': { form: openAi(FileUpload), answer: FileObject },
+    'GET /v1/files': { query: files, answer: FileList },
+    'GET /v1/files/{id}': { answer: FileObject },
+    'GET /v1/files/{id}/content': { answer: 'application/octet-stream' },
+    'DELETE /v1/files/{id}': { answer: FileDeleted },
+    'POST /v1/batches': { body: openAi(BatchCreateRequest), answer: BatchObject },
+    'GET /v1/batches': { query: page(100, 20), answer: BatchList },
+    'GET /v1/batches/{id}': { answer: BatchObject },
+    'POST /v1/batches/{id}/cancel': { answer: BatchObject },
     'POST /tokenize': { body: openAi(TokenizeRequest), answer: TokenizeAnswer },
     'POST /detokenize': { body: openAi(DetokenizeRequest), answer: DetokenizeAnswer },
     'GET /tokenizer_info': { answer: TokenizerInfo },

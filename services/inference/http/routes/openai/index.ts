@@ -33,4 +33,42 @@ export function routeOpenAi(app: Hono<RequestEnvironment>, parts: ServiceParts):
     '/tokenizer_info',
     lazyRoute(async () => (await tokens()).tokenizerInfoRoute(parts)),
   );
+  const files = () => import('./files.ts');
+  app.post(
+    '/v1/files',
+    lazyRoute(async () => (await files()).uploadFileRoute(parts)),
+  );
+  app.get(
+    '/v1/files',
+    lazyRoute(async () => (await files()).listFilesRoute(parts)),
+  );
+  app.get(
+    '/v1/files/:file_id',
+    lazyRoute(async () => (await files()).fileRoute(parts)),
+  );
+  app.get(
+    '/v1/files/:file_id/content',
+    lazyRoute(async () => (await files()).fileContentRoute(parts)),
+  );
+  app.delete(
+    '/v1/files/:file_id',
+    lazyRoute(async () => (await files()).deleteFileRoute(parts)),
+  );
+  const batches = () => import('./batches.ts');
+  app.post(
+    '/v1/batches',
+    lazyRoute(async () => (await batches()).createBatchRoute(parts)),
+  );
+  app.get(
+    '/v1/batches',
+    lazyRoute(async () => (await batches()).listBatchesRoute(parts)),
+  );
+  app.get(
+    '/v1/batches/:batch_id',
+    lazyRoute(async () => (await batches()).batchRoute(parts)),
+  );
+  app.post(
+    '/v1/batches/:batch_id/cancel',
+    lazyRoute(async () => (await batches()).cancelBatchRoute(parts)),
+  );
 }
