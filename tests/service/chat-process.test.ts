@@ -14,6 +14,7 @@ import { eventually } from './testing/raw-client.ts';
 import { type Event, SocketClient, textOf } from './testing/socket-client.ts';
 
 const JUMPING_CLOCK = pathToFileURL(`${import.meta.dirname}/testing/jumping-clock.mjs`).href;
+const LOADED_MODULES = pathToFileURL(`${import.meta.dirname}/../observability/testing/print-loaded-modules.mjs`).href;
 const LONG = { messages: [user('Once upon a time')], max_tokens: 400, min_new_tokens: 400 };
 
 async function start(environment: Record<string, string>): Promise<RealService> {
@@ -35,6 +36,16 @@ async function kill(service: RealService): Promise<void> {
 }
 
 describe.skipIf(!existsSync(join(BUNDLED_BUCKET, 'manifests')))('a process', { timeout: 120_000 }, () => {
+  it('loads what speaks WebSocket with the first one', async () => {
+    const service = await start({ ...(await settings()), NODE_OPTIONS: `--import=${LOADED_MODULES}` });
+    expect((await service.generate({ prompt: 'Once', max_new_tokens: 2 })).status).toBe(200);
+    expect(service.errors()).not.toContain('node_modules/ws/');
+    const client = await SocketClient.open(service.url);
+    expect(await client.ask({ messages: [user('Once')] })).toMatchObject({ type: 'done' });
+    expect(service.errors()).toContain('node_modules/ws/');
+    client.socket.terminate();
+  });
+
   it('that is killed has kept every turn that it told the end of, and nothing of the one it was at', async () => {
     const environment = await settings();
     let service = await start(environment);
