@@ -4,23 +4,11 @@
 import { join } from 'node:path';
 import { FileStore } from '@slipway/shared/files/file-store.ts';
 import { openEmbeddedQueue } from '@slipway/shared/jobs/embedded.ts';
-import type { JobQueue } from '@slipway/shared/jobs/job-queue.ts';
 import { LeftoverRoom } from '../../generation/leftover-room.ts';
 import type { ServiceParts } from '../service-parts.ts';
 import { BatchWorker } from './batch-worker.ts';
-import { JOBS_FILE } from './lazy-batches.ts';
+import { type BatchService, JOBS_FILE } from './lazy-batches.ts';
 import { lineEndpoints } from './line-endpoints.ts';
-
-export interface BatchService {
-  readonly files: FileStore;
-  readonly jobs: JobQueue;
-  start(): void;
-  /** There is a new job, or one that is to be cancelled. */
-  wake(): void;
-  /** Resolves when what was worked on has been given back. */
-  stop(): Promise<void>;
-  close(): Promise<void>;
-}
 
 export async function openBatches(parts: ServiceParts): Promise<BatchService> {
   const { config, occupancy, log } = parts;

@@ -4,7 +4,19 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { BatchService } from './batch-service.ts';
+import type { FileStore } from '@slipway/shared/files/file-store.ts';
+import type { JobQueue } from '@slipway/shared/jobs/job-queue.ts';
+
+export interface BatchService {
+  readonly files: FileStore;
+  readonly jobs: JobQueue;
+  start(): void;
+  /** There is a new job, or one that is to be cancelled. */
+  wake(): void;
+  /** Resolves when what was worked on has been given back. */
+  stop(): Promise<void>;
+  close(): Promise<void>;
+}
 
 export class LazyBatches {
   readonly #dataFolder: string;
