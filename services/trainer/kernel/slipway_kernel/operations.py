@@ -14,6 +14,8 @@ OPERATIONS: Mapping[str, str] = {
     "train": "slipway_kernel.train:train",
     "evaluate": "slipway_kernel.evaluate:evaluate",
     "reference": "slipway_kernel.reference:reference",
+    "train-tokenizer": "slipway_kernel.tokenizers.train:train_tokenizer",
+    "metrics": "slipway_kernel.metrics.operation:score_pairs",
 }
 
 

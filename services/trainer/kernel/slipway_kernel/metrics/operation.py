@@ -1,0 +1,36 @@
+"""The operation metrics: a file of predictions and references to figures."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from slipway_kernel.metrics.text_metrics import Pair, measure
+from slipway_kernel.protocol import Channel, Failure
+
+
+def score_pairs(job: Mapping[str, Any], _channel: Channel) -> dict[str, object]:
+    """`job.pairs`: a JSONL file of {prediction, reference}. Failure user_input names the line that is no pair."""
+    pairs = list(read_pairs(Path(job["pairs"])))
+    if not pairs:
+        raise Failure("user_input", f"{job['pairs']} holds no pairs")
+    return {**measure(pairs)}
+
+
+def read_pairs(file: Path) -> Iterator[Pair]:
+    with file.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.isspace():
+                continue
+            try:
+                pair = json.loads(line)
+                prediction, reference = pair["prediction"], pair["reference"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise not_a_pair(file, number) from error
+            if not isinstance(prediction, str) or not isinstance(reference, str):
+                raise not_a_pair(file, number)
+            yield Pair(prediction, reference)
+
+
+def not_a_pair(file: Path, number: int) -> Failure:
+    return Failure("user_input", f'{file}, line {number}: it must be {{"prediction": "...", "reference": "..."}}')
