@@ -1,0 +1,121 @@
+/**
+ * A tokenizer trained by a kernel: its folder is there as a whole, or not at all. Knows the kernel's job and its result; how it is trained
+ * is the kernel's.
+ */
+import { access, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { AppError, type ErrorCode } from '@slipway/shared/contracts/errors.ts';
+import { z } from 'zod';
+import type { Failure } from '../supervisor/classify-exit.ts';
+import { startKernel } from '../supervisor/kernel-process.ts';
+import { type TokenizerKind, TokenizerStatistics } from './statistics.ts';
+
+/** What is not named is the kind's default: see docs/tokenizers.md. */
+export interface SpecialTokenNames {
+  readonly bos?: string | null;
+  readonly eos?: string | null;
+  readonly pad?: string | null;
+  /** Tokens for the turns of a conversation, and a chat template that writes them. */
+  readonly chat?: boolean;
+  readonly extra?: readonly string[];
+}
+
+export interface TokenizerRequest {
+  readonly kind: TokenizerKind;
+  /** null: every character there is; only for characters. */
+  readonly vocabularySize: number | null;
+  /** Text in UTF-8. */
+  readonly files: readonly string[];
+  /** Share of the text, from 0 to less than 1, that is not learnt from but measured on. */
+  readonly holdout: number;
+  readonly specialTokens: SpecialTokenNames;
+  readonly seed: number;
+  /** Where the tokenizer's folder is to be; nothing may be there. */
+  readonly folder: string;
+}
+
+export interface TrainingTools {
+  /** The kernel's program and arguments, and its environment. */
+  readonly command: readonly [string, ...string[]];
+  readonly environment?: NodeJS.ProcessEnv;
+  readonly signal?: AbortSignal;
+  /** What it is at, in words. */
+  readonly onMessage?: (message: string) => void;
+}
+
+const Result = z.object({ statistics: TokenizerStatistics });
+/** It has no steps to tell of; its heartbeat shows that it lives. */
+const NO_PROGRESS_MILLISECONDS = 24 * 3600 * 1000;
+
+const ERRORS: Partial<Record<Failure['class'], ErrorCode>> = {
+  user_input: 'invalid_source',
+  disk_full: 'disk_full',
+  out_of_memory: 'insufficient_memory',
+  environment: 'not_implemented',
+};
+
+/** AppError already_exists, invalid_source (the text or the sizes), disk_full, insufficient_memory, internal. */
+export async function trainTokenizer(request: TokenizerRequest, tools: TrainingTools): Promise<TokenizerStatistics> {
+  const place = resolve(request.folder);
+  await requireFree(place);
+  await mkdir(dirname(place), { recursive: true });
+  const work = await mkdtemp(join(dirname(place), `.${basename(place)}.partial-`));
+  try {
+    const made = join(work, 'tokenizer');
+    const jobFile = join(work, 'job.json');
+    await writeFile(jobFile, JSON.stringify(jobOf(request, made)));
+    const { statistics } = await runJob(jobFile, tools);
+    await rename(made, place);
+    return statistics;
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+async function requireFree(place: string): Promise<void> {
+  const isThere = await access(place).then(
+    () => true,
+    () => false,
+  );
+  if (isThere) throw new AppError('already_exists', `${place} is there already; name another folder, or remove it`);
+}
+
+function jobOf(request: TokenizerRequest, folder: string): Record<string, unknown> {
+  return {
+    operation: 'train-tokenizer',
+    folder,
+    kind: request.kind,
+    vocabulary_size: request.vocabularySize,
+    files: request.files.map((file) => resolve(file)),
+    holdout: request.holdout,
+    special_tokens: request.specialTokens,
+    seed: request.seed,
+  };
+}
+
+async function runJob(
+  jobFile: string,
+  { command, environment, signal, onMessage }: TrainingTools,
+): Promise<z.infer<typeof Result>> {
+  signal?.throwIfAborted();
+  const kernel = startKernel({
+    command,
+    jobFile,
+    limits: { progress: NO_PROGRESS_MILLISECONDS },
+    ...(environment && { environment }),
+    onEvent: (event) => {
+      if (event.type === 'log') onMessage?.(event.message);
+    },
+  });
+  const stop = () => kernel.kill('it was told to stop');
+  signal?.addEventListener('abort', stop);
+  try {
+    const outcome = await kernel.outcome;
+    signal?.throwIfAborted();
+    if (outcome.kind === 'done') return Result.parse(outcome.result);
+    if (outcome.kind === 'stopped') throw new AppError('internal', 'the training of the tokenizer was stopped');
+    throw new AppError(ERRORS[outcome.failure.class] ?? 'internal', outcome.failure.message);
+  } finally {
+    signal?.removeEventListener('abort', stop);
+  }
+}
