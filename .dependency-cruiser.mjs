@@ -5,7 +5,7 @@
 /** Layers from the bottom up: a file may import from its own and from lower layers only. */
 const SHARED_LAYERS = ['lib', 'contracts', 'database', '(bucket|files|http|jobs|lines|text)'];
 const INFERENCE_LAYERS = ['runtime', 'engine', 'generation', 'http'];
-const TRAINER_LAYERS = ['supervisor', 'data', 'publish', 'runs'];
+const TRAINER_LAYERS = ['supervisor', '(data|tokenizers)', 'publish', 'runs'];
 
 function layerRules(base, layers) {
   return layers.slice(0, -1).map((layer, index) => ({

@@ -19,6 +19,7 @@ import { measureSeveralModels } from './figures/several-models.ts';
 import { measureSoak } from './figures/soak.ts';
 import { type Prompts, SPEED_FIGURES } from './figures/speed.ts';
 import { measureStructured } from './figures/structured.ts';
+import { measureTokenizer } from './figures/tokenizer.ts';
 import { installPeers } from './peers.ts';
 import { promptMaker } from './prompts.ts';
 import { ratios, runRounds } from './rounds.ts';
@@ -37,6 +38,7 @@ interface Options {
   readonly source?: string;
   readonly precision: string[];
   readonly parityText?: string;
+  readonly text?: string;
 }
 
 interface VersionFigure {
@@ -78,6 +80,7 @@ const OTHER_FIGURES = {
   image: "bytes of a container's production tree, and milliseconds until its process is ready (no model needed)",
   observing: 'what metrics cost: nanoseconds per token, milliseconds per scrape (no model needed)',
   convert: 'seconds and memory of a conversion (--source)',
+  tokenizer: 'text to token ids, beside tokenizers in Python (--source FOLDER --text FILE; MB/s of processor time)',
   quality:
     'perplexity, KL divergence and top-1 agreement against the source: as published (--model), and again (--source)',
 };
@@ -104,9 +107,10 @@ const program = new Command('slipway bench')
   .option('--seconds <number>', 'probe, chat-latency: how long clients ask', positive, 30)
   .option('--requests <number>', 'soak: how many', positive, 20_000)
   .option('--bucket <url>', 'where the versions are', process.env.BUCKET_URL || 'bucket')
-  .option('--source <path>', 'convert, quality: the checkpoint')
+  .option('--source <path>', 'convert, quality: the checkpoint; tokenizer: its folder')
   .option('--precision <name>', 'convert, quality: may be given again; default int8 and int4', collect, [])
   .option('--parity-text <file>', 'convert, quality: the text to judge on')
+  .option('--text <file>', 'tokenizer: the text to encode')
   .addHelpText(
     'after',
     `
@@ -130,6 +134,13 @@ async function main(figure: string, options: Options): Promise<void> {
 async function measure(figure: string, options: Options): Promise<object> {
   if (figure === 'image') return { results: await measureImage(options.rounds) };
   if (figure === 'observing') return { results: await measureObserving(options.rounds) };
+  if (figure === 'tokenizer') {
+    const { source, text, rounds } = options;
+    if (source === undefined || text === undefined) {
+      throw new AppError('invalid_field', 'Say what to measure: slipway bench tokenizer --source FOLDER --text FILE.');
+    }
+    return { unit: 'MB/s', results: measureTokenizer(source, text, rounds) };
+  }
   if (options.source === undefined && (figure === 'convert' || options.model.length === 0)) {
     const wanted = figure === 'convert' ? '--source PATH' : '--model NAME';
     throw new AppError(
