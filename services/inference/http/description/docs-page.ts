@@ -17,6 +17,7 @@ export function docsPage(api: OpenApi) {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>${api.info.title}</title>
+<link rel="icon" href="data:,">
 <link rel="stylesheet" href="/docs/style.css">
 </head>
 <body>
@@ -116,5 +117,6 @@ h3 { margin: 1rem 0 0.25rem; font-size: 1rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: 0.2rem 0.75rem 0.2rem 0; border-bottom: 1px solid #8882; }
 td { white-space: pre-wrap; overflow-wrap: anywhere; }
+td:first-child { white-space: nowrap; }
 pre { overflow-x: auto; padding: 0.5rem; background: #8881; }
 `;
