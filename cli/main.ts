@@ -21,6 +21,7 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<C
   batch: { summary: 'answer a file of requests, gone on with where it stopped', load: () => import('./batch.ts') },
   convert: { summary: 'turn a checkpoint into a version, a folder or a GGUF file', load: () => import('./convert.ts') },
   models: { summary: 'list, compare, promote, fetch and remove versions', load: () => import('./models.ts') },
+  data: { summary: 'look into training data, and make it ready to train on', load: () => import('./data.ts') },
   tokenizer: { summary: 'see what a tokenizer is, and how it cuts text', load: () => import('./tokenizer.ts') },
   keys: { summary: 'create, list and revoke API keys', load: () => import('./keys.ts') },
   doctor: { summary: 'check a set-up before it is deployed', load: () => import('./doctor.ts') },

@@ -97,7 +97,7 @@ const Tokenizer = z.union([
   z.strictObject({ path: z.string().min(1).describe('A folder with tokenizer.json to take instead.') }),
 ]);
 
-const Data = z.strictObject({
+export const DataRecipe = z.strictObject({
   train: paths().describe('What is learnt: a file, a pattern, a URL, or a list of them.'),
   validation: z
     .union([z.number().min(0).max(0.5), paths()])
@@ -128,7 +128,7 @@ const Data = z.strictObject({
   deduplicate: z.boolean().default(true).describe('Leave out examples that were there before.'),
 });
 
-export type DataRecipe = z.infer<typeof Data>;
+export type DataRecipe = z.infer<typeof DataRecipe>;
 
 const EarlyStopping = z.strictObject({
   patience: count().default(3).describe('Evaluations without a better loss until it stops.'),
@@ -228,7 +228,7 @@ export const Recipe = z.strictObject({
   description: z.string().max(10_000).nullable().default(null).describe('One line for people.'),
   model: Model.describe('What is trained.'),
   tokenizer: Tokenizer.nullable().default(null).describe('Only with model.scratch; a base has one.'),
-  data: Data.describe('What it is trained on.'),
+  data: DataRecipe.describe('What it is trained on.'),
   training: Training.prefault({}).describe('How.'),
   evaluation: Evaluation.prefault({}).describe('What is looked at meanwhile.'),
   publish: Publish.prefault({}).describe('What becomes of it.'),

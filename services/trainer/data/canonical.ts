@@ -2,15 +2,22 @@
  * What every format becomes: a conversation, a completion or a passage of text. One line of examples.jsonl each. Messages are checked by
  * the schema the server itself reads them with. Knows no file format and no tokenizer.
  */
-import type { ChatMessage, Tool } from '@slipway/shared/contracts/openai/chat-message.ts';
+import type { ChatMessage } from '@slipway/shared/contracts/openai/chat-message.ts';
 import { z } from 'zod';
 
 /** As the server hands it to a template, with what only training data has. */
 export type Message = ChatMessage & { readonly reasoning_content?: string };
 
+/** Looser than what the server lets be called: a template writes whatever it is given, and data sets have types like `dict`. */
+export const ToolDefinition = z.looseObject({
+  type: z.literal('function'),
+  function: z.looseObject({ name: z.string().min(1) }),
+});
+export type ToolDefinition = z.infer<typeof ToolDefinition>;
+
 export interface Conversation {
   readonly messages: readonly Message[];
-  readonly tools?: readonly Tool[];
+  readonly tools?: readonly ToolDefinition[];
   /** Indices of the messages that are learnt; absent: every assistant message. */
   readonly trained_turns?: readonly number[];
 }
@@ -37,7 +44,7 @@ export type DatasetKind = 'stream' | 'examples';
 const Line = z.union([
   z.object({
     messages: z.array(z.custom<Message>((value) => typeof value === 'object')),
-    tools: z.array(z.custom<Tool>((value) => typeof value === 'object')).optional(),
+    tools: z.array(z.custom<ToolDefinition>((value) => typeof value === 'object')).optional(),
     trained_turns: z.array(z.number()).optional(),
   }),
   z.object({ prompt: z.string(), completion: z.string() }),

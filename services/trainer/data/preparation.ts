@@ -38,7 +38,15 @@ export const Preparation = z.object({
     }),
   ),
   rejected: z.number().describe('all of them stand in rejected.jsonl'),
-  reasons: z.record(z.string(), z.number()).describe('of rejections, by what they say without numbers'),
+  reasons: z
+    .array(
+      z.object({
+        reason: z.string(),
+        count: z.number(),
+        places: z.array(z.object({ file: z.string(), line: z.number() })),
+      }),
+    )
+    .describe('of rejections, the most frequent first; the same with other numbers is the same'),
   lengths: Lengths.describe('tokens per example, before anything was cut'),
   suggested_max_length: z.number(),
   stop_ids: z.array(z.number()),

@@ -83,12 +83,12 @@ export async function prepareDataset(request: PrepareRequest): Promise<Prepared>
       fingerprint,
       kind: collected.kind,
       format: collected.format,
-      files: collected.reports.map(({ formats, unknownFields: _, ...report }) => ({
+      files: collected.reports.map(({ formats, unknownFields: _, firstRejected: __, ...report }) => ({
         ...report,
         formats: Object.fromEntries([...formats].map(([name, { count }]) => [name, count])),
       })),
       rejected: rejections.count,
-      reasons: Object.fromEntries(rejections.reasons),
+      reasons: rejections.reasons(),
       lengths: encoded.summary,
       suggested_max_length: looked.suggestedMaxLength,
       stop_ids: [...side.stopIds],

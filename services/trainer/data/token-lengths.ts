@@ -37,6 +37,37 @@ export function suggestMaxLength({ p99, longest }: LengthSummary, contextLength:
   return Math.min(contextLength, Math.max(STEP, Math.ceil(needed / STEP) * STEP));
 }
 
+/** How many lengths are from `from` up to, and without, `to`. */
+export interface Bar {
+  readonly from: number;
+  readonly to: number;
+  readonly count: number;
+}
+
+/** At most so many bars of one width, a round number. The last one holds all that is longer than the 99th percentile, too. */
+export function histogram(lengths: readonly number[] | Uint32Array, most: number): Bar[] {
+  const summary = summarizeLengths(lengths);
+  if (!summary) return [];
+  const width = roundUp((Math.max(1, summary.p99) + 1) / most);
+  const bars = Math.min(most, Math.floor(summary.longest / width) + 1);
+  const counts = new Array<number>(bars).fill(0);
+  for (const length of lengths) {
+    const bar = Math.min(bars - 1, Math.floor(length / width));
+    counts[bar] = (counts[bar] ?? 0) + 1;
+  }
+  return counts.map((count, bar) => ({
+    from: bar * width,
+    to: bar === bars - 1 ? Math.max(summary.longest + 1, (bar + 1) * width) : (bar + 1) * width,
+    count,
+  }));
+}
+
+/** To 1, 2 or 5 times a power of ten. */
+function roundUp(value: number): number {
+  const power = 10 ** Math.floor(Math.log10(value));
+  return Math.max(1, ([1, 2, 5, 10].find((factor) => factor * power >= value) ?? 10) * power);
+}
+
 export function countLonger(lengths: readonly number[] | Uint32Array, maxLength: number): number {
   let count = 0;
   for (const length of lengths) if (length > maxLength) count++;

@@ -42,7 +42,8 @@ export interface FileReport {
   examples: number;
   duplicates: number;
   rejected: number;
-  /** Field names of the first record that is of no known format. */
+  firstRejected: Rejected | undefined;
+  /** The first record that would have to be mapped to be of use. */
   unknownFields: Readonly<Record<string, unknown>> | undefined;
 }
 
@@ -75,6 +76,7 @@ export async function openCollection(found: FoundFile, options: CollectOptions) 
     examples: 0,
     duplicates: 0,
     rejected: 0,
+    firstRejected: undefined,
     unknownFields: undefined,
   };
   return { report, batches: collect(opened.readings, report, options) };
@@ -88,8 +90,10 @@ async function* collect(
   const { file } = report;
   const runs = new PassageRuns();
   const reject = (line: number, reason: string) => {
+    const rejected = { file, line, reason };
     report.rejected++;
-    options.onRejected({ file, line, reason });
+    report.firstRejected ??= rejected;
+    options.onRejected(rejected);
   };
   const isNew = (digest: Buffer) => {
     if (!options.seen || options.seen.add(digest)) return true;
@@ -122,7 +126,8 @@ async function* collect(
       } else {
         const converted = convertRecord(reading.value, options);
         if (converted.kind === 'bad') {
-          if (converted.format === null) report.unknownFields ??= fieldsOf(reading.value);
+          if (converted.format === null || converted.format === 'preference')
+            report.unknownFields ??= fieldsOf(reading.value);
           reject(reading.line, converted.reason);
           continue;
         }

@@ -58,6 +58,8 @@ export interface CollectedSides {
   readonly sides: Readonly<Record<Side, CollectedSide>>;
 }
 
+/** Examples that are looked at before all are encoded. */
+const SAMPLE = 100;
 /** A batch goes to a thread: large enough to be worth it, small enough that several are in memory. */
 const BATCH_BYTES = 262_144;
 
@@ -69,7 +71,7 @@ export async function collectSides(request: SidesRequest): Promise<CollectedSide
     validation: await CanonicalWriter.create(join(folder, 'canonical.validation')),
   };
   const seen = request.deduplicate ? new DigestSet() : null;
-  const sample = new Sample();
+  const sample = new Sample(SAMPLE);
   const reports: FileReport[] = [];
   const files = [
     ...validation.map((file) => ({ file, split: 'validation' as const })),
@@ -77,7 +79,6 @@ export async function collectSides(request: SidesRequest): Promise<CollectedSide
   ];
   try {
     for (const { file, split } of files) {
-      const before = rejections.first.length;
       const { report, batches } = await openCollection(file, {
         ...options,
         split,
@@ -93,7 +94,7 @@ export async function collectSides(request: SidesRequest): Promise<CollectedSide
         }
         await rejections.flush();
       }
-      requireExamples(report, rejections.first[before]);
+      requireExamples(report);
       requireOneFormat(report, request.mixed);
     }
   } finally {

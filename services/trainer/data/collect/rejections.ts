@@ -6,15 +6,25 @@ import type { HashedFile } from '../hashed-file.ts';
 import type { Rejected } from './collect-examples.ts';
 
 const KEPT = 20;
-/** Reasons that differ in more than numbers and quotes are few. */
+const PLACES = 3;
+/** Reasons that differ in more than numbers are few. */
 const MOST_REASONS = 50;
+
+/** One reason, whatever numbers it names. */
+export interface Reason {
+  /** As it was said the first time. */
+  readonly reason: string;
+  count: number;
+  /** The first few of them. */
+  readonly places: Pick<Rejected, 'file' | 'line'>[];
+}
 
 export class Rejections {
   readonly #file: HashedFile | null;
-  readonly first: Rejected[] = [];
-  readonly reasons = new Map<string, number>();
-  count = 0;
+  readonly #reasons = new Map<string, Reason>();
   #pending: Rejected[] = [];
+  readonly first: Rejected[] = [];
+  count = 0;
 
   constructor(file: HashedFile | null) {
     this.#file = file;
@@ -23,10 +33,19 @@ export class Rejections {
   add(rejected: Rejected): void {
     this.count++;
     if (this.first.length < KEPT) this.first.push(rejected);
-    const kind = rejected.reason.replaceAll(/\d+/g, 'N');
-    const known = this.reasons.has(kind) || this.reasons.size < MOST_REASONS ? kind : 'other reasons';
-    this.reasons.set(known, (this.reasons.get(known) ?? 0) + 1);
     if (this.#file) this.#pending.push(rejected);
+    const { file, line, reason } = rejected;
+    const kind = reason.replaceAll(/\d+/g, 'N');
+    const key = this.#reasons.has(kind) || this.#reasons.size < MOST_REASONS ? kind : 'other reasons';
+    const known = this.#reasons.get(key) ?? { reason: key === kind ? reason : key, count: 0, places: [] };
+    this.#reasons.set(key, known);
+    known.count++;
+    if (known.places.length < PLACES) known.places.push({ file, line });
+  }
+
+  /** The most frequent first. */
+  reasons(): Reason[] {
+    return [...this.#reasons.values()].toSorted((a, b) => b.count - a.count);
   }
 
   /** To be called now and then: `add` cannot wait for the disk. */

@@ -4,12 +4,12 @@
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { describeColumns, suggestColumns } from '../formats/suggest-columns.ts';
-import type { FileReport, Rejected } from './collect-examples.ts';
+import type { FileReport } from './collect-examples.ts';
 
-/** AppError invalid_source: nothing in it can be learnt from. `first`: the file's first rejection. */
-export function requireExamples(report: FileReport, first: Rejected | undefined): void {
+/** AppError invalid_source: nothing in it can be learnt from. */
+export function requireExamples(report: FileReport): void {
   if (report.examples + report.duplicates > 0) return;
-  const { file, unknownFields } = report;
+  const { file, unknownFields, firstRejected: first } = report;
   const reason = first ? `line ${first.line}: ${first.reason}` : 'it is empty';
   const suggestion = unknownFields && suggestColumns(unknownFields);
   throw new AppError(

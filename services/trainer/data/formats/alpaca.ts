@@ -8,7 +8,8 @@ import { conversationOf } from './messages.ts';
 
 export const alpaca: Format = {
   name: 'alpaca',
-  recognizes: (fields) => has(fields, 'instruction') && !has(fields, 'instances'),
+  // Seed tasks have their outputs in `instances`: which to take must be said.
+  recognizes: (fields) => has(fields, 'instruction') && (has(fields, 'output') || !has(fields, 'instances')),
   convert(fields) {
     const instruction = filledText(fields, 'instruction');
     const input = optionalText(fields, 'input');

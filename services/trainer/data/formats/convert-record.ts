@@ -34,8 +34,13 @@ export interface ConvertOptions {
 export function convertRecord(value: unknown, { format: asked, columns }: ConvertOptions): Converted {
   if (!isFields(value)) return { kind: 'bad', format: null, reason: 'not an object with fields' };
   try {
-    const fields = mapColumns(value, columns);
-    const format = asked === 'auto' ? FORMATS.find((one) => one.recognizes(fields)) : byName(asked);
+    const mapped = mapColumns(value, columns);
+    const fields = { ...value, ...mapped };
+    // What was mapped on purpose says what a record is, whatever else it holds.
+    const format =
+      asked === 'auto'
+        ? (FORMATS.find((one) => one.recognizes(mapped)) ?? FORMATS.find((one) => one.recognizes(fields)))
+        : byName(asked);
     if (!format) return { kind: 'bad', format: null, reason: unknownFields(value) };
     try {
       if (!format.recognizes(fields)) throw new BadExample(`no ${format.name} example: ${fieldList(fields)}`);
@@ -56,13 +61,14 @@ function byName(name: FormatName): Format | undefined {
   return FORMATS.find((format) => format.name === name);
 }
 
+/** The mapped fields alone. */
 function mapColumns(fields: Fields, columns: Readonly<Record<string, string>>): Fields {
   const mapped = Object.entries(columns).map(([ours, theirs]) => {
     const value = valueAt(fields, theirs);
     if (value === undefined) throw new BadExample(`there is no field ${JSON.stringify(theirs)}: ${fieldList(fields)}`);
     return [ours, value] as const;
   });
-  return mapped.length === 0 ? fields : { ...fields, ...Object.fromEntries(mapped) };
+  return Object.fromEntries(mapped);
 }
 
 /** A field of that name, or the end of that path. */

@@ -2,9 +2,9 @@
  * Conversations as OpenAI's clients and chat templates write them: {messages: [{role, content}], tools?}. Content may be typed parts, with
  * reasoning and tool calls among them. Everything is checked by the server's own schema, so that nothing is learnt that it would refuse.
  */
-import { ChatMessage, Tool } from '@slipway/shared/contracts/openai/chat-message.ts';
+import { ChatMessage } from '@slipway/shared/contracts/openai/chat-message.ts';
 import { describeIssues } from '@slipway/shared/lib/describe-issues.ts';
-import type { Conversation, Message } from '../canonical.ts';
+import { type Conversation, type Message, ToolDefinition } from '../canonical.ts';
 import { BadExample, cleanText, type Fields, type Format, has, isFields, optionalText } from './format.ts';
 
 export const messages: Format = {
@@ -103,12 +103,12 @@ export function callsOf(calls: unknown, index: number): unknown[] {
   });
 }
 
-export function toolsOf(tools: unknown): Tool[] | undefined {
+export function toolsOf(tools: unknown): ToolDefinition[] | undefined {
   if (tools === undefined || tools === null || tools === '') return undefined;
   const given = listOf(tools, 'tools').map((tool) =>
     has(tool, 'function') ? tool : { type: 'function', function: tool },
   );
-  const checked = Tool.array().safeParse(given);
+  const checked = ToolDefinition.array().safeParse(given);
   if (!checked.success) throw new BadExample(`tools: ${describeIssues(checked.error)}`);
   return checked.data.length === 0 ? undefined : checked.data;
 }
@@ -127,7 +127,7 @@ function parsed(text: string, name: string): unknown {
  */
 export function conversationOf(
   all: readonly Message[],
-  { tools, trained }: { tools?: readonly Tool[] | undefined; trained?: readonly number[] } = {},
+  { tools, trained }: { tools?: readonly ToolDefinition[] | undefined; trained?: readonly number[] } = {},
 ): Conversation {
   const answers = all.flatMap(({ role }, index) => (role === 'assistant' ? index : []));
   const turns = trained ?? answers;

@@ -35,6 +35,10 @@ const TEXTS = ['text', 'content', 'body', 'sentence', 'paragraph', 'passage', 's
 /** Our field -> the path of theirs; undefined when nothing looks like text. */
 export function suggestColumns(fields: Fields): Readonly<Record<string, string>> | undefined {
   const texts = textPaths(fields, '', 0);
+  if ('chosen' in fields && typeof fields.chosen !== 'string') {
+    const before = ['prompt', 'conversations', 'messages'].find((name) => name in fields);
+    return before === undefined ? { messages: 'chosen' } : { prompt: before, completion: 'chosen' };
+  }
   const conversation = Object.entries(fields).find(([, value]) => looksLikeMessages(value));
   if (conversation) return { messages: conversation[0] };
   const find = (words: readonly string[], without: readonly (string | undefined)[] = []) => {

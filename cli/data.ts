@@ -1,0 +1,79 @@
+/**
+ * `slipway data ...`: what is in training data, and the same made ready to train on. Knows the options; each command's file does the rest.
+ */
+import { DataRecipe } from '@slipway/shared/contracts/recipe.ts';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+
+const { format, template } = DataRecipe.shape;
+
+export function register(program: Command): void {
+  const data = program
+    .command('data')
+    .description('look into training data, and make it ready to train on')
+    .addHelpText(
+      'after',
+      `
+FILE is a file, a folder, a pattern or a URL: JSON, JSON Lines, CSV, Parquet or text, packed with gzip or not.
+
+Examples:
+  slipway data inspect alpaca.json
+  slipway data inspect 'chats/*.jsonl' --model ./SmolLM2-135M-Instruct
+  slipway data inspect odd.csv --columns prompt=Question,completion=Reply
+  slipway data prepare alpaca.json --model smol --out ./prepared`,
+    );
+  shared(data.command('inspect'))
+    .description('formats, lengths, duplicates, what would be left out, and examples as a model sees them')
+    .option('--rejected <file>', 'write every line that would be left out, with the reason, to a new file')
+    .option('--show <count>', 'examples to show', wholeNumber, 2)
+    .action(async (files: string[], flags) => (await import('./data/inspect.ts')).inspect(files, flags));
+  shared(data.command('prepare'))
+    .description('clean, split and encode it into the folder that a training reads')
+    .requiredOption('--out <folder>', 'where to put it; what was prepared there before is replaced')
+    .option('--validation <share>', 'share that is held out', share, 0.05)
+    .option('--seed <number>', 'what the split is drawn with', wholeNumber, 1)
+    .action(async (files: string[], flags) => (await import('./data/prepare.ts')).prepare(files, flags));
+}
+
+function shared(command: Command): Command {
+  return command
+    .argument('<files...>', 'files, folders, patterns or URLs')
+    .option('--model <model>', 'a folder, a .gguf file, or a version by name: its tokenizer and chat template are used')
+    .addOption(
+      new Option('--template <name>', 'how a conversation is written')
+        .choices(template.unwrap().options)
+        .default('model'),
+    )
+    .addOption(new Option('--format <format>', 'what a record is').choices(format.unwrap().options).default('auto'))
+    .option('--columns <pairs>', 'our field=theirs, separated by commas; theirs may be a path: a.0.b', pairs, {})
+    .addOption(
+      new Option('--mixed <what>', 'a file whose records are of several formats')
+        .choices(['refuse', 'accept'])
+        .default('refuse'),
+    )
+    .option('--max-length <tokens>', 'tokens of an example (default: what 99 % of them have)', wholeNumber)
+    .option('--truncated <share>', 'share of examples that may be cut', share, 0.05)
+    .option('--bucket <url>', 'where versions are kept (BUCKET_URL; default: ./bucket)')
+    .option('--json', 'print it as JSON');
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('It must be a whole number.');
+  return value;
+}
+
+function share(text: string): number {
+  const value = Number(text);
+  if (!(value >= 0 && value <= 1)) throw new InvalidArgumentError('It must be a number from 0 to 1.');
+  return value;
+}
+
+function pairs(text: string): Record<string, string> {
+  return Object.fromEntries(
+    text.split(',').map((pair) => {
+      const [ours = '', theirs = ''] = pair.split('=').map((part) => part.trim());
+      if (ours === '' || theirs === '') throw new InvalidArgumentError('Write it as prompt=Question,completion=Reply.');
+      return [ours, theirs];
+    }),
+  );
+}
