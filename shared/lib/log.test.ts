@@ -33,4 +33,12 @@ describe('createLogger', () => {
     expect(lines).toHaveLength(2);
     for (const line of lines) expect(() => JSON.parse(line)).not.toThrow();
   });
+
+  it('writes a line as one line, whatever counts as its end', () => {
+    const { log, lines } = capture([]);
+    const path = '/a\nb\rc\u0085d\u2028e\u2029f';
+    log.info({ path });
+    expect(lines.join('').trimEnd()).not.toMatch(/[\n\r\u0085\u2028\u2029]/);
+    expect(JSON.parse(lines[0] ?? '').path).toBe(path);
+  });
 });

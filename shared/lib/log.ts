@@ -29,10 +29,20 @@ export function createLogger(options: LogOptions): Logger {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]), censor: '[redacted]' },
-      hooks: { streamWrite: (line) => needles.reduce((text, needle) => text.replaceAll(needle, '[redacted]'), line) },
+      hooks: {
+        streamWrite: (line) =>
+          needles.reduce((text, needle) => text.replaceAll(needle, '[redacted]'), line).replaceAll(LINE_ENDS, escaped),
+      },
     },
     options.destination,
   );
+}
+
+/** Those that JSON leaves as they are, at which some who read lines end one. */
+const LINE_ENDS = /[\u0085\u2028\u2029]/g;
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 /** Standard output: readable lines in a terminal, JSON elsewhere. */

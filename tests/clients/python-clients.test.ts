@@ -169,8 +169,9 @@ function argMax(values: readonly number[]): number {
 
 describe('schemathesis', () => {
   it.skipIf(missing)(`finds no request that the service fails at${missing}`, async () => {
-    const service = await startRealService({ MAX_NEW_TOKENS: '8', DEFAULT_MAX_NEW_TOKENS: '4' });
     const folder = mkdtempSync(join(tmpdir(), 'slipway-schemathesis-'));
+    const short = { MAX_NEW_TOKENS: '8', DEFAULT_MAX_NEW_TOKENS: '4' };
+    const service = await startRealService({ ...short, DATA_FOLDER: join(folder, 'data') });
     try {
       const { code, output } = await runPython(
         [
