@@ -96,7 +96,7 @@ export default {
   options: {
     parser: 'swc',
     doNotFollow: { path: 'node_modules' },
-    exclude: { path: ['(^|/)node_modules/[.]', '/fixtures/'] },
+    exclude: { path: ['(^|/)node_modules/[.]', '/fixtures/', '/[.]venv/'] },
     enhancedResolveOptions: {
       exportsFields: ['exports'],
       conditionNames: ['import', 'node', 'default'],

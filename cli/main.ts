@@ -24,6 +24,7 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<C
   data: { summary: 'look into training data, and make it ready to train on', load: () => import('./data.ts') },
   tokenizer: { summary: 'see what a tokenizer is, and how it cuts text', load: () => import('./tokenizer.ts') },
   keys: { summary: 'create, list and revoke API keys', load: () => import('./keys.ts') },
+  setup: { summary: 'install what training runs on', load: () => import('./setup.ts') },
   doctor: { summary: 'check a set-up before it is deployed', load: () => import('./doctor.ts') },
   bench: { summary: 'measure speed, memory and quality, peers beside us', load: () => import('./bench.ts') },
   check: { summary: 'check types, lint, import directions and dead code', load: () => import('./check.ts') },

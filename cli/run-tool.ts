@@ -1,5 +1,5 @@
 /**
- * Runs a development tool of node_modules with this very Node and gives its exit code and output. Knows no tool.
+ * Runs a development tool, of node_modules with this very Node or another program, and gives its exit code and output. Knows no tool.
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -29,9 +29,18 @@ export async function runTool(
       `${entry} is not installed (a production install has no development tools). Run npm ci in ${ROOT}.`,
     );
   }
+  return runProgram(process.execPath, [file, ...args], ROOT, stdio);
+}
+
+export async function runProgram(
+  program: string,
+  args: readonly string[],
+  cwd: string,
+  stdio: 'inherit' | 'capture' = 'capture',
+): Promise<ToolResult> {
   const started = performance.now();
-  const child = spawn(process.execPath, [file, ...args], {
-    cwd: ROOT,
+  const child = spawn(program, args, {
+    cwd,
     stdio: stdio === 'inherit' ? 'inherit' : ['ignore', 'pipe', 'pipe'],
   });
   const chunks: Buffer[] = [];

@@ -101,7 +101,9 @@ class Channel:
         return self._job
 
     def _listen(self) -> None:
-        while line := sys.stdin.buffer.readline(MAX_LINE_BYTES):
+        # A reader of its own: the interpreter cannot end while a thread waits in sys.stdin.
+        parent = os.fdopen(os.dup(0), "rb")
+        while line := parent.readline(MAX_LINE_BYTES):
             try:
                 message = json.loads(line)
                 kind = message["type"]

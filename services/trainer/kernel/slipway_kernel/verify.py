@@ -74,18 +74,19 @@ class Encoder:
     def _rendered(self, example: Mapping[str, Any], messages: list[dict[str, Any]], *, prompt: bool) -> list[int]:
         if not isinstance(self._template, str):
             raise Failure("user_input", "the data are conversations, and the tokenizer's folder has no chat template")
-        from transformers.utils.chat_template_utils import render_jinja_template
+        # The public way to it (render_jinja_template) gives a template no other clock.
+        from transformers.utils.chat_template_utils import _compile_jinja_template
 
-        texts, _ = render_jinja_template(
-            conversations=[[self._for_template(message) for message in messages]],
+        text = _compile_jinja_template(self._template).render(
+            messages=[self._for_template(message) for message in messages],
             tools=example.get("tools"),
-            chat_template=self._template,
+            documents=None,
             add_generation_prompt=prompt,
-            strftime_now=RENDERED_AT.strftime,
+            strftime_now=_day_of_preparation,
             **{name: self._piece(name) for name in ("bos_token", "eos_token") if self._piece(name) is not None},
         )
         self._tokenizer.encode_special_tokens = False
-        ids: list[int] = self._tokenizer.encode(texts[0], add_special_tokens=False).ids
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
     def _for_template(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -111,6 +112,10 @@ class Encoder:
     def _token_id(self, name: str) -> int | None:
         piece = self._piece(name)
         return None if piece is None else self._tokenizer.token_to_id(piece)
+
+
+def _day_of_preparation(form: str) -> str:
+    return RENDERED_AT.strftime(form)
 
 
 def _compare(number: int, example: Mapping[str, Any], ids: list[int], mask: list[int]) -> None:

@@ -79,7 +79,7 @@ TRAINING: dict[str, Any] = {
     "gradient_checkpointing": False,
     "compile": False,
     "packing": True,
-    "sequence_length": "auto",
+    "sequence_length": 32,
     "seed": 1,
     "log_every": 1,
     "evaluate_every": 4,
