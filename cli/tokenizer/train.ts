@@ -1,0 +1,56 @@
+/**
+ * `slipway tokenizer train`: text files to a tokenizer's folder, by the trainer's kernel.
+ */
+import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { findKernelEnvironment, KERNEL } from '@slipway/trainer/kernel-environment';
+import type { TokenizerKind } from '@slipway/trainer/tokenizer-statistics';
+import { trainTokenizer } from '@slipway/trainer/train-tokenizer';
+import { interruptible } from '../interruptible.ts';
+import { print } from '../models/bucket-option.ts';
+import { textTable } from '../text-table.ts';
+import { statisticsRows } from './statistics-rows.ts';
+
+interface TrainOptions {
+  readonly kind: TokenizerKind;
+  readonly vocabularySize?: number;
+  readonly out: string;
+  readonly holdout: number;
+  readonly bos?: string;
+  readonly eos?: string;
+  readonly pad?: string;
+  readonly chat?: true;
+  readonly specialToken?: readonly string[];
+  readonly seed: number;
+  readonly json?: true;
+}
+
+export async function train(files: readonly string[], options: TrainOptions): Promise<void> {
+  const { kind, vocabularySize = null, out, holdout, seed, bos, eos, pad, chat, specialToken } = options;
+  if (vocabularySize === null && kind !== 'character') {
+    throw new AppError('invalid_field', `a tokenizer of kind ${kind} needs --vocabulary-size`);
+  }
+  const specialTokens = {
+    ...(bos !== undefined && { bos }),
+    ...(eos !== undefined && { eos }),
+    ...(pad !== undefined && { pad }),
+    ...(chat !== undefined && { chat }),
+    ...(specialToken !== undefined && { extra: specialToken }),
+  };
+  const request = { kind, vocabularySize, files, holdout, specialTokens, seed, folder: out };
+  const kernel = await kernelCommand();
+  const statistics = await interruptible('no tokenizer was made', async (signal) =>
+    trainTokenizer(request, { ...kernel, signal, onMessage: (message) => console.error(`${message} ...`) }),
+  );
+  print(options, { folder: out, ...statistics }, () =>
+    textTable(['', ''], [['tokenizer', `${out}, ${statistics.vocabulary_size} tokens`], ...statisticsRows(statistics)]),
+  );
+}
+
+async function kernelCommand() {
+  const found = await findKernelEnvironment(process.env);
+  if (!found) throw new AppError('not_found', 'the Python that trains is not set up; run ./slipway setup trainer');
+  return {
+    command: [found.python, '-m', 'slipway_kernel'] as const,
+    environment: { ...process.env, PYTHONPATH: KERNEL },
+  };
+}
