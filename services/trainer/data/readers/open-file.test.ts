@@ -6,6 +6,7 @@ import { parquetWriteBuffer } from 'hyparquet-writer';
 import { describe, expect, test } from 'vitest';
 import { temporaryFolder } from '../testing/tiny-text.ts';
 import { openDataFile } from './open-file.ts';
+import { readParquet } from './parquet.ts';
 import type { Reading } from './reading.ts';
 
 async function readAll(name: string, content: string | Uint8Array): Promise<{ type: string; readings: Reading[] }> {
@@ -170,6 +171,28 @@ describe('Parquet', () => {
       [2, { prompt: 'b', n: 2 }],
       [3, { prompt: 'ü'.repeat(100), n: 3 }],
     ]);
+  });
+
+  test('any byte may be wrong: it is read or refused, and a reader that loops is ended', async () => {
+    const bytes = sound();
+    const path = join(temporaryFolder(), 'a.parquet');
+    const outcomes = new Set<string>();
+    // Byte 12 is of the first page's header: with a zero there hyparquet never comes back.
+    for (const at of [4, 12, 40, bytes.length - 120, bytes.length - 60, bytes.length - 20, bytes.length - 7]) {
+      writeFileSync(
+        path,
+        Uint8Array.from(bytes, (byte, index) => (index === at ? 0 : byte)),
+      );
+      try {
+        for await (const batch of readParquet(path, 'a.parquet', 5000)) expect(batch.length).toBeLessThanOrEqual(3);
+        outcomes.add('read');
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'invalid_source' });
+        outcomes.add(String(error).includes('does not end') ? 'ended' : 'refused');
+      }
+    }
+    expect(outcomes).toContain('refused');
+    expect(outcomes).toContain('ended');
   });
 });
 

@@ -1,93 +1,49 @@
 /**
- * Parquet by hyparquet, one row group at a time. What the file claims of its sizes is checked before anything is allocated for it.
+ * Parquet, read in a thread with bounded memory that is ended when it says nothing for too long: whatever a broken file does to its reader,
+ * this process goes on. Knows nothing of the format.
  */
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
-import {
-  asyncBufferFromFile,
-  type Compressors,
-  type FileMetaData,
-  parquetMetadataAsync,
-  parquetReadObjects,
-} from 'hyparquet';
-import { compressors } from 'hyparquet-compressors';
+import type { ParquetAnswer, ParquetFile } from './parquet-thread.ts';
 import type { Reading } from './reading.ts';
 
-/** A row group is in memory whole; writers make them of some 128 MB, or of a million rows. */
-const MAX_GROUP_BYTES = 1 << 30;
-const MAX_GROUP_ROWS = 1 << 24;
-const MAX_PAGE_BYTES = 256 << 20;
-const BATCH = 1024;
+/** Of JavaScript objects: the rows of one row group. */
+const MAX_HEAP_MIB = 4096;
+/** The largest row group that is read takes seconds. */
+const PATIENCE_MILLISECONDS = 120_000;
 
 /** AppError invalid_source when it is no sound Parquet file. `line` of a reading is its row, from 1. */
-export async function* readParquet(path: string, name: string): AsyncGenerator<Reading[]> {
-  const file = await asyncBufferFromFile(path);
-  const metadata = await guarded(name, () => parquetMetadataAsync(file));
-  let rowStart = 0;
-  for (const group of metadata.row_groups) {
-    const rowEnd = rowStart + requireBearable(group, file.byteLength, name);
-    const options = { file, metadata, rowStart, rowEnd, compressors: BOUNDED, geoparquet: false };
-    const rows = await guarded(name, () => parquetReadObjects(options));
-    if (rows.length !== rowEnd - rowStart) {
-      throw broken(name, `it announces ${rowEnd - rowStart} rows from row ${rowStart + 1} on and has ${rows.length}`);
-    }
-    for (let start = 0; start < rows.length; start += BATCH) {
-      yield rows
-        .slice(start, start + BATCH)
-        .map((row, index) => ({ kind: 'record', line: rowStart + start + index + 1, value: plain(row) }));
-    }
-    rowStart = rowEnd;
-  }
-}
-
-const BOUNDED: Compressors = Object.fromEntries(
-  Object.entries(compressors).map(([codec, decompress]) => [
-    codec,
-    (input: Uint8Array, outputLength: number) => {
-      if (!(outputLength >= 0 && outputLength <= MAX_PAGE_BYTES)) {
-        throw new Error(`a page claims ${outputLength} bytes; at most ${MAX_PAGE_BYTES} are read`);
-      }
-      return decompress(input, outputLength);
-    },
-  ]),
-);
-
-/** The group's rows. */
-function requireBearable(group: FileMetaData['row_groups'][number], fileBytes: number, name: string): number {
-  const rows = Number(group.num_rows);
-  let bytes = 0;
-  for (const { meta_data: column } of group.columns) {
-    const [packed, unpacked] = [Number(column?.total_compressed_size), Number(column?.total_uncompressed_size)];
-    const start = Number(column?.dictionary_page_offset ?? column?.data_page_offset);
-    if (!(packed >= 0 && unpacked >= 0 && start >= 0 && start + packed <= fileBytes)) {
-      throw broken(name, 'a column lies outside of the file');
-    }
-    if (Number(column?.num_values) > MAX_GROUP_ROWS) throw broken(name, `a column claims ${column?.num_values} values`);
-    bytes += unpacked;
-  }
-  if (rows >= 0 && rows <= MAX_GROUP_ROWS && bytes <= MAX_GROUP_BYTES) return rows;
-  throw broken(
-    name,
-    `a row group claims ${rows} rows and ${bytes} bytes; at most ${MAX_GROUP_ROWS} rows and ${MAX_GROUP_BYTES} bytes are read at once: write it with smaller row groups`,
-  );
-}
-
-/** JSON has no 64-bit integers and no dates. */
-function plain(value: unknown): unknown {
-  if (typeof value === 'bigint') return Number(value);
-  if (value instanceof Date) return value.toISOString();
-  if (Array.isArray(value)) return value.map(plain);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]));
-}
-
-async function guarded<T>(name: string, work: () => Promise<T>): Promise<T> {
+export async function* readParquet(
+  path: string,
+  name: string,
+  patience = PATIENCE_MILLISECONDS,
+): AsyncGenerator<readonly Reading[]> {
+  const worker = new Worker(new URL('./parquet-thread.ts', import.meta.url), {
+    workerData: { path, name } satisfies ParquetFile,
+    resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
+  });
   try {
-    return await work();
-  } catch (cause) {
-    throw broken(name, cause instanceof Error ? cause.message : String(cause), cause);
+    for (;;) {
+      worker.postMessage('next');
+      const answer = await nextAnswer(worker, name, patience);
+      if (answer.kind === 'refused') throw new AppError('invalid_source', answer.message);
+      if (answer.batch === null) return;
+      yield answer.batch;
+    }
+  } finally {
+    await worker.terminate();
   }
 }
 
-function broken(name: string, why: string, cause?: unknown): AppError {
-  return new AppError('invalid_source', `${name}: no valid Parquet file: ${why}`, { cause });
+async function nextAnswer(worker: Worker, name: string, patience: number): Promise<ParquetAnswer> {
+  try {
+    // Rejects with what the thread died of.
+    const [answer]: ParquetAnswer[] = await once(worker, 'message', { signal: AbortSignal.timeout(patience) });
+    if (answer) return answer;
+  } catch (cause) {
+    const why = cause instanceof Error && cause.name === 'AbortError' ? 'reading it does not end' : String(cause);
+    throw new AppError('invalid_source', `${name}: no valid Parquet file: ${why}`, { cause });
+  }
+  throw new AppError('invalid_source', `${name}: no valid Parquet file: nothing came of reading it`);
 }
