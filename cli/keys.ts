@@ -29,7 +29,10 @@ Examples:
 
   add('create <name>', 'make a key and show it, once')
     .addOption(
-      new Option('--scope <scope>', 'infer: generate and see what is its own; admin: all, such as loading models')
+      new Option(
+        '--scope <scope>',
+        'infer: generate; train: ask the trainer for runs; both see what is their own. admin: all, such as loading models',
+      )
         .choices(SCOPES)
         .default('infer'),
     )

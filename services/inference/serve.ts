@@ -4,6 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServiceConfig } from '@slipway/shared/contracts/config.ts';
 import { createLogger, type Logger, terminalOrJson } from '@slipway/shared/lib/log.ts';
+import { onSignals } from '@slipway/shared/lib/on-signals.ts';
 import type { LoadedModel } from './generation/loaded-model.ts';
 import { ModelRegistry } from './models/registry.ts';
 
@@ -76,20 +77,4 @@ export async function serveUntilSignal(
     await service.close();
     throw error;
   }
-}
-
-const SIGNAL_NUMBERS = { SIGINT: 2, SIGTERM: 15 } as const;
-
-/** Gives the question whether one has come. */
-function onSignals(log: Logger, leave: () => Promise<void>): () => boolean {
-  let leaving = false;
-  for (const [signal, number] of Object.entries(SIGNAL_NUMBERS)) {
-    process.on(signal, () => {
-      if (leaving) process.exit(128 + number);
-      leaving = true;
-      log.info({ signal }, 'draining; a second signal leaves at once');
-      void leave();
-    });
-  }
-  return () => leaving;
 }

@@ -6,8 +6,11 @@ import { z } from 'zod';
 import { describeIssues } from '../lib/describe-issues.ts';
 import { AppError } from './errors.ts';
 
-/** `admin` may do all; `infer` may not load or unload models, nor see what belongs to another key. */
-export const SCOPES = ['infer', 'admin'] as const;
+/**
+ * `infer` may ask the inference service, `train` the trainer; neither may change what is loaded or served, nor see what belongs to another
+ * key. `admin` may do all.
+ */
+export const SCOPES = ['infer', 'train', 'admin'] as const;
 export type Scope = (typeof SCOPES)[number];
 
 /** Names of callers that are in no file: who sends API_KEY, and who comes where no key is asked for. */

@@ -5,20 +5,13 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { LOG_LEVELS } from '../lib/log.ts';
-import { bytes, choice, flag, integer, list, readSettings, type SettingsOf, text } from '../lib/settings.ts';
+import { bytes, flag, integer, list, type SettingsOf, text } from '../lib/settings.ts';
 import { AppError } from './errors.ts';
 import { isModelReference } from './manifest.ts';
+import { redisProblem, SERVER_SETTINGS, settingsFrom } from './server-settings.ts';
 
 const SETTINGS = {
-  port: integer(0, 65_535, 8080, { env: 'PORT', file: 'SERVER.PORT' }),
-  host: text('0.0.0.0', { env: 'HOST', file: 'SERVER.HOST' }),
-  bodyLimitBytes: integer(1024, 256 * 2 ** 20, 8 * 2 ** 20, {
-    env: 'BODY_LIMIT_BYTES',
-    file: 'SERVER.BODY_LIMIT_BYTES',
-  }),
-  drainSeconds: integer(0, 600, 60, { env: 'DRAIN_SECONDS', file: 'SERVER.DRAIN_SECONDS' }),
-  logLevel: choice(LOG_LEVELS, 'info', { env: 'LOG_LEVEL', file: 'SERVER.LOG_LEVEL' }),
+  ...SERVER_SETTINGS,
 
   /** NAME, NAME@champion or NAME@v001 in the bucket. Null: the bucket's first model. */
   model: text(null, { env: 'MODEL', file: 'HUGGINGFACE_MODEL.NAME' }),
@@ -26,10 +19,6 @@ const SETTINGS = {
   baseModel: text(null, { file: 'HUGGINGFACE_MODEL.BASE' }),
   /** Null: ./bucket when it holds models, else the models bundled with the repository. */
   bucketUrl: text(null, { env: 'BUCKET_URL', file: 'BUCKET.URL' }),
-  /** What the service keeps of its users: conversations, files, batches. Made when it is first needed. */
-  dataFolder: text('data', { env: 'DATA_FOLDER', file: 'SERVER.DATA_FOLDER' }),
-  /** Of a file that is sent for a batch. */
-  fileLimitBytes: bytes(2 ** 30, { env: 'FILE_LIMIT_BYTES', file: 'SERVER.FILE_LIMIT_BYTES' }),
   /** Lines of batches that are answered at once, when there is room. Null: half of what runs at once. */
   batchLines: integer(1, 256, null, { env: 'BATCH_LINES', file: 'GENERATION.BATCH_LINES' }),
   /** Seconds between looks at where the model's name points; 0: never. */
@@ -76,38 +65,17 @@ const SETTINGS = {
   /** Positions per slot. Null: the longest prompt and answer, or what the model can do when that is less. */
   contextLength: integer(2, 1_048_576, null, { env: 'CONTEXT_LENGTH', file: 'ENGINE.CONTEXT_LENGTH' }),
 
-  /** Names, digests and scopes of keys. Null: only API_KEY, when that is given. */
-  apiKeysFile: text(null, { env: 'API_KEYS_FILE', file: 'SERVER.API_KEYS_FILE' }),
-
-  /** Whose pages may use the service; `*` is all, none is none. */
-  corsOrigins: list(isOrigin, 'origins such as https://app.example.com, with commas between them, or *', {
-    env: 'CORS_ORIGINS',
-    file: 'SERVER.CORS_ORIGINS',
-  }),
-  /** Of each key, or without keys of each client's address, where a key has no limit of its own. Null: no limit. */
-  rateLimitRpm: integer(1, 1_000_000_000, null, { env: 'RATE_LIMIT_RPM', file: 'SERVER.RATE_LIMIT_RPM' }),
-  /** Tokens of prompts and answers. */
-  rateLimitTpm: integer(1, 1_000_000_000, null, { env: 'RATE_LIMIT_TPM', file: 'SERVER.RATE_LIMIT_TPM' }),
-  /** Beyond it who has asked nothing for longest is closed. */
-  maxConnections: integer(16, 100_000, 4096, { env: 'MAX_CONNECTIONS', file: 'SERVER.MAX_CONNECTIONS' }),
   /** Answers to deterministic requests are kept in so many MiB; 0: none is. */
   responseCacheMb: integer(0, 65_536, 0, { env: 'RESPONSE_CACHE_MB', file: 'GENERATION.RESPONSE_CACHE_MB' }),
-  /** How many proxies stand before the service, each adding to X-Forwarded-For whom it was asked by. */
-  trustProxy: integer(0, 10, 0, { env: 'TRUST_PROXY', file: 'SERVER.TRUST_PROXY' }),
 
   /** Where traces are sent: a collector that speaks OTLP over HTTP. Null: there are none. */
   otlpEndpoint: text(null, { env: 'OTEL_EXPORTER_OTLP_ENDPOINT' }),
 
   /** Secrets come from the environment only: flags show in process lists, files get committed. */
-  apiKey: text(null, { env: 'API_KEY' }),
   hfToken: text(null, { env: 'HF_TOKEN' }),
   /** A Redis for conversations, with its password. Null: a file in the data folder. */
   sessionsUrl: text(null, { env: 'SESSIONS_URL' }),
 } as const;
-
-function isOrigin(text: string): boolean {
-  return text === '*' || (URL.canParse(text) && new URL(text).origin === text);
-}
 
 export type ServiceConfig = SettingsOf<typeof SETTINGS>;
 export type ServiceFlags = { readonly [Name in keyof ServiceConfig]?: unknown };
@@ -124,18 +92,11 @@ export async function loadServiceConfig(sources: ConfigSources = {}): Promise<Se
   const environment = sources.environment ?? {};
   const file =
     sources.path === null ? undefined : await readConfigFile(sources.path ?? (environment.CONFIG || undefined));
-  const { settings, problems } = readSettings(SETTINGS, {
-    flags: sources.flags ?? {},
-    environment,
-    ...(file === undefined ? {} : { file }),
-  });
-  if (problems.length === 0) problems.push(...contradictions(settings));
-  if (problems.length > 0) {
-    const heading =
-      problems.length === 1 ? 'the configuration has a problem' : `the configuration has ${problems.length} problems`;
-    throw new AppError('invalid_field', `${heading}:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
-  }
-  return settings;
+  return settingsFrom(
+    SETTINGS,
+    { flags: sources.flags ?? {}, environment, ...(file === undefined ? {} : { file }) },
+    contradictions,
+  );
 }
 
 function contradictions({ defaultMaxNewTokens, maxNewTokens, sessionsUrl }: ServiceConfig): string[] {
@@ -143,11 +104,7 @@ function contradictions({ defaultMaxNewTokens, maxNewTokens, sessionsUrl }: Serv
   if (defaultMaxNewTokens > maxNewTokens) {
     problems.push(`DEFAULT_MAX_NEW_TOKENS (${defaultMaxNewTokens}) must not be above MAX_NEW_TOKENS (${maxNewTokens})`);
   }
-  // Not shown: it may hold a password.
-  if (sessionsUrl !== null && !(/^rediss?:[/][/]/.test(sessionsUrl) && URL.canParse(sessionsUrl))) {
-    problems.push('SESSIONS_URL must be redis://HOST:PORT or rediss://HOST:PORT');
-  }
-  return problems;
+  return [...problems, ...redisProblem('SESSIONS_URL', sessionsUrl)];
 }
 
 async function readConfigFile(path: string | undefined): Promise<{ label: string; root: unknown } | undefined> {

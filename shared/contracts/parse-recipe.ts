@@ -29,12 +29,11 @@ export interface ParsedRecipe {
 /** AppError invalid_field lists every problem. */
 export function parseRecipe({ text, label, changes = [] }: RecipeSource): ParsedRecipe {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines });
+  const { document, root } = read(text, label, lines);
   const broken = document.errors.map(
     ({ message, pos }) => `line ${lines.linePos(pos[0]).line}: ${message.split('\n')[0]}`,
   );
   if (broken.length > 0) throw invalid(label, broken);
-  const root: unknown = document.toJS();
   if (!isRecord(root)) throw invalid(label, ['it is no section with keys such as name, model and data']);
   const changed = changes.map((change) => applyChange(root, change));
 
@@ -62,6 +61,17 @@ export function parseRecipe({ text, label, changes = [] }: RecipeSource): Parsed
   if (found.length > 0) throw invalid(label, found);
   const isChanged = (field: string) => changed.some((path) => `${field}.`.startsWith(`${path.join('.')}.`));
   return { recipe: parsed.data, isChanged };
+}
+
+/** What is nested without end, or grows by its aliases, is refused like any other mistake. */
+function read(text: string, label: string, lineCounter: LineCounter) {
+  try {
+    const document = parseDocument(text, { lineCounter });
+    return { document, root: document.errors.length > 0 ? undefined : (document.toJS() as unknown) };
+  } catch (error) {
+    if (!(error instanceof RangeError || error instanceof ReferenceError)) throw error;
+    throw invalid(label, ['it is nested too deeply, or has too many aliases']);
+  }
 }
 
 function invalid(label: string, problems: readonly string[]): AppError {

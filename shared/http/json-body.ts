@@ -1,5 +1,5 @@
 /**
- * Reads a request's body as JSON without ever holding more than a limit. Knows nothing of what it should contain.
+ * Reads a request's body as JSON, or as text, without ever holding more than a limit. Knows nothing of what it should contain.
  */
 import { AppError } from '../contracts/errors.ts';
 
@@ -12,16 +12,30 @@ export async function readJsonBody(
   limitBytes: number,
   onLength: (bytes: number) => void = () => {},
 ): Promise<unknown> {
+  const text = await readTextBody(request, limitBytes, onLength);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const reason = error instanceof SyntaxError ? error.message : 'it cannot be read';
+    throw new AppError('invalid_json', `the body must be JSON: ${text === '' ? 'it is empty' : reason}`);
+  }
+}
+
+/** The same for a body that is text of another kind; AppError invalid_json when it is no UTF-8. */
+export async function readTextBody(
+  request: Request,
+  limitBytes: number,
+  onLength: (bytes: number) => void = () => {},
+): Promise<string> {
   const declared = request.headers.get('content-length');
   const bytes =
     declared === null
       ? await readAtMost(request, limitBytes, onLength)
       : await readDeclared(request, Number(declared), limitBytes, onLength);
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch (error) {
-    const reason = error instanceof SyntaxError ? error.message : 'it is not valid UTF-8';
-    throw new AppError('invalid_json', `the body must be JSON: ${bytes.length === 0 ? 'it is empty' : reason}`);
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new AppError('invalid_json', 'the body is not valid UTF-8');
   }
 }
 

@@ -25,3 +25,8 @@ export function hasScope({ scopes }: Principal, scope: Scope): boolean {
 export function mayAccess(principal: Principal, owner: string): boolean {
   return principal.name === owner || hasScope(principal, 'admin');
 }
+
+/** Whose things a list shows. Undefined: everybody's. */
+export function ownersSeenBy(principal: Principal): string | undefined {
+  return hasScope(principal, 'admin') ? undefined : principal.name;
+}

@@ -2,7 +2,7 @@
  * What surrounds every request: its id, its log line, and the mapping of what is thrown. Knows no route.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Context, ErrorHandler, MiddlewareHandler, NotFoundHandler } from 'hono';
+import type { Context, ErrorHandler, Handler, MiddlewareHandler, NotFoundHandler } from 'hono';
 import { routePath } from 'hono/route';
 import { ANONYMOUS_CALLER } from '../contracts/api-keys.ts';
 import { AppError } from '../contracts/errors.ts';
@@ -28,6 +28,8 @@ export interface RequestEnvironment {
     logged: Record<string, unknown>;
   };
 }
+
+export type Route = Handler<RequestEnvironment>;
 
 /** A request whose answer has been sent, or whose client has left. */
 export interface FinishedRequest {

@@ -77,7 +77,7 @@ describe('slipway keys', () => {
     [['create', 'x', '--expires', 'soon'], 'neither days (90d) nor a date'],
     [['create', 'x', '--expires', '2001-01-01'], 'is past'],
     [['create', 'x', '--expires', '0d'], 'is past'],
-    [['create', 'x', '--scope', 'root'], 'Allowed choices are infer, admin'],
+    [['create', 'x', '--scope', 'root'], 'Allowed choices are infer, train, admin'],
     [['create', 'x', '--tokens-per-minute', '-1'], 'whole number'],
     [['list'], 'there is no '],
     [['revoke', 'x'], 'there is no '],

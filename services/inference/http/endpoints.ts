@@ -3,12 +3,7 @@
  * adds a route adds its line here and one to description/operations.ts, which the compiler asks for. Knows no route from inside, so that
  * it costs nothing at the start.
  */
-export interface Endpoint {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-  /** `{name}` stands for one part of it. */
-  readonly path: string;
-  readonly purpose: string;
-}
+import { type Endpoint, methodsAmong } from '@slipway/shared/http/endpoints.ts';
 
 export const ENDPOINTS = [
   { method: 'GET', path: '/', purpose: 'this page' },
@@ -65,12 +60,5 @@ export const ENDPOINTS = [
   { method: 'GET', path: '/tokenizer_info', purpose: 'vLLM: the tokenizer and the chat template' },
 ] as const satisfies readonly Endpoint[];
 
-const PATTERNS = ENDPOINTS.map(({ method, path }) => ({
-  method,
-  pattern: new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}$`),
-}));
-
 /** The methods that a path takes; none when there is no such path. */
-export function methodsOf(path: string): readonly string[] {
-  return PATTERNS.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method);
-}
+export const methodsOf = methodsAmong(ENDPOINTS);

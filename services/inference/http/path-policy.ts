@@ -1,37 +1,6 @@
 /**
- * What holds for which path before any route sees the request: who needs no key, what is asked so often that nobody wants to read of it,
- * and what browsers may do with the answer. One table, so that whoever adds a page adds one line. Knows no route.
+ * What holds for which path before any route sees the request; whoever adds a page adds it here.
  */
-import type { AnswerKind } from '@slipway/shared/http/security-headers.ts';
+import { pathPolicy } from '@slipway/shared/http/path-policy.ts';
 
-interface PathPolicy {
-  /** Answered without a key. */
-  readonly isOpen: boolean;
-  /** Asked every few seconds by machines: logged as debug. */
-  readonly isProbe: boolean;
-  readonly answers: AnswerKind;
-}
-
-const GUARDED: PathPolicy = { isOpen: false, isProbe: false, answers: 'data' };
-/** The same in every Slipway, but for limits that are no secret; what their scripts ask for needs a key. */
-const PAGE: PathPolicy = { isOpen: true, isProbe: false, answers: 'page' };
-
-const EXACT = new Map<string, PathPolicy>([
-  ['/', { ...GUARDED, isOpen: true }],
-  ['/health', { ...GUARDED, isOpen: true, isProbe: true }],
-  ['/healthz', { ...GUARDED, isOpen: true, isProbe: true }],
-  ['/readyz', { ...GUARDED, isOpen: true, isProbe: true }],
-  ['/openapi.json', { ...GUARDED, isOpen: true }],
-  ['/metrics', { ...GUARDED, isProbe: true }],
-]);
-
-/** The path itself and everything below it. */
-const BELOW: readonly (readonly [string, PathPolicy])[] = [
-  ['/ui', PAGE],
-  ['/docs', PAGE],
-];
-
-export function policyOf(path: string): PathPolicy {
-  const below = () => BELOW.find(([prefix]) => path === prefix || path.startsWith(`${prefix}/`))?.[1];
-  return EXACT.get(path) ?? below() ?? GUARDED;
-}
+export const policyOf = pathPolicy(['/ui', '/docs']);

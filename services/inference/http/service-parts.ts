@@ -3,21 +3,19 @@
  */
 
 import type { ServiceConfig } from '@slipway/shared/contracts/config.ts';
+import type { BodyReaders } from '@slipway/shared/http/body-readers.ts';
+import type { InFlight } from '@slipway/shared/http/in-flight.ts';
 import type { KeyRing } from '@slipway/shared/http/key-ring.ts';
-import type { RequestEnvironment } from '@slipway/shared/http/request-context.ts';
+import type { UnsentAnswers } from '@slipway/shared/http/unsent-answers.ts';
 import type { Logger } from '@slipway/shared/lib/log.ts';
-import type { Handler } from 'hono';
 import type { AnswerCache } from '../generation/answer-cache.ts';
 import type { Occupancy, Turns } from '../generation/occupancy.ts';
 import type { ServedModels } from '../models/served-models.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import type { LazyBatches } from './batches/lazy-batches.ts';
-import type { BodyReaders } from './body-readers.ts';
-import type { InFlight } from './in-flight.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import type { OpenSockets } from './sockets/open-sockets.ts';
 import type { Tracing } from './tracing/tracing.ts';
-import type { UnsentAnswers } from './unsent-answers.ts';
 
 export interface ServiceParts {
   readonly config: ServiceConfig;
@@ -40,4 +38,4 @@ export interface ServiceParts {
   readonly batches: LazyBatches;
 }
 
-export type Route = Handler<RequestEnvironment>;
+export type { Route } from '@slipway/shared/http/request-context.ts';

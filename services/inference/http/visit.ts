@@ -4,19 +4,17 @@
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { GenerateAnswer } from '@slipway/shared/contracts/generate.ts';
+import { EVENT_STREAM_HEADERS, type EventStream } from '@slipway/shared/http/event-stream.ts';
 import { readJsonBody } from '@slipway/shared/http/json-body.ts';
 import { describeError, type RequestEnvironment } from '@slipway/shared/http/request-context.ts';
+import { CLIENT_CLOSED_REQUEST } from '@slipway/shared/http/unless-gone.ts';
 import { steadyNow } from '@slipway/shared/lib/steady-now.ts';
 import type { Context } from 'hono';
 import pLimit from 'p-limit';
 import { CancelledError, type GenerateJob, Generation } from '../generation/generate.ts';
 import type { LoadedModel } from '../generation/loaded-model.ts';
 import type { GenerationObserver } from '../generation/observer.ts';
-import { EVENT_STREAM_HEADERS, type EventStream } from './event-stream.ts';
 import type { Route, ServiceParts } from './service-parts.ts';
-
-/** What nginx logs for it; the client is gone and never sees it. */
-export const CLIENT_CLOSED_REQUEST = 499;
 
 export type VisitRoute = (visit: Visit, context: Context<RequestEnvironment>) => Promise<Response>;
 

@@ -4,15 +4,11 @@
 import { z } from 'zod';
 import { BATCH_ENDPOINTS } from './batch-line.ts';
 import { listOf } from './file.ts';
+import { Metadata } from './metadata.ts';
 
 const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
 const LONGEST_SECONDS = 7 * 86_400;
-const METADATA_PAIRS = 16;
 const WINDOW = `must be a time of at most 7 days, such as "24h"`;
-
-const Metadata = z
-  .record(z.string().max(64), z.string().max(512))
-  .refine((pairs) => Object.keys(pairs).length <= METADATA_PAIRS, `must have at most ${METADATA_PAIRS} pairs`);
 
 export const BatchCreateRequest = z.object({
   input_file_id: z.string().min(1).max(200),

@@ -3,8 +3,8 @@
  */
 import { z } from 'zod';
 
-/** What a file may be sent for. */
-export const UPLOAD_PURPOSES = ['batch'] as const;
+/** What a file may be sent for: each service takes some of them. */
+export type UploadPurpose = 'batch' | 'fine-tune';
 
 const MOST_LISTED = 10_000;
 
@@ -29,10 +29,12 @@ export const FileObject = z.object({
 export type FileObject = z.infer<typeof FileObject>;
 
 /** The fields of the form that one is sent by. */
-export const FileUpload = z.object({
-  purpose: z.enum(UPLOAD_PURPOSES),
-  file: z.string().meta({ format: 'binary', description: 'its bytes, with a file name' }),
-});
+export function fileUpload(purpose: UploadPurpose) {
+  return z.object({
+    purpose: z.literal(purpose),
+    file: z.string().meta({ format: 'binary', description: 'its bytes, with a file name' }),
+  });
+}
 
 export const FileDeleted = z.object({ id: z.string(), object: z.literal('file'), deleted: z.literal(true) });
 

@@ -3,13 +3,13 @@
  * their own. Knows nothing of batches.
  */
 import type { BatchEndpoint, EndpointAnswer } from '@slipway/shared/contracts/openai/batch-line.ts';
+import { BodyReaders } from '@slipway/shared/http/body-readers.ts';
+import { InFlight } from '@slipway/shared/http/in-flight.ts';
 import { errorHandler, type RequestEnvironment } from '@slipway/shared/http/request-context.ts';
 import { newId } from '@slipway/shared/lib/ids.ts';
 import type { Attempt } from '@slipway/shared/lines/ask-until-answered.ts';
 import { Hono } from 'hono';
 import type { Turns } from '../../generation/occupancy.ts';
-import { BodyReaders } from '../body-readers.ts';
-import { InFlight } from '../in-flight.ts';
 import { errorShapeOf } from '../openai/error-shape.ts';
 import { generateRoute } from '../routes/generate.ts';
 import { chatCompletionsRoute } from '../routes/openai/chat-completions.ts';

@@ -10,17 +10,12 @@ import type {
 } from '@slipway/shared/contracts/generate.ts';
 import { Manifest } from '@slipway/shared/contracts/manifest.ts';
 import type { ScoreAnswer, ScoreSums } from '@slipway/shared/contracts/score.ts';
-import type { ErrorBody } from '@slipway/shared/http/error-response.ts';
 import { z } from 'zod';
 
 const text = z.string();
 const integer = z.int();
 const number = z.number();
 const byName = z.record(text, number);
-
-export const ErrorAnswer = z.object({
-  error: z.object({ code: text, message: text, request_id: text }),
-}) satisfies z.ZodType<ErrorBody>;
 
 const candidate = { token_id: integer, token: text, logprob: number };
 const Top = z.array(z.object(candidate));

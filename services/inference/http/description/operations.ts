@@ -8,7 +8,7 @@ import { LoadAnswer, MODEL_REQUEST_FIELDS, ModelsAnswer, UnloadAnswer } from '@s
 import { BatchCreateRequest, BatchList, BatchObject } from '@slipway/shared/contracts/openai/batch.ts';
 import { ChatCompletion, ChatCompletionChunk, ChatRequest } from '@slipway/shared/contracts/openai/chat.ts';
 import { Completion, CompletionRequest } from '@slipway/shared/contracts/openai/completion.ts';
-import { FileDeleted, FileList, FileObject, FileUpload } from '@slipway/shared/contracts/openai/file.ts';
+import { FileDeleted, FileList, FileObject, fileUpload } from '@slipway/shared/contracts/openai/file.ts';
 import { ModelEntry, ModelList } from '@slipway/shared/contracts/openai/model.ts';
 import {
   DetokenizeAnswer,
@@ -18,33 +18,13 @@ import {
   TokenizerInfo,
 } from '@slipway/shared/contracts/openai/tokenize.ts';
 import { SCORE_FIELDS } from '@slipway/shared/contracts/score.ts';
+import { type JsonSchema, jsonSchemaOf, jsonSchemaOfFields } from '@slipway/shared/http/description/json-schema.ts';
+import type { KeyOf, Operation } from '@slipway/shared/http/description/openapi.ts';
 import type { z } from 'zod';
 import type { ENDPOINTS } from '../endpoints.ts';
 import * as answers from './answers.ts';
-import { type JsonSchema, jsonSchemaOf, jsonSchemaOfFields } from './json-schema.ts';
 
-export interface Operation {
-  readonly body?: JsonSchema;
-  /** A body that is multipart/form-data. */
-  readonly form?: JsonSchema;
-  /** Parameters after the question mark. */
-  readonly query?: Readonly<Record<string, JsonSchema>>;
-  /** JSON when it is a schema; otherwise the media type. Absent: nothing but errors. */
-  readonly answer?: z.ZodType | 'text/html' | 'text/plain' | 'application/octet-stream';
-  /** Of an answer with `"stream": true`: what an event's data is. */
-  readonly event?: z.ZodType;
-  /** Answers with other statuses than 200 that are no errors. */
-  readonly others?: Readonly<Record<number, z.ZodType>>;
-}
-
-type Listed = (typeof ENDPOINTS)[number];
-type Key<One> = One extends { readonly method: infer Method; readonly path: infer Path }
-  ? `${Method & string} ${Path & string}`
-  : never;
-
-export type EndpointKey = Key<Listed>;
-
-export function operations(limits: GenerateLimits): Readonly<Record<EndpointKey, Operation>> {
+export function operations(limits: GenerateLimits): Readonly<Record<KeyOf<(typeof ENDPOINTS)[number]>, Operation>> {
   const openAi = (schema: z.ZodType): JsonSchema => jsonSchemaOf(schema, 'input');
   const modelName = jsonSchemaOfFields(MODEL_REQUEST_FIELDS);
   const owner = { owner: { type: 'string', description: 'whose, for keys with the scope admin' } };
@@ -96,7 +76,7 @@ export function operations(limits: GenerateLimits): Readonly<Record<EndpointKey,
     'POST /v1/completions': { body: openAi(CompletionRequest), answer: Completion, event: Completion },
     'POST /v1/chat/completions': { body: openAi(ChatRequest), answer: ChatCompletion, event: ChatCompletionChunk },
     'POST /v1/embeddings': { body: { type: 'object' } },
-    'POST /v1/files': { form: openAi(FileUpload), answer: FileObject },
+    'POST /v1/files': { form: openAi(fileUpload('batch')), answer: FileObject },
     'GET /v1/files': { query: files, answer: FileList },
     'GET /v1/files/{id}': { answer: FileObject },
     'GET /v1/files/{id}/content': { answer: 'application/octet-stream' },

@@ -1,11 +1,12 @@
 /**
  * What the service measures of itself: one registry, filled by those who know, and what Prometheus reads of it.
  */
+
+import { HttpMetrics } from '@slipway/shared/http/http-metrics.ts';
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { LoadedModel } from '../../generation/loaded-model.ts';
 import type { GenerationObserver } from '../../generation/observer.ts';
 import manifest from '../../package.json' with { type: 'json' };
-import { HttpMetrics } from './http-metrics.ts';
 import { type ModelSources, registerModelMetrics } from './model-metrics.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { summarize } from './summary.ts';

@@ -1,51 +1,15 @@
 /**
- * Errors as OpenAI's clients read them, and on which paths. Knows nothing of who throws.
+ * Which paths are OpenAI's or vLLM's, and answer their errors in OpenAI's shape.
  */
-import { AppError, type ErrorCode } from '@slipway/shared/contracts/errors.ts';
-import type { OpenAiError } from '@slipway/shared/contracts/openai/answer-parts.ts';
-import { type ErrorShape, errorMessage, errorStatus, OWN_SHAPE } from '@slipway/shared/http/error-response.ts';
+import { type ErrorShape, OWN_SHAPE } from '@slipway/shared/http/error-response.ts';
+import { OPENAI_SHAPE } from '@slipway/shared/http/openai-error.ts';
 
-/** What OpenAI calls it where it has a name of its own. */
-const CODES: Partial<Readonly<Record<ErrorCode, string>>> = {
-  unauthorized: 'invalid_api_key',
-  rate_limited: 'rate_limit_exceeded',
-  prompt_too_long: 'context_length_exceeded',
-};
-const WRONG_REQUEST = 422;
 const OTHER_PATHS = new Set(['/tokenize', '/detokenize', '/tokenizer_info']);
 
-/** Paths that are OpenAI's or vLLM's answer in OpenAI's shape. */
 export function errorShapeOf(path: string): ErrorShape {
   return isOpenAiPath(path) ? OPENAI_SHAPE : OWN_SHAPE;
 }
 
 export function isOpenAiPath(path: string): boolean {
   return path === '/v1' || path.startsWith('/v1/') || OTHER_PATHS.has(path);
-}
-
-const OPENAI_SHAPE: ErrorShape = {
-  status(error) {
-    const status = errorStatus(error);
-    return status === WRONG_REQUEST ? 400 : status;
-  },
-  body: openAiError,
-};
-
-export function openAiError(error: unknown, requestId: string): OpenAiError {
-  const known = error instanceof AppError ? error : undefined;
-  const code = known?.code ?? 'internal';
-  const isMissingModel = code === 'not_found' && known?.field === 'model';
-  return {
-    error: {
-      message: errorMessage(error, requestId),
-      type: typeOf(errorStatus(error)),
-      code: isMissingModel ? 'model_not_found' : (CODES[code] ?? code),
-      param: known?.field ?? null,
-    },
-  };
-}
-
-function typeOf(status: number): string {
-  if (status >= 500) return 'server_error';
-  return status === 429 ? 'rate_limit_error' : 'invalid_request_error';
 }

@@ -9,9 +9,9 @@ import {
   generateRequestParser,
 } from '@slipway/shared/contracts/generate.ts';
 import { errorBody } from '@slipway/shared/http/error-response.ts';
+import { EventStream } from '@slipway/shared/http/event-stream.ts';
 import { newId } from '@slipway/shared/lib/ids.ts';
 import type { Generation } from '../../generation/generate.ts';
-import { EventStream } from '../event-stream.ts';
 import type { Route, ServiceParts } from '../service-parts.ts';
 import { summaryOf, type Visit, visited } from '../visit.ts';
 

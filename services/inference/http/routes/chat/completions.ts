@@ -8,9 +8,9 @@ import {
   chatRequestParser,
 } from '@slipway/shared/contracts/chat.ts';
 import { errorBody } from '@slipway/shared/http/error-response.ts';
+import { EventStream } from '@slipway/shared/http/event-stream.ts';
 import type { RequestEnvironment } from '@slipway/shared/http/request-context.ts';
 import type { Context } from 'hono';
-import { EventStream } from '../../event-stream.ts';
 import type { Route, ServiceParts } from '../../service-parts.ts';
 import { type Visit, visited } from '../../visit.ts';
 import { beginChatTurn, type ChatTurn, summaryOf } from './chat-turn.ts';

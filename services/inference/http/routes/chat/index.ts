@@ -1,9 +1,10 @@
 /**
  * The paths of conversations. Their code is loaded when the first of them is asked for.
  */
+
+import { lazyRoute } from '@slipway/shared/http/lazy-route.ts';
 import type { RequestEnvironment } from '@slipway/shared/http/request-context.ts';
 import type { Hono } from 'hono';
-import { lazyRoute } from '../../lazy-route.ts';
 import type { ServiceParts } from '../../service-parts.ts';
 
 export function routeChat(app: Hono<RequestEnvironment>, parts: ServiceParts): void {

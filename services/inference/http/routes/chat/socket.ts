@@ -6,13 +6,13 @@ import type { ChatTurnEnd } from '@slipway/shared/contracts/chat-socket.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { errorBody } from '@slipway/shared/http/error-response.ts';
 import { describeError } from '@slipway/shared/http/request-context.ts';
+import { CLIENT_CLOSED_REQUEST } from '@slipway/shared/http/unless-gone.ts';
 import { z } from 'zod';
 import type { Route, ServiceParts } from '../../service-parts.ts';
 import { ChatSocket } from '../../sockets/chat-socket.ts';
 import { type SocketTurn, SocketTurns } from '../../sockets/socket-turns.ts';
 import { socketOpener } from '../../sockets/telling-socket.ts';
 import { type Handshake, handshakeOf } from '../../sockets/upgrades.ts';
-import { CLIENT_CLOSED_REQUEST } from '../../visit.ts';
 import { askOverSocket } from './socket-turn.ts';
 
 export function chatSocketRoute(parts: ServiceParts): Route {

@@ -6,15 +6,15 @@ import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { BatchCreateRequest, BatchListQuery, windowSeconds } from '@slipway/shared/contracts/openai/batch.ts';
 import { pageOf } from '@slipway/shared/contracts/openai/file.ts';
 import { parseOpenAiRequest } from '@slipway/shared/contracts/openai/parse-request.ts';
+import { accessible } from '@slipway/shared/files-api/routes.ts';
 import { readJsonBody } from '@slipway/shared/http/json-body.ts';
-import { mayAccess, type Principal } from '@slipway/shared/http/principal.ts';
+import { mayAccess, ownersSeenBy, type Principal } from '@slipway/shared/http/principal.ts';
+import { unlessGone } from '@slipway/shared/http/unless-gone.ts';
+import { tellWarnings } from '@slipway/shared/http/warnings.ts';
 import type { Job, JobQueue } from '@slipway/shared/jobs/job-queue.ts';
 import { newId } from '@slipway/shared/lib/ids.ts';
 import { BATCH_QUEUE, type BatchPayload, batchObject } from '../../batches/batch-job.ts';
-import { tellWarnings } from '../../openai/warnings.ts';
 import type { Route, ServiceParts } from '../../service-parts.ts';
-import { unlessGone } from '../../unless-gone.ts';
-import { accessible, ownersSeenBy } from './files.ts';
 
 const BODY_BYTES = 64 * 1024;
 

@@ -12,19 +12,19 @@ import {
   ChatRequest,
 } from '@slipway/shared/contracts/openai/chat.ts';
 import { parseOpenAiRequest } from '@slipway/shared/contracts/openai/parse-request.ts';
+import { EventStream } from '@slipway/shared/http/event-stream.ts';
+import { openAiError } from '@slipway/shared/http/openai-error.ts';
 import type { RequestEnvironment } from '@slipway/shared/http/request-context.ts';
+import { tellWarnings } from '@slipway/shared/http/warnings.ts';
 import { newId } from '@slipway/shared/lib/ids.ts';
 import type { Context } from 'hono';
 import type { Generation } from '../../../generation/generate.ts';
 import type { LoadedModel } from '../../../generation/loaded-model.ts';
-import { EventStream } from '../../event-stream.ts';
 import { ChatChoiceWriter, wholeMessage } from '../../openai/chat-choice.ts';
 import { planChat } from '../../openai/chat-plan.ts';
-import { openAiError } from '../../openai/error-shape.ts';
 import { chatLogprobs, promptLogprobs } from '../../openai/logprobs.ts';
 import { usageOf } from '../../openai/token-usage.ts';
 import type { CallReading } from '../../openai/tool-plan.ts';
-import { tellWarnings } from '../../openai/warnings.ts';
 import type { Route, ServiceParts } from '../../service-parts.ts';
 import { summaryOf, type Visit, visited } from '../../visit.ts';
 

@@ -9,17 +9,17 @@ import {
   CompletionRequest,
 } from '@slipway/shared/contracts/openai/completion.ts';
 import { parseOpenAiRequest } from '@slipway/shared/contracts/openai/parse-request.ts';
+import { EventStream } from '@slipway/shared/http/event-stream.ts';
+import { openAiError } from '@slipway/shared/http/openai-error.ts';
 import type { RequestEnvironment } from '@slipway/shared/http/request-context.ts';
+import { tellWarnings } from '@slipway/shared/http/warnings.ts';
 import { newId } from '@slipway/shared/lib/ids.ts';
 import type { Context } from 'hono';
 import type { Generation } from '../../../generation/generate.ts';
 import type { LoadedModel } from '../../../generation/loaded-model.ts';
-import { EventStream } from '../../event-stream.ts';
 import { bestOutputs, CompletionChoiceWriter } from '../../openai/completion-choice.ts';
 import { type CompletionPlan, planCompletion } from '../../openai/completion-plan.ts';
-import { openAiError } from '../../openai/error-shape.ts';
 import { usageOf } from '../../openai/token-usage.ts';
-import { tellWarnings } from '../../openai/warnings.ts';
 import type { Route, ServiceParts } from '../../service-parts.ts';
 import { summaryOf, type Visit, visited } from '../../visit.ts';
 

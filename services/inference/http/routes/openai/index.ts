@@ -1,9 +1,10 @@
 /**
  * The paths of OpenAI's API, and those that vLLM adds to it. Their code is loaded when the first of them is asked for.
  */
+
+import { lazyRoute } from '@slipway/shared/http/lazy-route.ts';
 import type { RequestEnvironment } from '@slipway/shared/http/request-context.ts';
 import type { Hono } from 'hono';
-import { lazyRoute } from '../../lazy-route.ts';
 import type { ServiceParts } from '../../service-parts.ts';
 import { embeddingsRoute } from './embeddings.ts';
 import { modelListRoute, modelRoute } from './models.ts';
@@ -33,26 +34,29 @@ export function routeOpenAi(app: Hono<RequestEnvironment>, parts: ServiceParts):
     '/tokenizer_info',
     lazyRoute(async () => (await tokens()).tokenizerInfoRoute(parts)),
   );
-  const files = () => import('./files.ts');
+  const files = () => import('@slipway/shared/files-api/routes.ts');
+  const { batches: kept, config, unsent } = parts;
+  const open = async () => (await kept.get()).files;
+  const fileParts = { open, purpose: 'batch', mostBytes: config.fileLimitBytes, unsent } as const;
   app.post(
     '/v1/files',
-    lazyRoute(async () => (await files()).uploadFileRoute(parts)),
+    lazyRoute(async () => (await files()).uploadFileRoute(fileParts)),
   );
   app.get(
     '/v1/files',
-    lazyRoute(async () => (await files()).listFilesRoute(parts)),
+    lazyRoute(async () => (await files()).listFilesRoute(fileParts)),
   );
   app.get(
     '/v1/files/:file_id',
-    lazyRoute(async () => (await files()).fileRoute(parts)),
+    lazyRoute(async () => (await files()).fileRoute(fileParts)),
   );
   app.get(
     '/v1/files/:file_id/content',
-    lazyRoute(async () => (await files()).fileContentRoute(parts)),
+    lazyRoute(async () => (await files()).fileContentRoute(fileParts)),
   );
   app.delete(
     '/v1/files/:file_id',
-    lazyRoute(async () => (await files()).deleteFileRoute(parts)),
+    lazyRoute(async () => (await files()).deleteFileRoute(fileParts)),
   );
   const batches = () => import('./batches.ts');
   app.post(

@@ -10,9 +10,9 @@ import {
   TokenizeRequest,
   type TokenizerInfo,
 } from '@slipway/shared/contracts/openai/tokenize.ts';
+import { tellWarnings } from '@slipway/shared/http/warnings.ts';
 import type { LoadedModel } from '../../../generation/loaded-model.ts';
 import { renderConversation } from '../../openai/chat-prompt-input.ts';
-import { tellWarnings } from '../../openai/warnings.ts';
 import type { Route, ServiceParts } from '../../service-parts.ts';
 import { visited } from '../../visit.ts';
 

@@ -1,7 +1,7 @@
 /**
  * Counts the requests that are being answered. Lets none in beyond a limit, and no new ones once draining has begun.
  */
-import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { AppError } from '../contracts/errors.ts';
 
 const DRAINING_RETRY_AFTER = 5;
 const BUSY_RETRY_AFTER = 1;

@@ -2,9 +2,9 @@
  * Requests by route, method and status, under the names that vLLM's dashboards read, and errors by their code. All labels come from
  * short lists: what a client sends can never make a new one.
  */
-import { ERROR_STATUS } from '@slipway/shared/contracts/errors.ts';
-import type { FinishedRequest } from '@slipway/shared/http/request-context.ts';
 import { Counter, Histogram, type Registry } from 'prom-client';
+import { ERROR_STATUS } from '../contracts/errors.ts';
+import type { FinishedRequest } from './request-context.ts';
 
 const METHODS = new Set(['GET', 'POST', 'DELETE', 'PUT', 'PATCH', 'HEAD', 'OPTIONS']);
 const SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120];

@@ -2,7 +2,7 @@
  * A route whose code is loaded with its first request: starts are timed in milliseconds, and most services answer few of the APIs they
  * speak.
  */
-import type { Route } from './service-parts.ts';
+import type { Route } from './request-context.ts';
 
 export function lazyRoute(load: () => Promise<Route>): Route {
   let loading: Promise<Route> | undefined;

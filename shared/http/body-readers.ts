@@ -2,7 +2,7 @@
  * The request bodies that are on their way. Bounds how much memory they may come to take together, and cuts off the slowest when others need
  * the room: who dribbles bytes keeps nobody out. Knows nothing of what they say.
  */
-import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { AppError } from '../contracts/errors.ts';
 
 /** Of a client that means it, a body of the usual size is there by then. */
 const GRACE_MILLISECONDS = 2000;

@@ -1,8 +1,8 @@
 /**
  * Schemas and tables of fields as JSON Schema, which OpenAPI 3.1 is written in. Pure. Knows no endpoint.
  */
-import type { Field } from '@slipway/shared/contracts/request-fields.ts';
 import { z } from 'zod';
+import type { Field } from '../../contracts/request-fields.ts';
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 

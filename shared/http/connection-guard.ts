@@ -5,11 +5,11 @@
 import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { RequestError } from '@hono/node-server';
-import { AppError } from '@slipway/shared/contracts/errors.ts';
-import { errorBody, errorStatus } from '@slipway/shared/http/error-response.ts';
-import { dataHeaders } from '@slipway/shared/http/security-headers.ts';
-import { newId } from '@slipway/shared/lib/ids.ts';
-import type { Logger } from '@slipway/shared/lib/log.ts';
+import { AppError } from '../contracts/errors.ts';
+import { newId } from '../lib/ids.ts';
+import type { Logger } from '../lib/log.ts';
+import { errorBody, errorStatus } from './error-response.ts';
+import { dataHeaders } from './security-headers.ts';
 
 /** Longer than the idle time of the usual load balancers (60 s), so that they never write into a closing connection. */
 const KEEP_ALIVE_MILLISECONDS = 75_000;

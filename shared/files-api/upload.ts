@@ -5,8 +5,8 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Busboy, type BusboyFileStream, type BusboyHeaders, type BusboyInstance } from '@fastify/busboy';
-import { AppError } from '@slipway/shared/contracts/errors.ts';
-import type { FileStore, ReceivedBytes } from '@slipway/shared/files/file-store.ts';
+import { AppError } from '../contracts/errors.ts';
+import type { FileStore, ReceivedBytes } from '../files/file-store.ts';
 
 export interface Upload {
   readonly received: ReceivedBytes;

@@ -1,43 +1,50 @@
 /**
- * `/v1/files`: files that callers send for their batches, and those that batches make for them. Knows their fields; leaves where they lie to the
+ * `/v1/files`: files that callers send for their jobs, and those that jobs make for them. Knows their fields; leaves where they lie to the
  * store. A file of another key is answered as if it did not exist.
  */
 import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
-import { AppError } from '@slipway/shared/contracts/errors.ts';
-import { FileListQuery, type FileObject, pageOf, UPLOAD_PURPOSES } from '@slipway/shared/contracts/openai/file.ts';
-import { parseOpenAiRequest } from '@slipway/shared/contracts/openai/parse-request.ts';
-import type { FileStore, StoredFile } from '@slipway/shared/files/file-store.ts';
-import { hasScope, mayAccess, type Principal } from '@slipway/shared/http/principal.ts';
-import { newId } from '@slipway/shared/lib/ids.ts';
-import type { Route, ServiceParts } from '../../service-parts.ts';
-import { unlessGone } from '../../unless-gone.ts';
-import { formOf, receiveUpload } from '../../upload.ts';
+import { AppError } from '../contracts/errors.ts';
+import { FileListQuery, type FileObject, pageOf, type UploadPurpose } from '../contracts/openai/file.ts';
+import { parseOpenAiRequest } from '../contracts/openai/parse-request.ts';
+import type { FileStore, StoredFile } from '../files/file-store.ts';
+import { mayAccess, ownersSeenBy, type Principal } from '../http/principal.ts';
+import type { Route } from '../http/request-context.ts';
+import { unlessGone } from '../http/unless-gone.ts';
+import type { UnsentAnswers } from '../http/unsent-answers.ts';
+import { newId } from '../lib/ids.ts';
+import { formOf, receiveUpload } from './upload.ts';
+
+export interface FileParts {
+  readonly open: () => Promise<FileStore>;
+  /** What files may be sent for. */
+  readonly purpose: UploadPurpose;
+  readonly mostBytes: number;
+  readonly unsent: UnsentAnswers;
+}
 
 /** Each holds a connection and a file open for as long as it likes. */
 const UPLOADS_AT_ONCE = 16;
 /** What of a form is not its file. */
 const FORM_BYTES = 64 * 1024;
 
-export function uploadFileRoute({ config, batches }: ServiceParts): Route {
+export function uploadFileRoute({ open, purpose, mostBytes }: FileParts): Route {
   let uploads = 0;
   return unlessGone(async (context) => {
-    const most = config.fileLimitBytes;
-    if (Number(context.req.header('content-length') ?? 0) > most + FORM_BYTES) {
-      throw new AppError('body_too_large', `a file may have at most ${most} bytes`);
+    if (Number(context.req.header('content-length') ?? 0) > mostBytes + FORM_BYTES) {
+      throw new AppError('body_too_large', `a file may have at most ${mostBytes} bytes`);
     }
     const form = formOf(context.req.raw);
-    const { files } = await batches.get();
+    const files = await open();
     if (uploads >= UPLOADS_AT_ONCE) {
       throw new AppError('overloaded', `${uploads} files are being sent; try again soon`, { retryAfter: 5 });
     }
     uploads++;
     try {
-      const { received, name, fields } = await receiveUpload(context.req.raw, form, files, most);
-      const purpose = UPLOAD_PURPOSES.find((one) => one === fields.get('purpose'));
-      if (purpose === undefined) {
+      const { received, name, fields } = await receiveUpload(context.req.raw, form, files, mostBytes);
+      if (fields.get('purpose') !== purpose) {
         await files.discard(received.blob);
-        throw new AppError('invalid_field', `purpose must be ${UPLOAD_PURPOSES.join(' or ')}`, { field: 'purpose' });
+        throw new AppError('invalid_field', `purpose must be ${purpose}`, { field: 'purpose' });
       }
       const owner = context.get('principal').name;
       const file = await files.keep(received, { id: newId('file'), owner, purpose, name });
@@ -49,10 +56,10 @@ export function uploadFileRoute({ config, batches }: ServiceParts): Route {
   });
 }
 
-export function listFilesRoute({ batches }: ServiceParts): Route {
+export function listFilesRoute({ open }: FileParts): Route {
   return async (context) => {
     const { request } = parseOpenAiRequest(FileListQuery, context.req.query());
-    const { files } = await batches.get();
+    const files = await open();
     const principal = context.get('principal');
     if (request.after !== undefined) accessible(files, request.after, principal, 'after');
     const found = files.list({
@@ -66,16 +73,16 @@ export function listFilesRoute({ batches }: ServiceParts): Route {
   };
 }
 
-export function fileRoute({ batches }: ServiceParts): Route {
+export function fileRoute({ open }: FileParts): Route {
   return async (context) => {
-    const { files } = await batches.get();
+    const files = await open();
     return context.json(fileObject(accessible(files, context.req.param('file_id'), context.get('principal'))));
   };
 }
 
-export function fileContentRoute({ batches, unsent }: ServiceParts): Route {
+export function fileContentRoute({ open, unsent }: FileParts): Route {
   return async (context) => {
-    const { files } = await batches.get();
+    const files = await open();
     const { path, bytes, name } = accessible(files, context.req.param('file_id'), context.get('principal'));
     const stream = createReadStream(path);
     const { outgoing } = context.env;
@@ -88,18 +95,13 @@ export function fileContentRoute({ batches, unsent }: ServiceParts): Route {
   };
 }
 
-export function deleteFileRoute({ batches }: ServiceParts): Route {
+export function deleteFileRoute({ open }: FileParts): Route {
   return async (context) => {
-    const { files } = await batches.get();
+    const files = await open();
     const file = accessible(files, context.req.param('file_id'), context.get('principal'));
     await files.remove(file);
     return context.json({ id: file.id, object: 'file', deleted: true });
   };
-}
-
-/** Undefined: all of them. */
-export function ownersSeenBy(principal: Principal): string | undefined {
-  return hasScope(principal, 'admin') ? undefined : principal.name;
 }
 
 /** AppError not_found. `field`: where its id was given. */

@@ -1,12 +1,12 @@
 /**
  * For routes that read a body: a client that leaves meanwhile is no failure of theirs.
  */
-
-import { AppError } from '@slipway/shared/contracts/errors.ts';
-import type { RequestEnvironment } from '@slipway/shared/http/request-context.ts';
 import type { Context } from 'hono';
-import type { Route } from './service-parts.ts';
-import { CLIENT_CLOSED_REQUEST } from './visit.ts';
+import { AppError } from '../contracts/errors.ts';
+import type { RequestEnvironment, Route } from './request-context.ts';
+
+/** What nginx logs for it; the client is gone and never sees it. */
+export const CLIENT_CLOSED_REQUEST = 499;
 
 export function unlessGone(route: (context: Context<RequestEnvironment>) => Promise<Response>): Route {
   return async (context) => {

@@ -1,14 +1,13 @@
 /**
  * `GET /openapi.json` and `GET /docs`: the API described, for programs and to read. Made when it is first asked for.
  */
-import type { RequestEnvironment } from '@slipway/shared/http/request-context.ts';
 import type { Hono } from 'hono';
 import { lazyRoute } from '../lazy-route.ts';
-import type { ServiceParts } from '../service-parts.ts';
+import type { RequestEnvironment } from '../request-context.ts';
+import type { OpenApi } from './openapi.ts';
 
-export function routeDescription(app: Hono<RequestEnvironment>, { config }: ServiceParts): void {
-  const described = async () => (await import('../description/openapi.ts')).describeApi(config);
-  const page = () => import('../description/docs-page.ts');
+export function describedRoutes(app: Hono<RequestEnvironment>, described: () => Promise<OpenApi>): void {
+  const page = () => import('./docs-page.ts');
   app.get(
     '/openapi.json',
     lazyRoute(async () => {
