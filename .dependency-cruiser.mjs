@@ -5,7 +5,7 @@
 /** Layers from the bottom up: a file may import from its own and from lower layers only. */
 const SHARED_LAYERS = ['lib', 'contracts', 'database', '(bucket|files|http|jobs|lines|text)', 'files-api'];
 const INFERENCE_LAYERS = ['runtime', 'engine', 'generation', 'http'];
-const TRAINER_LAYERS = ['supervisor', '(data|tokenizers)', 'publish', 'runs', 'http'];
+const TRAINER_LAYERS = ['(supervisor|environment)', '(data|tokenizers)', 'prepare', 'publish', 'runs', 'http'];
 
 function layerRules(base, layers) {
   return layers.slice(0, -1).map((layer, index) => ({
@@ -59,10 +59,20 @@ export default {
     },
     {
       name: 'services-keep-their-insides',
-      comment: 'One door leads from a service to another: @slipway/inference/engine.',
+      comment:
+        'One door leads from a service to another: @slipway/inference/engine; and the trainer publishes by the converter.',
       severity: 'error',
-      from: { path: '^services/([^/]+)/' },
+      from: { path: '^services/([^/]+)/', pathNot: '^services/trainer/' },
       to: { path: '^services/', pathNot: ['^services/$1/', '^services/inference/engine/index[.]ts$'] },
+    },
+    {
+      name: 'trainer-knows-the-converter-by-its-doors',
+      severity: 'error',
+      from: { path: '^services/trainer/' },
+      to: {
+        path: '^services/',
+        pathNot: ['^services/trainer/', '^services/converter/(convert|export-checkpoint|readers/read-text-side)[.]ts$'],
+      },
     },
     {
       name: 'services-know-no-application',

@@ -20,6 +20,8 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<C
   generate: { summary: 'continue a prompt in the terminal, without a server', load: () => import('./generate.ts') },
   batch: { summary: 'answer a file of requests, gone on with where it stopped', load: () => import('./batch.ts') },
   convert: { summary: 'turn a checkpoint into a version, a folder or a GGUF file', load: () => import('./convert.ts') },
+  train: { summary: 'train a model by a recipe, and publish it once it is proven', load: () => import('./train.ts') },
+  runs: { summary: 'list, follow, pause, resume and cancel trainings', load: () => import('./runs.ts') },
   models: { summary: 'list, compare, promote, fetch and remove versions', load: () => import('./models.ts') },
   data: { summary: 'look into training data, and make it ready to train on', load: () => import('./data.ts') },
   tokenizer: { summary: 'train a tokenizer, or see how one cuts text', load: () => import('./tokenizer.ts') },
@@ -35,6 +37,7 @@ const EXAMPLES = `
 Examples:
   slipway up                                    the bundled model on http://127.0.0.1:8080
   slipway convert ./SmolLM2-135M --name smol    a checkpoint becomes smol@v001
+  slipway train recipes/shakespeare-gpt2.yaml --follow    data becomes a version
   slipway serve smol                            ... and answers POST /generate
   slipway models promote smol@v002              a running service swaps to it without a failed request
   slipway generate "Once upon a time"           a story in the terminal

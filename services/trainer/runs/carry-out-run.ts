@@ -14,7 +14,7 @@ import type { OpenRun } from './open-run.ts';
 import { forgetWish, readWish, type Wish } from './run-folder.ts';
 import { Trained } from './run-record.ts';
 import { nextState } from './run-state.ts';
-import { type KernelCommand, PreparedJob, type Stages, type StageTools } from './stages.ts';
+import { type Kernels, PreparedJob, type Stages, type StageTools } from './stages.ts';
 import { train } from './train.ts';
 
 /** `again`: it waits in the queue for another try. `left`: the worker left it. */
@@ -33,15 +33,15 @@ export async function carryOutRun(run: OpenRun, stages: Stages, leave: AbortSign
     });
     await endOrphan(run.folder.kernel);
     const tools = toolsFor(run, stop.signal);
-    const kernel = await stages.kernel(tools);
-    const prepared = await prepareOnce(run, stages, kernel, tools);
+    const kernels = await stages.kernel(run, tools);
+    const prepared = await prepareOnce(run, stages, kernels, tools);
     if (run.record.trained === null) {
       await run.apply('prepared', 'trains');
-      const failure = await trainOnce(run, prepared, kernel, stop);
+      const failure = await trainOnce(run, prepared, kernels, stop);
       if (failure !== undefined) return await fail(run, failure);
     } else await run.apply('prepared', 'is trained');
     await run.apply('trained', 'is proven and published');
-    await timed(run, 'publishing', () => stages.publish(run, prepared, kernel, tools));
+    await timed(run, 'publishing', () => stages.publish(run, prepared, kernels, tools));
     await run.apply('published', `published ${run.record.published.join(', ')}`, {
       ended_at: new Date().toISOString(),
     });
@@ -65,10 +65,10 @@ export async function carryOutRun(run: OpenRun, stages: Stages, leave: AbortSign
 async function trainOnce(
   run: OpenRun,
   prepared: PreparedJob,
-  kernel: KernelCommand,
+  kernels: Kernels,
   stop: Stop,
 ): Promise<Failure | undefined> {
-  const outcome = await train(run, prepared, kernel, { onStarted: (kernel) => stop.stopsKernel(kernel) });
+  const outcome = await train(run, prepared, kernels.training, { onStarted: (kernel) => stop.stopsKernel(kernel) });
   if (outcome.kind === 'failed') {
     if (stop.signal.aborted) run.log({ type: 'failure', ...outcome.failure });
     // It was to stop, and has: what it died of on the way does not count.
@@ -88,16 +88,11 @@ async function trainOnce(
   return undefined;
 }
 
-async function prepareOnce(
-  run: OpenRun,
-  stages: Stages,
-  kernel: KernelCommand,
-  tools: StageTools,
-): Promise<PreparedJob> {
+async function prepareOnce(run: OpenRun, stages: Stages, kernels: Kernels, tools: StageTools): Promise<PreparedJob> {
   const file = join(run.folder.path, 'prepared.json');
   const known = await readFile(file, 'utf8').catch(() => undefined);
   if (known !== undefined) return PreparedJob.parse(JSON.parse(known));
-  const prepared = await timed(run, 'preparing', () => stages.prepare(run, kernel, tools));
+  const prepared = await timed(run, 'preparing', () => stages.prepare(run, kernels, tools));
   await writeFile(`${file}.passing`, JSON.stringify(prepared));
   await rename(`${file}.passing`, file);
   await run.update(({ lineage }) => ({ lineage: { ...lineage, ...prepared.lineage } }));

@@ -58,6 +58,7 @@ export function newRunId(now: Date): string {
 export async function createRunFolder(folder: RunFolder, record: RunRecord): Promise<void> {
   await mkdir(folder.work, { recursive: true });
   await writeFile(folder.recipe, stringify(record.recipe));
+  await writeFile(folder.events, '');
   await writeRun(folder, record);
   await syncToDisk(dirname(folder.path));
 }

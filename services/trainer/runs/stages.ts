@@ -4,6 +4,7 @@
  */
 import { LineageFile } from '@slipway/shared/contracts/manifest.ts';
 import { z } from 'zod';
+import type { KernelCommand } from '../supervisor/kernel-command.ts';
 import type { OpenRun } from './open-run.ts';
 
 const tokenIds = z.array(z.number().int().nonnegative());
@@ -18,6 +19,9 @@ export const PreparedJob = z.object({
   data: z.object({ train: z.string(), validation: z.string().nullable(), verify: z.array(z.unknown()) }),
   samples: z.array(z.object({ prompt: tokenIds, max_new_tokens: z.number().int() })),
   stop_ids: tokenIds,
+  /** Tokens the model takes. */
+  context_length: z.number().int(),
+  /** Tokens of a row. */
   sequence_length: z.number().int(),
   /** What it was made of, for the lineage. */
   lineage: z.object({
@@ -35,15 +39,17 @@ export interface StageTools {
   readonly onProgress: (phase: string, part: number, detail?: string) => void;
 }
 
-export interface KernelCommand {
-  readonly command: readonly [string, ...string[]];
-  readonly environment: NodeJS.ProcessEnv;
+export interface Kernels {
+  /** On all that the recipe asks for. */
+  readonly training: KernelCommand;
+  /** For everything around it: one process. */
+  readonly single: KernelCommand;
 }
 
 export interface Stages {
   /** A Python that has what the kernel needs; set up when it is missing. */
-  kernel(tools: StageTools): Promise<KernelCommand>;
-  prepare(run: OpenRun, kernel: KernelCommand, tools: StageTools): Promise<PreparedJob>;
+  kernel(run: OpenRun, tools: StageTools): Promise<Kernels>;
+  prepare(run: OpenRun, kernels: Kernels, tools: StageTools): Promise<PreparedJob>;
   /** The trained model as proven versions, which it adds to the run's record one by one. What is there already is not published again. */
-  publish(run: OpenRun, job: PreparedJob, kernel: KernelCommand, tools: StageTools): Promise<void>;
+  publish(run: OpenRun, job: PreparedJob, kernels: Kernels, tools: StageTools): Promise<void>;
 }

@@ -7,12 +7,13 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Recipe } from '@slipway/shared/contracts/recipe.ts';
 import { endOrphan, rememberKernel } from '../supervisor/end-orphan.ts';
+import type { KernelCommand } from '../supervisor/kernel-command.ts';
 import { type KernelOutcome, startKernel } from '../supervisor/kernel-process.ts';
 import type { KernelEvent } from '../supervisor/kernel-protocol.ts';
 import { newestCheckpoint } from './checkpoints.ts';
 import type { OpenRun, RunChanges } from './open-run.ts';
 import type { RunRecord } from './run-record.ts';
-import type { KernelCommand, PreparedJob } from './stages.ts';
+import type { PreparedJob } from './stages.ts';
 
 export interface TrainControl {
   /** Called once with what stops the kernel between two steps, and at once. */
@@ -73,7 +74,7 @@ export async function train(
 
 /** As the kernel reads it, without `resume`. */
 function trainJob(record: RunRecord, prepared: PreparedJob, folder: string) {
-  const { lineage: _, sequence_length, ...rest } = prepared;
+  const { lineage: _, context_length: __, sequence_length, ...rest } = prepared;
   const { training } = record.recipe;
   const { largest_micro_batch: limit } = record;
   const { micro_batch_size: asked } = training;

@@ -8,7 +8,10 @@ export function fakeStages(dataFolder: string, config: Record<string, unknown> =
   const published = join(dataFolder, 'published');
   const program = fileURLToPath(new URL('./fake-kernel.ts', import.meta.url));
   return {
-    kernel: async () => ({ command: [process.execPath, program], environment: process.env }),
+    kernel: async () => {
+      const command = { command: [process.execPath, program] as const, environment: process.env };
+      return { training: command, single: command };
+    },
     prepare: async (_run, _kernel, { onProgress }) => {
       onProgress('encoding', 1);
       return {
@@ -17,6 +20,7 @@ export function fakeStages(dataFolder: string, config: Record<string, unknown> =
         data: { train: '/train', validation: null, verify: [] },
         samples: [],
         stop_ids: [],
+        context_length: 8,
         sequence_length: 8,
         lineage: { data: [{ name: 'plays.txt', bytes: 1, sha256: 'a'.repeat(64) }] },
       };

@@ -1,0 +1,107 @@
+/**
+ * Follows a run until it ends, and works on the queue itself while nobody else does. Ctrl-C asks for a pause first; a second one leaves at
+ * once, and takes the kernel with it.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { loadTokenizer } from '@slipway/shared/text/tokenizer.ts';
+import {
+  askRun,
+  EventReader,
+  hasEnded,
+  LoggedEvent,
+  openRunQueue,
+  type RunRecord,
+  readRun,
+  runFolder,
+  workRunsAlone,
+} from '@slipway/trainer/runs';
+import type { RunView } from './run-lines.ts';
+import { EMPTY_PICTURE, type RunPicture, withEvent } from './run-picture.ts';
+import { openRunScreen } from './run-screen.ts';
+
+export interface Followed {
+  readonly run: RunRecord;
+  readonly picture: RunPicture;
+  /** Somebody pressed Ctrl-C. */
+  readonly isInterrupted: boolean;
+}
+
+const LOOK_MILLISECONDS = 150;
+const TAKE_OVER_MILLISECONDS = 2000;
+
+export async function followRun(dataFolder: string, id: string, isJson: boolean): Promise<Followed> {
+  const queue = openRunQueue(dataFolder);
+  const { name } = await readRun(dataFolder, id);
+  const folder = runFolder(dataFolder, id);
+  const view: RunView = {
+    name,
+    id,
+    decode: decoderOf(folder.tokenizer),
+    hint: 'Ctrl-C pauses; the run can be resumed',
+  };
+  const screen = openRunScreen(view, isJson);
+  const events = new EventReader(folder.events);
+  const leave = new AbortController();
+  let picture = EMPTY_PICTURE;
+  let working: Promise<void> | undefined;
+  let fault: { readonly error: unknown } | undefined;
+  let triedAt = Number.NEGATIVE_INFINITY;
+  let interrupts = 0;
+
+  const isOver = async () => {
+    const { state } = await readRun(dataFolder, id);
+    return hasEnded(state) || state === 'paused';
+  };
+  const work = () => {
+    triedAt = performance.now();
+    working = workRunsAlone(dataFolder, queue, leave.signal, isOver);
+    working?.catch((error: unknown) => {
+      fault = { error };
+    });
+  };
+  const interrupt = () => {
+    interrupts++;
+    if (interrupts > 1) process.exit(130);
+    if (working === undefined) return;
+    screen.hint('pauses after this step and keeps a checkpoint; Ctrl-C again ends it at once');
+    askRun(dataFolder, queue, id, 'paused').catch((error: unknown) => {
+      // It has just ended, or is being published: what it does now is short.
+      screen.hint(error instanceof Error ? error.message : String(error));
+    });
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, interrupt);
+  try {
+    for (;;) {
+      const isLast = await isOver();
+      const news = events.read().map((event) => LoggedEvent.parse(event));
+      for (const event of news) picture = withEvent(picture, event);
+      screen.show(news, picture);
+      if (fault !== undefined) throw fault.error;
+      const goesOnElsewhere = interrupts > 0 && working === undefined;
+      if (isLast || goesOnElsewhere) break;
+      if (working === undefined && performance.now() - triedAt > TAKE_OVER_MILLISECONDS) work();
+      await sleep(LOOK_MILLISECONDS);
+    }
+    await working;
+    return { run: await readRun(dataFolder, id), picture, isInterrupted: interrupts > 0 };
+  } finally {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupt);
+    screen.close();
+    await queue.close();
+  }
+}
+
+/** The run's tokenizer is there once its data is prepared. */
+function decoderOf(folder: string): (ids: readonly number[]) => string {
+  let decode: ((ids: readonly number[]) => string) | undefined;
+  return (ids) => {
+    if (decode === undefined) {
+      const json = (name: string): unknown => JSON.parse(readFileSync(join(folder, name), 'utf8'));
+      const tokenizer = loadTokenizer(json('tokenizer.json'), json('tokenizer_config.json'));
+      decode = (some) => tokenizer.decode(some);
+    }
+    return decode(ids);
+  };
+}

@@ -1,0 +1,120 @@
+/**
+ * Where a followed run is shown: a screen of its own that is redrawn, plain lines where there is no terminal, or JSON lines for programs.
+ * Owns the terminal's state and gives it back.
+ */
+import type { LoggedEvent } from '@slipway/trainer/runs';
+import { humanSeconds } from '../human-units.ts';
+import { COLOURS, type RunView, runLines } from './run-lines.ts';
+import { type RunPicture, secondsLeft } from './run-picture.ts';
+
+export interface RunScreen {
+  /** New events, and what they make of the picture. */
+  show(events: readonly LoggedEvent[], picture: RunPicture): void;
+  /** What Ctrl-C does from now on. */
+  hint(text: string): void;
+  close(): void;
+}
+
+const ALTERNATE = '\x1b[?1049h\x1b[?25l';
+const BACK = '\x1b[?25h\x1b[?1049l';
+/** A terminal that knows these shows a frame at once, without flicker. */
+const FRAME_BEGIN = '\x1b[?2026h\x1b[H';
+const FRAME_END = '\x1b[J\x1b[?2026l';
+
+export function openRunScreen(view: RunView, isJson: boolean, stream: NodeJS.WriteStream = process.stdout): RunScreen {
+  if (isJson) return jsonLines(stream);
+  return stream.isTTY ? liveScreen(view, stream) : plainLines(view, stream);
+}
+
+function liveScreen(view: RunView, stream: NodeJS.WriteStream): RunScreen {
+  let last: RunPicture | undefined;
+  let { hint } = view;
+  const draw = () => {
+    if (last === undefined) return;
+    const lines = runLines({ ...view, hint }, last, stream.columns, stream.rows - 1, COLOURS);
+    stream.write(`${FRAME_BEGIN}${lines.map((line) => `${line}\x1b[K`).join('\n')}${FRAME_END}`);
+  };
+  stream.write(ALTERNATE);
+  stream.on('resize', draw);
+  const giveBack = () => stream.write(BACK);
+  process.once('exit', giveBack);
+  return {
+    show(_, picture) {
+      last = picture;
+      draw();
+    },
+    hint(text) {
+      hint = text;
+      draw();
+    },
+    close() {
+      stream.off('resize', draw);
+      process.off('exit', giveBack);
+      giveBack();
+    },
+  };
+}
+
+function plainLines({ decode }: RunView, stream: NodeJS.WriteStream): RunScreen {
+  let phase = '';
+  const say = (text: string) => stream.write(`${text}\n`);
+  return {
+    show(events, picture) {
+      for (const event of events) {
+        if (event.type === 'phase') {
+          if (event.phase !== phase) say(`${event.phase} ...`);
+          phase = event.phase;
+        } else for (const line of inWords(event, picture, decode)) say(line);
+      }
+    },
+    hint: say,
+    close() {},
+  };
+}
+
+function inWords(event: LoggedEvent, picture: RunPicture, decode: RunView['decode']): string[] {
+  switch (event.type) {
+    case 'state':
+      return [`${event.state}: ${event.message}`];
+    case 'data':
+      return [
+        `data: ${event.examples} examples, ${event.tokens} tokens, ${event.validation_tokens} held out, ${event.rejected} left out`,
+      ];
+    case 'started':
+      return [
+        `${event.parameters} parameters on ${event.device} in ${event.precision}, ${event.total_steps} steps${event.resumed_from === null ? '' : `, going on from ${event.resumed_from}`}`,
+      ];
+    case 'progress': {
+      const left = secondsLeft(picture);
+      const eta = left === null ? '' : `, ${humanSeconds(left)} left`;
+      return [
+        `step ${event.step}/${event.total_steps}: loss ${event.loss.toFixed(4)}, ${Math.round(event.tokens_per_second)} tokens/s${eta}`,
+      ];
+    }
+    case 'evaluation':
+      return [`step ${event.step}: held-out loss ${event.loss.toFixed(4)}${event.best ? ', the best so far' : ''}`];
+    case 'sample':
+      return [`step ${event.step}: ${JSON.stringify(decode(event.prompt))} -> ${JSON.stringify(decode(event.ids))}`];
+    case 'micro_batch':
+      return [`memory ran out: ${event.to} sequences at once instead of ${event.from}`];
+    case 'log':
+      return [`${event.level}: ${event.message}`];
+    case 'failure':
+      return [`failure (${event.class}): ${event.message}`];
+    case 'published':
+      return [`published ${event.version}`];
+    case 'checkpoint':
+    case 'phase':
+      return [];
+  }
+}
+
+function jsonLines(stream: NodeJS.WriteStream): RunScreen {
+  return {
+    show(events) {
+      for (const event of events) stream.write(`${JSON.stringify({ event: event.type, ...event })}\n`);
+    },
+    hint() {},
+    close() {},
+  };
+}

@@ -1,0 +1,72 @@
+/**
+ * The base of a training as a Hugging Face folder, which is what a kernel reads: as it is, exported into a cache once, or, for a version
+ * that was trained here, the folder it was made of. Says what it was, for the lineage.
+ */
+import { createHash } from 'node:crypto';
+import { readdir, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { exportCheckpoint } from '@slipway/converter/export';
+import { sha256Of } from '@slipway/shared/bucket/durable-files.ts';
+import { openBucket } from '@slipway/shared/bucket/open-bucket.ts';
+import { AppError } from '@slipway/shared/contracts/errors.ts';
+import type { Lineage } from '@slipway/shared/contracts/manifest.ts';
+
+export interface BaseModel {
+  readonly folder: string;
+  readonly lineage: Required<Pick<Lineage, 'parent' | 'parent_files'>>;
+}
+
+export interface BaseRequest {
+  /** A path, or NAME@v001. */
+  readonly base: string;
+  readonly bucketUrl: string;
+  /** Where exports are kept. */
+  readonly cacheFolder: string;
+  /** The trained model of a run, while its folder is there. */
+  readonly modelOfRun: (id: string) => Promise<string | undefined>;
+  readonly signal: AbortSignal;
+  readonly onProgress: (part: number) => void;
+}
+
+/** AppError not_found, invalid_source, unsupported_source: what the base is, and what to give instead. */
+export async function findBaseModel(request: BaseRequest): Promise<BaseModel> {
+  const at = await stat(request.base).catch(() => undefined);
+  if (at === undefined) return modelOfVersion(request);
+  if (at.isDirectory()) return { folder: request.base, lineage: await lineageOf(request.base, basename(request.base)) };
+  const sha256 = await sha256Of(request.base);
+  const folder = join(request.cacheFolder, createHash('sha256').update(`1 ${sha256}`).digest('hex').slice(0, 32));
+  const isThere = (await stat(folder).catch(() => undefined)) !== undefined;
+  if (!isThere) await exportBase(request, folder);
+  const parent_files = [{ name: basename(request.base), bytes: at.size, sha256 }];
+  return { folder, lineage: { parent: basename(request.base), parent_files } };
+}
+
+async function exportBase({ base, signal, onProgress }: BaseRequest, folder: string): Promise<void> {
+  const onPhase = (phase: string, part: number) => {
+    signal.throwIfAborted();
+    onProgress(phase === 'writing' ? part : 0);
+  };
+  await exportCheckpoint({ source: base, target: 'safetensors', precision: 'auto', out: folder, onProgress: onPhase });
+}
+
+/** A version's graphs cannot be trained; the folder they were made of can. */
+async function modelOfVersion({ base, bucketUrl, modelOfRun }: BaseRequest): Promise<BaseModel> {
+  const manifest = await openBucket(bucketUrl).resolve(base);
+  const { run } = manifest.lineage ?? {};
+  const folder = run === undefined ? undefined : await modelOfRun(run);
+  if (folder !== undefined) return { folder, lineage: await lineageOf(folder, `${manifest.name}@${manifest.version}`) };
+  throw new AppError(
+    'unsupported_source',
+    `model.base: ${base} is a version made for serving, and what it was made of (${manifest.source.label}) is not in a run here. Give the folder or file it was converted from.`,
+  );
+}
+
+async function lineageOf(folder: string, parent: string): Promise<BaseModel['lineage']> {
+  const names = (await readdir(folder)).filter((name) => /^(config\.json|.*\.safetensors|.*\.bin)$/.test(name)).sort();
+  const parent_files = [];
+  for (const name of names) {
+    const path = join(folder, name);
+    parent_files.push({ name, bytes: (await stat(path)).size, sha256: await sha256Of(path) });
+  }
+  return { parent, parent_files };
+}

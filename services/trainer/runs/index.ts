@@ -1,0 +1,12 @@
+/**
+ * The door to runs: what the command line, and whoever else starts and watches them, uses of this folder.
+ */
+export { askRun } from './ask-run.ts';
+export { EventReader } from './event-log.ts';
+export { locateRecipe } from './locate-recipe.ts';
+export { LoggedEvent } from './run-event.ts';
+export { listRuns, readRun, runFolder } from './run-folder.ts';
+export { openRunQueue, workRunsAlone } from './run-place.ts';
+export type { RunRecord } from './run-record.ts';
+export { hasEnded } from './run-state.ts';
+export { resumeRun, submitRun } from './submit-run.ts';

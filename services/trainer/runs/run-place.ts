@@ -1,0 +1,28 @@
+/**
+ * The parts of a data folder that all runs in it share: their queue, and the lock of the one worker. Puts the real stages to work.
+ */
+import { join } from 'node:path';
+import { openEmbeddedQueue } from '@slipway/shared/jobs/embedded.ts';
+import type { JobQueue } from '@slipway/shared/jobs/job-queue.ts';
+import { trainerStages } from './trainer-stages.ts';
+import { workRuns } from './work-runs.ts';
+import { lockWorker } from './worker-lock.ts';
+
+export function openRunQueue(dataFolder: string): JobQueue {
+  return openEmbeddedQueue(join(dataFolder, 'runs', 'jobs.db'));
+}
+
+/**
+ * Works on the queue until `isDone` says so, or until it is told to leave. Undefined when another process is the worker of this folder.
+ * AppError and whatever a disk or queue throws.
+ */
+export function workRunsAlone(
+  dataFolder: string,
+  queue: JobQueue,
+  signal: AbortSignal,
+  isDone: () => Promise<boolean>,
+): Promise<void> | undefined {
+  const unlock = lockWorker(join(dataFolder, 'runs', 'worker.lock'));
+  if (unlock === undefined) return undefined;
+  return workRuns({ dataFolder, queue, stages: trainerStages(dataFolder), signal, isDone }).finally(unlock);
+}

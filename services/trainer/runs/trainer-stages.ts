@@ -1,0 +1,28 @@
+/**
+ * The stages of a run as they are: a kernel's environment, preparing, publishing. The only place that puts them together.
+ */
+import { setUpKernel } from '../environment/set-up-kernel.ts';
+import { countProcesses, kernelCommand } from '../supervisor/kernel-command.ts';
+import { prepareRun } from './prepare-run.ts';
+import { publishRun } from './publish-run.ts';
+import type { Stages } from './stages.ts';
+
+export function trainerStages(dataFolder: string): Stages {
+  return {
+    kernel: async (run, { signal, onProgress }) => {
+      const { python } = await setUpKernel({
+        environment: process.env,
+        checks: false,
+        cpu: false,
+        onPhase: (phase) => onProgress(`setting up Python: ${phase}`, 0),
+        onLine: (line) => onProgress('setting up Python', 0, line),
+        signal,
+      });
+      const { processes, device } = run.record.recipe.training;
+      const training = kernelCommand(python, await countProcesses(processes, device));
+      return { training, single: kernelCommand(python) };
+    },
+    prepare: (run, { single }, tools) => prepareRun(run, dataFolder, single, tools),
+    publish: (run, prepared, { single }, tools) => publishRun(run, prepared, single, tools),
+  };
+}
