@@ -15,8 +15,9 @@ export interface RunScreen {
   close(): void;
 }
 
-const ALTERNATE = '\x1b[?1049h\x1b[?25l';
-const BACK = '\x1b[?25h\x1b[?1049l';
+/** Another screen, no cursor, and lines that are too long cut off instead of broken. */
+const ALTERNATE = '\x1b[?1049h\x1b[?25l\x1b[?7l';
+const BACK = '\x1b[?7h\x1b[?25h\x1b[?1049l';
 /** A terminal that knows these shows a frame at once, without flicker. */
 const FRAME_BEGIN = '\x1b[?2026h\x1b[H';
 const FRAME_END = '\x1b[J\x1b[?2026l';

@@ -48,6 +48,7 @@ export async function train(
     changes.push(changed);
   };
   const startedAt = performance.now();
+  run.log({ type: 'phase', phase: 'starting the kernel', part: 0 });
   const kernel = startKernel({
     command,
     environment,
