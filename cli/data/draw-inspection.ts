@@ -23,7 +23,7 @@ const TYPES: Readonly<Record<string, string>> = {
 
 /** `model`: whose tokenizer the tokens are of. */
 export function drawInspection(inspection: Inspection, model: string | null): string {
-  const { characters, tokens, rejected, shown, problems } = inspection;
+  const { characters, tokens, rejected, refused, shown, problems } = inspection;
   return [
     drawFiles(inspection),
     ...(characters ? ['', heading('Characters', `of ${counted(characters.count)}`), drawLengths(characters)] : []),
@@ -40,6 +40,9 @@ export function drawInspection(inspection: Inspection, model: string | null): st
     ...(rejected.count === 0
       ? []
       : ['', heading('Left out', `${rejected.count}; --rejected FILE lists them all`), drawReasons(rejected.reasons)]),
+    ...(refused.length === 0
+      ? []
+      : ['', heading('Left out by the template', 'of those whose tokens were counted'), drawReasons(refused)]),
     ...shown.flatMap(({ file, line, parts }) => ['', heading('Example', `${file}:${line}`), drawParts(parts)]),
     ...(shown.length > 0 ? ['', legend()] : []),
     ...(problems.length === 0 ? [] : ['', ...problems.map((problem) => `${styled('red', 'PROBLEM')}  ${problem}`)]),
@@ -101,19 +104,33 @@ export function drawReasons(reasons: Inspection['rejected']['reasons']): string 
 
 /** What is trained is green, or, without colour, stands between ⟦ and ⟧. */
 function drawParts(parts: readonly Part[]): string {
+  const width = Math.min(process.stdout.columns ?? 100, 120) - 4;
   let left = SHOWN_CHARACTERS;
+  let column = 0;
   const drawn = parts.map(({ text, isTrained }) => {
-    const shown = text.slice(0, left);
-    left -= shown.length;
-    if (shown === '') return '';
-    if (!isTrained) return styled('dim', printable(shown));
-    return hasColour() ? styled('green', printable(shown)) : `⟦${printable(shown)}⟧`;
+    const wrapped = wrap(printable(text.slice(0, left)), column, width);
+    left -= Math.min(left, text.length);
+    column = wrapped.length - (wrapped.lastIndexOf('\n') + 1) + (wrapped.includes('\n') ? 0 : column);
+    if (wrapped === '' || (isTrained && !hasColour())) return wrapped === '' ? '' : `⟦${wrapped}⟧`;
+    return styled(isTrained ? 'green' : 'dim', wrapped);
   });
-  const whole = drawn.join('').trimEnd();
-  return `${whole}${left === 0 ? ' ...' : ''}`
-    .split('\n')
-    .map((line) => `  ${line}`)
-    .join('\n');
+  return `${drawn.join('').trimEnd()}${left === 0 ? ' ...' : ''}`.replaceAll(/^/gm, '  ');
+}
+
+/** Broken at spaces where a line would be longer; `column`: where the text begins. */
+function wrap(text: string, column: number, width: number): string {
+  let at = column;
+  return text
+    .split(/(\n| +)/)
+    .map((word) => {
+      if (word === '\n') at = 0;
+      else if (at + word.length > width && at > 0 && word.trim() !== '') {
+        at = word.length;
+        return `\n${word}`;
+      } else at += word.length;
+      return word;
+    })
+    .join('');
 }
 
 function legend(): string {

@@ -103,6 +103,16 @@ describe.skipIf(!existsSync(REAL))('real data (needs ../shared/data)', () => {
     expect(out).toMatch(/map its fields, perhaps so: data\.columns: \{/);
   });
 
+  test('what a template cannot teach is told beside what it can', async () => {
+    const files = ['reason_tool_use_demo_50.jsonl', 'identity.json'].map((name) => join(REAL, 'chat', name));
+    const { code, out } = await slipway('inspect', ...files, '--model', join(REAL, 'tokenizers/minimind'));
+    expect(code).toBe(0);
+    expect(out).toMatch(
+      /Left out by the template .*\n +\d+ +messages\[\d+\]: the template writes something else before the answer/,
+    );
+    expect(out).toContain('{{name}}');
+  });
+
   test('pickles, models and broken files are refused by name', async () => {
     const { code, out } = await slipway(
       'inspect',

@@ -5,7 +5,13 @@
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { DataRecipe } from '@slipway/shared/contracts/recipe.ts';
 import { type Example, parseExample } from './canonical.ts';
-import { type CollectOptions, type FileReport, openCollection, type Rejected } from './collect/collect-examples.ts';
+import {
+  type Collected,
+  type CollectOptions,
+  type FileReport,
+  openCollection,
+  type Rejected,
+} from './collect/collect-examples.ts';
 import { DigestSet } from './collect/digest-set.ts';
 import { findFiles } from './collect/find-files.ts';
 import type { FoundFile } from './collect/found-file.ts';
@@ -65,6 +71,8 @@ export interface Inspection {
   readonly characters: Lengths | null;
   /** Tokens of up to a thousand examples; null without a model. */
   readonly tokens: (Lengths & { readonly suggestedMaxLength: number }) | null;
+  /** Why the template takes some of those thousand not, or not whole. */
+  readonly refused: readonly Reason[];
   readonly shown: readonly { readonly file: string; readonly line: number; readonly parts: readonly Part[] }[];
 }
 
@@ -102,8 +110,10 @@ export async function inspectData(request: InspectRequest): Promise<Inspection> 
   }
   await rejections.close();
 
-  const lines = sample.examples.map(({ json }) => json);
-  const counted = side && model && lines.length > 0 ? await countTokens(lines, side, { ...data, ...model }) : undefined;
+  const counted =
+    side && model && sample.examples.length > 0
+      ? await countTokens(sample.examples, side, { ...data, ...model })
+      : undefined;
   if (counted?.problem !== undefined) problems.push(counted.problem);
   const sum = (field: 'examples' | 'duplicates') => reports.reduce((total, { report }) => total + report[field], 0);
   return {
@@ -118,6 +128,7 @@ export async function inspectData(request: InspectRequest): Promise<Inspection> 
     rejected: { count: rejections.count, first: rejections.first, reasons: rejections.reasons() },
     characters: describeLengths(characters.values()),
     tokens: counted?.tokens ?? null,
+    refused: counted?.refused ?? [],
     shown: sample.examples.slice(0, request.show).map(({ file, line, json }) => {
       const example = parseExample(json);
       return { file, line, parts: (counted?.tokens && side && showEncoded(example, side)) || showPlain(example) };
@@ -145,11 +156,12 @@ function collectOptions(request: InspectRequest, rejections: Rejections, files: 
 
 interface Counted {
   readonly tokens: Inspection['tokens'];
+  readonly refused: readonly Reason[];
   readonly problem: string | undefined;
 }
 
 async function countTokens(
-  lines: readonly string[],
+  examples: readonly Collected[],
   side: TextSide,
   {
     truncated,
@@ -159,15 +171,24 @@ async function countTokens(
   }: Pick<DataRecipe, 'truncated' | 'max_length'> & Model,
 ): Promise<Counted> {
   const limits = { maxLength, truncated, contextLength, vocabularySize };
-  const problem = await problemOf(async () => void preflight(lines.slice(0, PREFLIGHT), side, limits));
+  const looked = examples.slice(0, PREFLIGHT).map(({ json }) => json);
+  const problem = await problemOf(async () => void preflight(looked, side, limits));
+  const refused = new Rejections(null);
   const lengths: number[] = [];
   // A template that is broken for one is broken for all, and was told above.
   await problemOf(async () => {
-    for (const line of lines)
-      lengths.push(...encodeExample(parseExample(line), side).encoded.map(({ ids }) => ids.length));
+    for (const { json, file, line } of examples) {
+      const { encoded, rejected } = encodeExample(parseExample(json), side);
+      for (const reason of rejected) refused.add({ file, line, reason });
+      lengths.push(...encoded.map(({ ids }) => ids.length));
+    }
   });
   const summary = describeLengths(lengths);
-  return { tokens: summary && { ...summary, suggestedMaxLength: suggestMaxLength(summary, contextLength) }, problem };
+  return {
+    tokens: summary && { ...summary, suggestedMaxLength: suggestMaxLength(summary, contextLength) },
+    refused: refused.reasons(),
+    problem,
+  };
 }
 
 /** What an AppError says; any other error is a bug and goes on. */

@@ -44,12 +44,12 @@ export interface Bar {
   readonly count: number;
 }
 
-/** At most so many bars of one width, a round number. The last one holds all that is longer than the 99th percentile, too. */
-export function histogram(lengths: readonly number[] | Uint32Array, most: number): Bar[] {
+/** About so many bars of one width, a round number. The last one holds all that is longer. */
+export function histogram(lengths: readonly number[] | Uint32Array, wanted: number): Bar[] {
   const summary = summarizeLengths(lengths);
   if (!summary) return [];
-  const width = roundUp((Math.max(1, summary.p99) + 1) / most);
-  const bars = Math.min(most, Math.floor(summary.longest / width) + 1);
+  const width = roundUp((summary.p99 + 1) / wanted);
+  const bars = Math.min(Math.floor(summary.p99 / width) + 2, Math.floor(summary.longest / width) + 1);
   const counts = new Array<number>(bars).fill(0);
   for (const length of lengths) {
     const bar = Math.min(bars - 1, Math.floor(length / width));

@@ -40,7 +40,9 @@ export class Rejections {
     const known = this.#reasons.get(key) ?? { reason: key === kind ? reason : key, count: 0, places: [] };
     this.#reasons.set(key, known);
     known.count++;
-    if (known.places.length < PLACES) known.places.push({ file, line });
+    const last = known.places.at(-1);
+    const isAnother = last?.file !== file || last.line !== line;
+    if (isAnother && known.places.length < PLACES) known.places.push({ file, line });
   }
 
   /** The most frequent first. */
