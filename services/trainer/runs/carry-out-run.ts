@@ -139,7 +139,8 @@ const CLASS_OF_CODE: Readonly<Partial<Record<ErrorCode, FailureClass>>> = {
   disk_full: 'disk_full',
   parity_failed: 'parity_failed',
   insufficient_memory: 'out_of_memory',
-  source_unavailable: 'device',
+  source_unavailable: 'unavailable',
+  bucket_unavailable: 'unavailable',
 };
 
 function failureOf(error: unknown): Failure {

@@ -22,6 +22,7 @@ export const FailureClass = z.enum([
   'stuck',
   'protocol',
   'parity_failed',
+  'unavailable',
   'internal',
 ]);
 export type FailureClass = z.infer<typeof FailureClass>;

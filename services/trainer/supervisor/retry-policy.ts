@@ -8,6 +8,7 @@ const RETRIES: Readonly<Partial<Record<FailureClass, number>>> = {
   crashed: 3,
   stuck: 3,
   device: 3,
+  unavailable: 3,
   disk_full: 5,
   // Each with half as much at once.
   out_of_memory: 8,
