@@ -1,5 +1,7 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ownerNameOf } from '@slipway/shared/bucket/owner.ts';
 import type { DataRecipe } from '@slipway/shared/contracts/recipe.ts';
 import { describe, expect, test } from 'vitest';
 import { prepareDataset } from './prepare-dataset.ts';
@@ -82,6 +84,16 @@ describe('examples', () => {
     const changed = await prepareDataset({ ...request, seed: 2 });
     expect(changed.isReused).toBe(false);
     expect(changed.preparation.train.sha256).not.toEqual(first.preparation.train.sha256);
+  });
+
+  test('what a killed preparation left is removed by the next, what a living one works on is not', async () => {
+    const request = requestFor(lines({ user: 'a', assistant: 'b' }));
+    const owned = (pid: number) => `${request.folder}.partial-${ownerNameOf(pid)}-00000000`;
+    const { pid = 0 } = spawnSync(process.execPath, ['--version']);
+    for (const folder of [owned(pid), owned(process.ppid)]) mkdirSync(folder);
+    await prepareDataset(request);
+    expect(existsSync(owned(pid))).toBe(false);
+    expect(existsSync(owned(process.ppid))).toBe(true);
   });
 
   test('more data moves no example to the other side of the split', async () => {

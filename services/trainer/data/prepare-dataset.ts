@@ -2,10 +2,11 @@
  * From data files to the folder a kernel trains on: read, cleaned, split, looked at, encoded, and put in place whole. Owns the order and
  * that the same input makes the same bytes. Knows no recipe file and no kernel.
  */
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { isDead, newOwnedName } from '@slipway/shared/bucket/owner.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { collectSides } from './collect/collect-sides.ts';
 import { findFiles } from './collect/find-files.ts';
@@ -32,6 +33,7 @@ export interface Prepared {
 
 /** Changes whenever the same input would make other bytes. */
 const MADE_BY = 1;
+const PARTIAL = '.partial-';
 
 /** AppError not_found, invalid_source or invalid_field: which data is wrong, where, and what to set. Then the folder is as it was. */
 export async function prepareDataset(request: PrepareRequest): Promise<Prepared> {
@@ -47,7 +49,8 @@ export async function prepareDataset(request: PrepareRequest): Promise<Prepared>
   const known = await findPreparation(folder, fingerprint);
   if (known) return preparedIn(folder, known, true);
 
-  const partial = `${folder}.partial-${randomUUID().slice(0, 8)}`;
+  await removeLeftovers(folder);
+  const partial = `${folder}${PARTIAL}${newOwnedName()}`;
   await mkdir(partial, { recursive: true });
   const rejections = new Rejections(await HashedFile.create(join(partial, 'rejected.jsonl')));
   try {
@@ -159,6 +162,18 @@ function meter(
     done += bytes;
     onProgress?.(phase, totalBytes === 0 ? 1 : Math.min(1, done / totalBytes), { bytes: done, totalBytes });
   };
+}
+
+/** What processes that died under a preparation of this folder have left. */
+async function removeLeftovers(folder: string): Promise<void> {
+  const prefix = `${basename(folder)}${PARTIAL}`;
+  const names = await readdir(dirname(folder)).catch(() => []);
+  for (const name of names.filter((one) => one.startsWith(prefix))) {
+    const path = join(dirname(folder), name);
+    const at = await stat(path).catch(() => undefined);
+    if (at && isDead(name.slice(prefix.length), at.mtimeMs, Date.now()))
+      await rm(path, { recursive: true, force: true });
+  }
 }
 
 async function putInPlace(partial: string, folder: string): Promise<void> {
