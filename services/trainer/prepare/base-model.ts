@@ -3,7 +3,7 @@
  * that was trained here, the folder it was made of. Says what it was, for the lineage.
  */
 import { createHash } from 'node:crypto';
-import { readdir, stat } from 'node:fs/promises';
+import { mkdir, readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { exportCheckpoint } from '@slipway/converter/export';
 import { sha256Of } from '@slipway/shared/bucket/durable-files.ts';
@@ -41,7 +41,8 @@ export async function findBaseModel(request: BaseRequest): Promise<BaseModel> {
   return { folder, lineage: { parent: basename(request.base), parent_files } };
 }
 
-async function exportBase({ base, signal, onProgress }: BaseRequest, folder: string): Promise<void> {
+async function exportBase({ base, cacheFolder, signal, onProgress }: BaseRequest, folder: string): Promise<void> {
+  await mkdir(cacheFolder, { recursive: true });
   const onPhase = (phase: string, part: number) => {
     signal.throwIfAborted();
     onProgress(phase === 'writing' ? part : 0);

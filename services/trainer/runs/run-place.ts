@@ -8,6 +8,9 @@ import { trainerStages } from './trainer-stages.ts';
 import { workRuns } from './work-runs.ts';
 import { lockWorker } from './worker-lock.ts';
 
+/** Only the holder of the lock takes jobs of this queue: a lease need not outlast a worker that is busy. */
+const LEASE_MILLISECONDS = 5000;
+
 export function openRunQueue(dataFolder: string): JobQueue {
   return openEmbeddedQueue(join(dataFolder, 'runs', 'jobs.db'));
 }
@@ -24,5 +27,6 @@ export function workRunsAlone(
 ): Promise<void> | undefined {
   const unlock = lockWorker(join(dataFolder, 'runs', 'worker.lock'));
   if (unlock === undefined) return undefined;
-  return workRuns({ dataFolder, queue, stages: trainerStages(dataFolder), signal, isDone }).finally(unlock);
+  const stages = trainerStages(dataFolder);
+  return workRuns({ dataFolder, queue, stages, signal, isDone, leaseMilliseconds: LEASE_MILLISECONDS }).finally(unlock);
 }

@@ -1,0 +1,57 @@
+/** A base, whatever it is, as the folder a kernel reads: on the golden checkpoints, through the real converter. */
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { convert } from '@slipway/converter/convert';
+import { readTextSide } from '@slipway/converter/text-side';
+import { expect, it, onTestFinished } from 'vitest';
+import { type BaseRequest, findBaseModel } from './base-model.ts';
+
+const GOLDEN = resolve(import.meta.dirname, '../../../tests/fixtures/golden');
+const FOLDER = join(GOLDEN, 'llama-plain/checkpoint');
+const GGUF = join(GOLDEN, 'gguf-llama-f16', 'model.gguf');
+
+function requestFor(base: string, change: Partial<BaseRequest> = {}): BaseRequest {
+  const root = mkdtempSync(join(tmpdir(), 'slipway-base-'));
+  onTestFinished(() => rmSync(root, { recursive: true, force: true }));
+  return {
+    base,
+    bucketUrl: join(root, 'bucket'),
+    cacheFolder: join(root, 'bases'),
+    modelOfRun: async () => undefined,
+    signal: new AbortController().signal,
+    onProgress: () => {},
+    ...change,
+  };
+}
+
+it('is a folder as it is, with what it consists of', async () => {
+  const { folder, lineage } = await findBaseModel(requestFor(FOLDER));
+  expect(folder).toBe(FOLDER);
+  expect(lineage.parent).toBe('checkpoint');
+  expect(lineage.parent_files.map(({ name }) => name)).toEqual(['config.json', 'model.safetensors']);
+});
+
+it('is exported out of a GGUF file once', async () => {
+  const request = requestFor(GGUF);
+  const first = await findBaseModel(request);
+  const made = statSync(join(first.folder, 'model.safetensors')).mtimeMs;
+  expect((await readTextSide(first.folder)).config.vocabularySize).toBeGreaterThan(1);
+  expect(await findBaseModel(request)).toEqual(first);
+  expect(statSync(join(first.folder, 'model.safetensors')).mtimeMs).toBe(made);
+  expect(readdirSync(request.cacheFolder)).toHaveLength(1);
+  expect(first.lineage).toMatchObject({ parent: 'model.gguf', parent_files: [{ name: 'model.gguf' }] });
+});
+
+it('is the folder that a version trained here was made of; another version cannot be trained', async () => {
+  const request = requestFor('model@v001', { modelOfRun: async (id) => (id === 'run-1' ? FOLDER : undefined) });
+  const { bucketUrl } = request;
+  const options = { source: FOLDER, precision: 'fp32', bucketUrl, allowDrift: false } as const;
+  await convert({ ...options, name: 'model', lineage: { run: 'run-1' } });
+  await convert({ ...options, name: 'other' });
+  expect(await findBaseModel(request)).toMatchObject({ folder: FOLDER, lineage: { parent: 'model@v001' } });
+  await expect(findBaseModel({ ...request, base: 'other@v001' })).rejects.toMatchObject({
+    code: 'unsupported_source',
+    message: expect.stringContaining('Give the folder or file it was converted from'),
+  });
+});
