@@ -29,7 +29,7 @@ it('is a folder as it is, with what it consists of', async () => {
   const { folder, lineage } = await findBaseModel(requestFor(FOLDER));
   expect(folder).toBe(FOLDER);
   expect(lineage.parent).toBe('checkpoint');
-  expect(lineage.parent_files.map(({ name }) => name)).toEqual(['config.json', 'model.safetensors']);
+  expect(lineage.parent_files?.map(({ name }) => name)).toEqual(['config.json', 'model.safetensors']);
 });
 
 it('is exported out of a GGUF file once', async () => {

@@ -18,9 +18,18 @@ export class EventLog {
     this.#last = lastLine === '' ? 0 : Number(JSON.parse(lastLine).id);
   }
 
+  /** A whole line, or none when the disk takes no more. */
   add(event: object): void {
-    const line = { id: ++this.#last, at: new Date().toISOString(), ...event };
-    writeSync(this.#file, `${JSON.stringify(line)}\n`);
+    const line = { id: this.#last + 1, at: new Date().toISOString(), ...event };
+    const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
+    const { size } = fstatSync(this.#file);
+    try {
+      for (let written = 0; written < bytes.length; ) written += writeSync(this.#file, bytes, written);
+    } catch (error) {
+      ftruncateSync(this.#file, size);
+      throw error;
+    }
+    this.#last++;
   }
 
   close(): void {

@@ -47,6 +47,7 @@ export async function train(
     changed.catch(() => {});
     changes.push(changed);
   };
+  let fault: { readonly error: unknown } | undefined;
   const startedAt = performance.now();
   run.log({ type: 'phase', phase: 'starting the kernel', part: 0 });
   const kernel = startKernel({
@@ -58,7 +59,13 @@ export async function train(
         lineage: { ...lineage, libraries: { ...lineage.libraries, slipway_kernel: version, python, ...libraries } },
       })),
     onEvent: (event) => {
-      run.log(event);
+      try {
+        run.log(event);
+      } catch (error) {
+        // What cannot be written down did not happen: the disk is full.
+        fault ??= { error };
+        kernel.kill('its events cannot be written down');
+      }
       change((record) => changesBy(event, record));
     },
     onLine: (line) => log.write(`${line}\n`),
@@ -67,6 +74,7 @@ export async function train(
   control.onStarted(kernel);
   const outcome = await kernel.outcome;
   log.end();
+  if (fault !== undefined) throw fault.error;
   await Promise.all(changes);
   const seconds = (performance.now() - startedAt) / 1000;
   await run.update(({ durations }) => ({ durations: { ...durations, training: durations.training + seconds } }));

@@ -1,7 +1,7 @@
 /** Runs from the queue to their end, with a kernel that trains nothing: what is asked of them, what fails, and who is killed meanwhile. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -193,6 +193,47 @@ describe('a run whose kernel', () => {
       checkpoint_step: 30,
       failure: { class: 'not_finite', step: 35, example: 7 },
     });
+  });
+});
+
+describe('a full disk', () => {
+  it('is told; when there is room the run goes on, and nothing is torn', async (context) => {
+    const curve = await undisturbedCurve();
+    const place = newPlace();
+    const { id } = await submitTiny(place);
+    const folder = runFolder(place.dataFolder, id).path;
+    // The queue and the record of the run lie elsewhere than what grows: only its folder is small.
+    const before = readFileSync(join(folder, 'run.json'));
+    const recipe = readFileSync(join(folder, 'recipe.yaml'));
+    if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'slipway-test', folder]).status !== 0) {
+      return context.skip('mounting a tmpfs is not permitted here');
+    }
+    onTestFinished(() => void spawnSync('umount', [folder]));
+    mkdirSync(join(folder, 'work'));
+    writeFileSync(join(folder, 'run.json'), before);
+    writeFileSync(join(folder, 'recipe.yaml'), recipe);
+    writeFileSync(join(folder, 'events.jsonl'), '');
+    const leave = new AbortController();
+    const stages = fakeStages(place.dataFolder, { step_milliseconds: 5 });
+    const first = workRuns({ ...place, stages, signal: leave.signal, leaseMilliseconds: 500 });
+    const rejected = first.then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    // Whichever meets it: the kernel's checkpoint, which is tried again, or the worker's own writing, which ends it.
+    const told = await Promise.race([rejected, until(place, id, ({ failure }) => failure !== null)]);
+    expect(told).toMatchObject(
+      told instanceof Error ? { code: 'disk_full' } : { failure: { class: 'disk_full' }, published: [] },
+    );
+    expect(spawnSync('mount', ['-o', 'remount,size=8m', folder]).status).toBe(0);
+    leave.abort();
+    await rejected;
+    work(place);
+    expect(await until(place, id, ended)).toMatchObject({ state: 'succeeded' });
+    const events = eventsOf(place, id);
+    expect(lossCurve(events)).toEqual(curve);
+    expect(events.map((event) => event.id)).toEqual(events.map((_, index) => index + 1));
+    expect(events.filter(({ type }) => type === 'started').length).toBeGreaterThan(1);
   });
 });
 

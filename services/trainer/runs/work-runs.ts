@@ -3,6 +3,7 @@
  * run the same one. Knows no stage.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { errorCode } from '@slipway/shared/bucket/durable-files.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { type Claim, type JobQueue, LeaseLostError, type Outcome } from '@slipway/shared/jobs/job-queue.ts';
 import { z } from 'zod';
@@ -31,13 +32,21 @@ const POLL_MILLISECONDS = 500;
 
 const Payload = z.object({ run: RunId });
 
-/** Resolves when it is done or has left. Needs the worker's lock. */
+/** Resolves when it is done or has left; needs the worker's lock. AppError disk_full. */
 export async function workRuns(options: WorkOptions): Promise<void> {
-  const { queue, signal, isDone = async () => false, leaseMilliseconds = LEASE_MILLISECONDS } = options;
-  while (!signal.aborted && !(await isDone())) {
-    const claim = await queue.claim(QUEUE, leaseMilliseconds);
-    if (claim === undefined) await sleep(POLL_MILLISECONDS, undefined, { signal }).catch(() => {});
-    else await workOn(claim, options);
+  const { dataFolder, queue, signal, isDone = async () => false, leaseMilliseconds = LEASE_MILLISECONDS } = options;
+  try {
+    while (!signal.aborted && !(await isDone())) {
+      const claim = await queue.claim(QUEUE, leaseMilliseconds);
+      if (claim === undefined) await sleep(POLL_MILLISECONDS, undefined, { signal }).catch(() => {});
+      else await workOn(claim, options);
+    }
+  } catch (error) {
+    const code = errorCode(error);
+    if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
+    // Not even what became of the run could be written.
+    const message = `the disk of ${dataFolder} is full. Free some space and go on: runs are gone on with from their last checkpoint.`;
+    throw new AppError('disk_full', message, { cause: error });
   }
 }
 

@@ -43,7 +43,7 @@ const SIGNALS: Readonly<Record<number, string>> = {
 
 /** What a kernel prints when it dies, the most telling first. */
 const PATTERNS: readonly { readonly pattern: RegExp; readonly class: FailureClass }[] = [
-  { pattern: /No space left on device|Errno (28|122)\b|Disk quota exceeded/, class: 'disk_full' },
+  { pattern: /no space left on device|Errno (28|122)\b|disk quota exceeded/i, class: 'disk_full' },
   {
     pattern: /OutOfMemoryError|out of memory|can't allocate memory|Cannot allocate memory|MemoryError|bad_alloc/,
     class: 'out_of_memory',

@@ -1,0 +1,84 @@
+/**
+ * Kill -9 of kernel and supervisor at random moments, with the real kernel: the same losses and the same weights as undisturbed, published
+ * once. KILL_ROUNDS says how often (default 4; 50 take most of an hour).
+ */
+import type { ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { openBucket } from '@slipway/shared/bucket/open-bucket.ts';
+import { hasEnded, runFolder } from '@slipway/trainer/runs';
+import { expect, it } from 'vitest';
+import { kernelMissing, lossCurve, newTrainPlace, TINY_GPT2, type TrainPlace } from './testing/train-command.ts';
+
+const ROUNDS = Number(process.env.KILL_ROUNDS ?? 4);
+const ARGS = [
+  'train',
+  ...TINY_GPT2,
+  '--set',
+  'training.max_steps=150',
+  '--set',
+  'training.evaluate_every=50',
+  '--json',
+];
+
+async function weightsOf({ bucketUrl }: TrainPlace) {
+  const bucket = openBucket(bucketUrl);
+  expect(await bucket.versions('shakespeare-gpt2')).toEqual(['v001']);
+  const { files, weights } = await bucket.resolve('shakespeare-gpt2');
+  return files.find(({ path }) => path === weights)?.sha256;
+}
+
+/** Undefined while no kernel is remembered, or when it is gone. */
+function kernelOf(place: TrainPlace, id: string): number | undefined {
+  try {
+    const pid = Number(readFileSync(runFolder(place.dataFolder, id).kernel, 'utf8').split('-')[1]);
+    process.kill(pid, 0);
+    return pid;
+  } catch {
+    return undefined;
+  }
+}
+
+it.skipIf(kernelMissing)(
+  `kernel and supervisor killed ${ROUNDS} times: the same model, once${kernelMissing}`,
+  { timeout: 4 * 3600_000 },
+  async () => {
+    const undisturbed = await newTrainPlace();
+    expect(await undisturbed.slipway([...ARGS, '--follow'])).toMatchObject({ code: 0 });
+    const place = await newTrainPlace();
+    expect(await place.slipway(ARGS)).toMatchObject({ code: 0 });
+    const { id } = await place.run();
+
+    let child: ChildProcess | undefined;
+    const follow = () =>
+      place.slipway(['runs', 'show', id, '--follow', '--json'], (started) => {
+        child = started;
+      });
+    let ended = follow();
+    let kills = 0;
+    let killedAt: number | null = -1;
+    while (kills < ROUNDS && !hasEnded((await place.run()).state)) {
+      await sleep(2000 + Math.random() * 15_000);
+      const kernel = kernelOf(place, id);
+      const { checkpoint_step } = await place.run();
+      // One that gets no further however often it is begun would be given up.
+      const hasAdvanced = checkpoint_step !== killedAt;
+      if (kills % 2 === 0 && kernel !== undefined && hasAdvanced) {
+        process.kill(kernel, 'SIGKILL');
+        killedAt = checkpoint_step;
+      } else if (child !== undefined && child.exitCode === null) {
+        child.kill('SIGKILL');
+        await ended;
+        ended = follow();
+      } else break;
+      kills++;
+    }
+    expect(await ended).toMatchObject({ code: 0 });
+    expect(kills).toBeGreaterThan(0);
+    const events = place.events(id);
+    expect(events.map((event) => event.id)).toEqual(events.map((_, index) => index + 1));
+    const whole = await undisturbed.run();
+    expect(lossCurve(events)).toEqual(lossCurve(undisturbed.events(whole.id)));
+    expect(await weightsOf(place)).toBe(await weightsOf(undisturbed));
+  },
+);
