@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
+import importlib
 import json
 import os
 import signal
 import sys
+import threading
 import traceback
 from pathlib import Path
 
@@ -25,6 +27,8 @@ def main() -> int:
     prepare_environment()
     channel = Channel(speaks=int(os.environ.get("RANK", "0")) == 0)
     channel.hello()
+    if len(sys.argv) > 1:
+        threading.Thread(target=warm, args=(sys.argv[1],), daemon=True, name="warm").start()
     try:
         job = json.loads(Path(receive_job(channel)).read_text())
         channel.send("done", result=find_operation(job.get("operation"))(job, channel))
@@ -43,6 +47,15 @@ def main() -> int:
         )
         return 1
     return 0
+
+
+def warm(operation: str) -> None:
+    """Imports what an operation needs while its parent is still preparing the job: torch and transformers take seconds.
+    What goes wrong here goes wrong again, and is told, when the job is there."""
+    with contextlib.suppress(Exception):
+        find_operation(operation)
+        if operation in ("train", "evaluate", "reference"):
+            importlib.import_module("transformers.modeling_utils")
 
 
 def receive_job(channel: Channel) -> str:

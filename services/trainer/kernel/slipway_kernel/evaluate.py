@@ -61,6 +61,9 @@ def evaluate_dataset(
             tokens += sum(int(sequence.trained.sum()) for sequence in sequences)
     finally:
         module.train(was_training)
+        if hasattr(module, "reshard"):
+            # Without a backward pass sharded weights would lie whole from here on, and not be those that the optimizer knows.
+            module.reshard()
     total_loss, total_tokens = processes.sum([loss, float(tokens)])
     if total_tokens == 0:
         raise Failure("user_input", f"{dataset.folder} has no token that counts")

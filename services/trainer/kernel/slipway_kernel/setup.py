@@ -39,9 +39,10 @@ class Setup:
     adapter: Any
     """peft's wrapper, or None when the model's own weights train."""
     module: Any
-    """What trains: names of its parameters are those in a checkpoint."""
     callable: Any
     """What computes: the module, in what spreads it over processes or compiles it."""
+    parameters: dict[str, torch.nn.Parameter]
+    """Those that train, by the names that a checkpoint has them under."""
     optimizer: torch.optim.AdamW
     total_sequences: int
     total_steps: int
@@ -52,16 +53,8 @@ class Setup:
     parameter_count: int
 
     @property
-    def parameters(self) -> dict[str, torch.nn.Parameter]:
-        return trainable(self.module)
-
-    @property
     def positions(self) -> int | None:
         return self.model.positions
-
-    @property
-    def evaluated(self) -> Any:
-        return self.module
 
     def accumulation(self, micro_batch_size: int) -> int:
         return math.ceil(self.job.training.batch_size / (micro_batch_size * self.processes.world))
@@ -161,6 +154,7 @@ def set_up(job: TrainJob) -> Setup:
         adapter=adapter,
         module=module,
         callable=wrapped,
+        parameters=trainable(module),
         optimizer=make_optimizer(module, training),
         total_sequences=total_sequences,
         total_steps=total_steps,

@@ -229,7 +229,7 @@ class Trainer:
 
         random = checkpoints.random_state()
         result: Evaluation = evaluate_dataset(
-            setup.evaluated,
+            setup.module,
             dataset,
             state.micro_batch_size,
             setup.packs,
@@ -260,9 +260,11 @@ class Trainer:
         setup.module.eval()
         for sample in self.job.samples:
             with setup.device.autocast():
-                ids, ended = greedy(setup.evaluated, sample.prompt, sample.max_new_tokens, self.job.stop_ids, setup.positions)
+                ids, ended = greedy(setup.module, sample.prompt, sample.max_new_tokens, self.job.stop_ids, setup.positions)
             self.channel.send("sample", step=self.state.step, prompt=sample.prompt, ids=ids, ended=ended)
         setup.module.train()
+        if hasattr(setup.module, "reshard"):
+            setup.module.reshard()
 
     def _is_over(self) -> bool:
         stopping = self.job.training.early_stopping
@@ -291,6 +293,9 @@ class Trainer:
         manifest = checkpoints.read_manifest(path)
         self.setup.require_same(manifest["identity"], path)
         self.state = State(**manifest["state"])
+        if self.job.training.micro_batch_size != "auto":
+            # One that the system killed for its memory is resumed with a smaller one.
+            self.state.micro_batch_size = min(self.state.micro_batch_size, self.setup.micro_batch_size)
         self.setup.restore(path)
         if self.state.scaler is not None:
             self.scaler.load_state_dict(self.state.scaler)

@@ -33,7 +33,7 @@ class Kernel:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
+            env={**os.environ, **(environment or {})},
             preexec_fn=before,
         )
         self.messages: list[dict[str, Any]] = []

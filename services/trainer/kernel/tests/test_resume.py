@@ -137,6 +137,15 @@ def test_keeps_the_newest_checkpoints_and_the_best(tmp_path: Path, stream: Path,
     assert kept == [f"step-{step:08d}" for step in (result["best_step"], 10, 12)]
 
 
+def test_goes_on_with_a_smaller_micro_batch_where_it_is_asked_to(tmp_path: Path, stream: Path) -> None:
+    run(write_job(tmp_path / "run", scratch("llama"), stream, micro_batch_size=8))
+    for asked, used in ((2, 2), ("auto", 8), (8, 8)):
+        checkpoint = str(tmp_path / "run" / "checkpoints" / "step-00000008")
+        job = write_job(tmp_path / str(asked), scratch("llama"), stream, micro_batch_size=asked, resume=checkpoint)
+        _, recorder = run(job)
+        assert recorder.of_type("started")[0]["micro_batch_size"] == used
+
+
 def damage(how: str, checkpoint: Path) -> None:
     weights_file, optimizer, manifest = (checkpoint / name for name in ("weights.safetensors", "optimizer.safetensors", "checkpoint.json"))
     if how == "a missing file":
