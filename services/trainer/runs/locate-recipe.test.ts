@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseRecipe } from '@slipway/shared/contracts/parse-recipe.ts';
 import { expect, it, onTestFinished } from 'vitest';
-import { locateRecipe } from './locate-recipe.ts';
+import { locateRecipe, withoutPlaces } from './locate-recipe.ts';
 
 const RECIPE = `
 name: tuned
@@ -32,6 +32,15 @@ it('sees the paths of the file from its folder, those of --set from where one is
   const changed = await located(['model.base=mine', 'data.train=x.txt'], at);
   expect(changed.model.base).toBe(join(at.working, 'mine'));
   expect(changed.data.train).toEqual([join(at.working, 'x.txt')]);
+});
+
+it('keeps of every path what the file is called, and addresses as they are', async () => {
+  const at = places();
+  mkdirSync(join(at.root, 'downloads/org/model'), { recursive: true });
+  const { model, data } = withoutPlaces(await located([], at));
+  expect(model.base).toBe('model');
+  expect(data.train).toEqual(['a.txt', 'https://example.com/b.txt', '*.txt']);
+  expect(data.validation).toEqual(['held-out.txt']);
 });
 
 it('says how to get a base that is not there', async () => {

@@ -1,9 +1,9 @@
 /**
  * Makes the paths of a recipe absolute: those of the file are seen from its folder, those of --set from where the user is. Looks whether a
- * base and a tokenizer are there, before anything is queued.
+ * base and a tokenizer are there, before anything is queued. And takes the places out again, for those who get what was trained.
  */
 import { stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { basename, isAbsolute, resolve } from 'node:path';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { isModelReference } from '@slipway/shared/contracts/manifest.ts';
 import type { ParsedRecipe } from '@slipway/shared/contracts/parse-recipe.ts';
@@ -34,6 +34,24 @@ export async function locateRecipe(
         data.validation === null || typeof data.validation === 'number'
           ? data.validation
           : all('data.validation', data.validation),
+    },
+  };
+}
+
+/** Of a located recipe's paths, what the files are called: where they lie concerns nobody but this machine. */
+export function withoutPlaces(recipe: Recipe): Recipe {
+  const named = (path: string) => (isAbsolute(path) ? basename(path) : path);
+  const all = (paths: string | readonly string[]) => [paths].flat().map(named);
+  const { data, tokenizer, model } = recipe;
+  return {
+    ...recipe,
+    model: { ...model, base: model.base === null ? null : named(model.base) },
+    tokenizer: tokenizer !== null && 'path' in tokenizer ? { path: named(tokenizer.path) } : tokenizer,
+    data: {
+      ...data,
+      train: all(data.train),
+      validation:
+        data.validation === null || typeof data.validation === 'number' ? data.validation : all(data.validation),
     },
   };
 }

@@ -8,6 +8,7 @@ import { askKernel } from '../publish/ask-kernel.ts';
 import { publishModel } from '../publish/publish-model.ts';
 import { referencePassages } from '../publish/reference-passages.ts';
 import type { KernelCommand } from '../supervisor/kernel-command.ts';
+import { withoutPlaces } from './locate-recipe.ts';
 import type { OpenRun } from './open-run.ts';
 import type { RunRecord, Trained } from './run-record.ts';
 import type { PreparedJob, StageTools } from './stages.ts';
@@ -79,7 +80,7 @@ function lineageOf({ id, recipe, lineage }: RunRecord, trained: Trained): RunRec
   return {
     ...lineage,
     run: id,
-    config: recipe,
+    config: withoutPlaces(recipe),
     training: {
       steps: trained.step,
       loss: trained.loss,
