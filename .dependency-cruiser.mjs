@@ -5,7 +5,14 @@
 /** Layers from the bottom up: a file may import from its own and from lower layers only. */
 const SHARED_LAYERS = ['lib', 'contracts', 'database', '(bucket|files|http|jobs|lines|text)', 'files-api'];
 const INFERENCE_LAYERS = ['runtime', 'engine', 'generation', 'http'];
-const TRAINER_LAYERS = ['(supervisor|environment)', '(data|tokenizers)', 'prepare', 'publish', 'runs', 'http'];
+const TRAINER_LAYERS = [
+  '(supervisor|environment)',
+  '(data|tokenizers)',
+  'prepare',
+  '(publish|evaluation)',
+  'runs',
+  'http',
+];
 
 function layerRules(base, layers) {
   return layers.slice(0, -1).map((layer, index) => ({

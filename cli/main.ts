@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<C
   convert: { summary: 'turn a checkpoint into a version, a folder or a GGUF file', load: () => import('./convert.ts') },
   train: { summary: 'train a model by a recipe, and publish it once it is proven', load: () => import('./train.ts') },
   runs: { summary: 'list, follow, pause, resume and cancel trainings', load: () => import('./runs.ts') },
+  eval: { summary: 'measure a version on data, or two against each other', load: () => import('./eval.ts') },
   models: { summary: 'list, compare, promote, fetch and remove versions', load: () => import('./models.ts') },
   data: { summary: 'look into training data, and make it ready to train on', load: () => import('./data.ts') },
   tokenizer: { summary: 'train a tokenizer, or see how one cuts text', load: () => import('./tokenizer.ts') },

@@ -17,7 +17,7 @@ import { answerLines, type LineAnswer, type LineCounts } from '@slipway/shared/l
 import { askUntilAnswered } from '@slipway/shared/lines/ask-until-answered.ts';
 import { type Line, readLines } from '@slipway/shared/lines/read-lines.ts';
 import { type LineScan, scanLines } from '@slipway/shared/lines/scan-lines.ts';
-import { messageIn, ServiceClient } from './ask-service.ts';
+import { messageIn, ServiceClient } from '@slipway/shared/lines/service-client.ts';
 import { BatchJournal, type BatchSettings } from './journal.ts';
 import { customIdOf, type LineDefaults, requestOfLine } from './line-request.ts';
 

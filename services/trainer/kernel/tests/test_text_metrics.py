@@ -58,6 +58,19 @@ def test_the_operation_reads_pairs(tmp_path: Path) -> None:
     assert score_pairs({"pairs": str(file)}, channel()) == measure(PAIRS)
 
 
+def test_each_pair_has_scores_whose_counts_add_up(tmp_path: Path) -> None:
+    file, scores = tmp_path / "pairs.jsonl", tmp_path / "scores.jsonl"
+    file.write_text("".join(json.dumps(vars(pair)) + "\n" for pair in PAIRS), encoding="utf-8")
+    whole = score_pairs({"pairs": str(file), "scores": str(scores)}, channel())
+    each = [json.loads(line) for line in scores.read_text(encoding="utf-8").splitlines()]
+    for metric in ("exact_match", "token_f1", "rouge_l", "repetition"):
+        assert sum(score[metric] for score in each) / len(each) == whole[metric]
+    added = [sum(column) for column in zip(*(score["bleu_counts"] for score in each), strict=True)]
+    bleu = sacrebleu.corpus_bleu([pair.prediction for pair in PAIRS], [[pair.reference for pair in PAIRS]])
+    assert added == [bleu.sys_len, bleu.ref_len, *bleu.counts, *bleu.totals]
+    assert each[1]["bleu"] == sacrebleu.sentence_bleu(PAIRS[1].prediction, [PAIRS[1].reference]).score
+
+
 @pytest.mark.parametrize("line", ["{", "[]", '{"prediction": "a"}', '{"prediction": "a", "reference": null}'])
 def test_a_line_that_is_no_pair_is_named(tmp_path: Path, line: str) -> None:
     file = tmp_path / "pairs.jsonl"

@@ -7,7 +7,7 @@ ROUGE-L: rouge-score, which sees the letters a-z and digits only. Distinct-n: Li
 import re
 import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -36,6 +36,32 @@ class Metrics(TypedDict):
     samples: int
 
 
+class PairScores(TypedDict):
+    """Of one pair. What `bleu_counts` hold adds up, so that BLEU of any selection of pairs can be told from them."""
+
+    exact_match: float
+    token_f1: float
+    rouge_l: float
+    repetition: float
+    bleu: float
+    bleu_counts: list[int]
+    """Words of the prediction, words of the reference, matching 1- to 4-grams, all 1- to 4-grams of the prediction."""
+
+
+def measure_each(pairs: Sequence[Pair]) -> Iterator[PairScores]:
+    scorer = RougeScorer(["rougeL"])
+    for pair in pairs:
+        bleu = sacrebleu.sentence_bleu(pair.prediction, [pair.reference])
+        yield {
+            "exact_match": exact_match(pair),
+            "token_f1": token_f1(pair),
+            "rouge_l": scorer.score(pair.reference, pair.prediction)["rougeL"].fmeasure,
+            "repetition": repetition(pair.prediction),
+            "bleu": bleu.score,
+            "bleu_counts": [bleu.sys_len, bleu.ref_len, *bleu.counts, *bleu.totals],
+        }
+
+
 def measure(pairs: Sequence[Pair]) -> Metrics:
     """At least one pair."""
     predictions = [pair.prediction for pair in pairs]
@@ -43,7 +69,7 @@ def measure(pairs: Sequence[Pair]) -> Metrics:
     scorer = RougeScorer(["rougeL"])
     rouge = [scorer.score(pair.reference, pair.prediction)["rougeL"].fmeasure for pair in pairs]
     return {
-        "exact_match": mean([float(normalize(pair.prediction) == normalize(pair.reference)) for pair in pairs]),
+        "exact_match": mean([exact_match(pair) for pair in pairs]),
         "token_f1": mean([token_f1(pair) for pair in pairs]),
         "bleu": sacrebleu.corpus_bleu(predictions, [references]).score,
         "rouge_l": mean(rouge),
@@ -57,6 +83,10 @@ def measure(pairs: Sequence[Pair]) -> Metrics:
 def normalize(text: str) -> list[str]:
     unpunctuated = "".join(letter for letter in text.lower() if letter not in string.punctuation)
     return re.sub(r"\b(a|an|the)\b", " ", unpunctuated).split()
+
+
+def exact_match(pair: Pair) -> float:
+    return float(normalize(pair.prediction) == normalize(pair.reference))
 
 
 def token_f1(pair: Pair) -> float:

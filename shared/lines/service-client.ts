@@ -1,12 +1,12 @@
 /**
- * One request of the batch command to a service, by Node's own client: `fetch` gives up on an answer that takes five minutes.
+ * Requests to a running service, by Node's own client: `fetch` gives up on an answer that takes five minutes.
  */
 import { once } from 'node:events';
 import * as plain from 'node:http';
 import * as secure from 'node:https';
-import { AppError } from '@slipway/shared/contracts/errors.ts';
-import type { EndpointAnswer } from '@slipway/shared/contracts/openai/batch-line.ts';
-import type { Attempt } from '@slipway/shared/lines/ask-until-answered.ts';
+import { AppError } from '../contracts/errors.ts';
+import type { EndpointAnswer } from '../contracts/openai/batch-line.ts';
+import type { Attempt } from './ask-until-answered.ts';
 
 export type ServiceAnswer = EndpointAnswer & Attempt;
 

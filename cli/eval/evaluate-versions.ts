@@ -1,0 +1,134 @@
+/**
+ * The work of `slipway eval`: the versions and a service that has them, the evaluation, and what is made of it: a report, JSON, words.
+ */
+import { writeFile } from 'node:fs/promises';
+import { bucketsFor, findVersion } from '@slipway/inference/find-version';
+import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { type Evaluation, type Metric, TEXT_METRICS } from '@slipway/shared/contracts/evaluation.ts';
+import { tellFullDisk } from '@slipway/shared/contracts/full-disk.ts';
+import type { DataRecipe } from '@slipway/shared/contracts/recipe.ts';
+import { ServiceClient } from '@slipway/shared/lines/service-client.ts';
+import {
+  evaluate,
+  type KernelCommand,
+  kernelCommand,
+  renderReport,
+  type VersionToAsk,
+} from '@slipway/trainer/evaluation';
+import { findKernelEnvironment } from '@slipway/trainer/kernel-environment';
+import { readLossCurve } from '@slipway/trainer/loss-curve';
+import { downloadFolder } from '../data/data-flags.ts';
+import { interruptible } from '../interruptible.ts';
+import { labelOf } from '../models/bucket-option.ts';
+import { withOwnService } from '../own-service.ts';
+import { createProgressBar } from '../progress-bar.ts';
+import { drawEvaluation } from './draw-evaluation.ts';
+
+interface EvalFlags {
+  readonly data: readonly string[];
+  readonly against?: string;
+  readonly metrics: readonly Metric[];
+  readonly limit?: number;
+  readonly maxNewTokens: number;
+  readonly temperature: number;
+  readonly seed: number;
+  readonly atOnce: number;
+  readonly out?: string;
+  readonly format: DataRecipe['format'];
+  readonly columns: DataRecipe['columns'];
+  readonly bucket?: string;
+  readonly url?: string;
+  readonly json?: true;
+}
+
+/** What the service allows by itself; a model's memory grows with it. */
+const USUAL_NEW_TOKENS = 512;
+
+export async function evaluateVersions(version: string, flags: EvalFlags): Promise<void> {
+  const ours = await versionToAsk(version, flags);
+  const theirs = flags.against === undefined ? undefined : await versionToAsk(flags.against, flags);
+  const scoring = await scoringTools(flags.metrics);
+  const progress = createProgressBar();
+  let evaluation: Evaluation;
+  try {
+    progress.update('preparing', 0);
+    evaluation = await interruptible('nothing was written', (signal) =>
+      withClient(ours.name, flags, signal, (client) =>
+        evaluate({
+          client,
+          versions: theirs === undefined ? [ours] : [ours, theirs],
+          sources: flags.data,
+          format: flags.format,
+          columns: flags.columns,
+          cacheFolder: downloadFolder(),
+          limit: flags.limit ?? null,
+          metrics: flags.metrics,
+          maxNewTokens: flags.maxNewTokens,
+          temperature: flags.temperature,
+          seed: flags.seed,
+          atOnce: flags.atOnce,
+          scoring,
+          signal,
+          onProgress: (phase, lines, totalLines) => progress.update(phase, lines / totalLines, { lines, totalLines }),
+        }),
+      ),
+    );
+  } finally {
+    progress.end();
+  }
+  if (flags.out !== undefined) await writeReport(flags.out, evaluation);
+  console.log(flags.json ? JSON.stringify(evaluation) : drawEvaluation(evaluation, flags.out));
+}
+
+/** Exactly one version, so that a name that is moved meanwhile moves nothing here. A running service knows its own names. */
+async function versionToAsk(reference: string, { url, bucket }: EvalFlags): Promise<VersionToAsk> {
+  if (url !== undefined) return { name: reference, manifest: null };
+  const { manifest } = await findVersion(bucketsFor(bucket ?? (process.env.BUCKET_URL || null)), reference);
+  return { name: labelOf(manifest), manifest };
+}
+
+async function withClient<T>(
+  model: string,
+  { url, bucket, atOnce, maxNewTokens }: EvalFlags,
+  signal: AbortSignal,
+  use: (client: ServiceClient) => Promise<T>,
+): Promise<T> {
+  const ask = async (address: string, apiKey: string | undefined) => {
+    const client = new ServiceClient(address, apiKey, atOnce);
+    try {
+      await client.requireService();
+      return await use(client);
+    } finally {
+      client.close();
+    }
+  };
+  if (url !== undefined) return ask(url, process.env.API_KEY);
+  const own = {
+    model,
+    bucketUrl: bucket,
+    occupancySemaphore: atOnce,
+    modelsOnDemand: true,
+    maxNewTokens: Math.max(USUAL_NEW_TOKENS, maxNewTokens),
+  };
+  return withOwnService(own, signal, (address) => ask(address, undefined));
+}
+
+/** Null when no metric that was asked for needs Python. AppError not_found. */
+async function scoringTools(metrics: readonly Metric[]): Promise<KernelCommand | null> {
+  const needing = metrics.filter((metric) => TEXT_METRICS.some((one) => one === metric));
+  if (needing.length === 0) return null;
+  const found = await findKernelEnvironment(process.env);
+  if (found !== undefined) return kernelCommand(found.python);
+  throw new AppError(
+    'not_found',
+    `${needing.join(', ')}: these need Python's sacrebleu and rouge-score; run ./slipway setup trainer, or take --metrics perplexity,bits_per_byte`,
+  );
+}
+
+async function writeReport(file: string, evaluation: Evaluation): Promise<void> {
+  const dataFolder = process.env.DATA_FOLDER || 'data';
+  const runs = new Set(evaluation.versions.flatMap(({ lineage }) => lineage?.run ?? []));
+  const curves = [...runs].flatMap((run) => readLossCurve(dataFolder, run) ?? []);
+  const report = await renderReport(evaluation, curves);
+  await tellFullDisk(file, 'free some space and run it again', () => writeFile(file, report));
+}
