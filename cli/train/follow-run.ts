@@ -61,15 +61,18 @@ export async function followRun(dataFolder: string, id: string, isJson: boolean)
       fault = { error };
     });
   };
+  const pause = async () => {
+    // Its turn has not come: what is worked on now is another run, which goes on with the next worker.
+    if ((await readRun(dataFolder, id)).state === 'queued') leave.abort();
+    else await askRun(dataFolder, queue, id, 'paused');
+  };
   const interrupt = () => {
     interrupts++;
     if (interrupts > 1) process.exit(130);
     if (working === undefined) return;
     screen.hint('pauses after this step and keeps a checkpoint; Ctrl-C again ends it at once');
-    askRun(dataFolder, queue, id, 'paused').catch((error: unknown) => {
-      // It has just ended, or is being published: what it does now is short.
-      screen.hint(error instanceof Error ? error.message : String(error));
-    });
+    // It has just ended, or is being published: what it does now is short.
+    pause().catch((error: unknown) => screen.hint(error instanceof Error ? error.message : String(error)));
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, interrupt);
   try {
@@ -79,7 +82,7 @@ export async function followRun(dataFolder: string, id: string, isJson: boolean)
       for (const event of news) picture = withEvent(picture, event);
       screen.show(news, picture);
       if (fault !== undefined) throw fault.error;
-      const goesOnElsewhere = interrupts > 0 && working === undefined;
+      const goesOnElsewhere = interrupts > 0 && (working === undefined || leave.signal.aborted);
       if (isLast || goesOnElsewhere) break;
       if (working === undefined && performance.now() - triedAt > TAKE_OVER_MILLISECONDS) work();
       await sleep(LOOK_MILLISECONDS);

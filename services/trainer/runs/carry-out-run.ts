@@ -11,21 +11,20 @@ import { endOrphan } from '../supervisor/end-orphan.ts';
 import type { FailureClass } from '../supervisor/kernel-protocol.ts';
 import { mayTryAgain } from '../supervisor/retry-policy.ts';
 import type { OpenRun } from './open-run.ts';
-import { forgetWish, readWish, type Wish } from './run-folder.ts';
+import { forgetWish, type Wish } from './run-folder.ts';
 import { Trained } from './run-record.ts';
-import { nextState } from './run-state.ts';
+import { RunStop } from './run-stop.ts';
 import { type Kernels, PreparedJob, type Stages, type StageTools } from './stages.ts';
 import { train } from './train.ts';
 
 /** `again`: it waits in the queue for another try. `left`: the worker left it. */
 export type CarriedOut = 'ended' | 'again' | 'left';
 
-const WISH_MILLISECONDS = 200;
 const PROGRESS_MILLISECONDS = 500;
 
 /** `leave`: the worker must go, or has lost the run; its reason says which. */
 export async function carryOutRun(run: OpenRun, stages: Stages, leave: AbortSignal): Promise<CarriedOut> {
-  const stop = new Stop(run, leave);
+  const stop = new RunStop(run, leave);
   try {
     await run.apply('taken', 'begins', {
       started_at: run.record.started_at ?? new Date().toISOString(),
@@ -66,7 +65,7 @@ async function trainOnce(
   run: OpenRun,
   prepared: PreparedJob,
   kernels: Kernels,
-  stop: Stop,
+  stop: RunStop,
 ): Promise<Failure | undefined> {
   const outcome = await train(run, prepared, kernels.training, { onStarted: (kernel) => stop.stopsKernel(kernel) });
   if (outcome.kind === 'failed') {
@@ -167,68 +166,6 @@ function toolsFor(run: OpenRun, signal: AbortSignal): StageTools {
       run.log({ type: 'phase', phase, part, ...(detail === undefined ? {} : { detail }) });
     },
   };
-}
-
-/** Hears what people ask of the run, and that the worker leaves; tells the stage that runs, and the kernel. */
-class Stop {
-  readonly #run: OpenRun;
-  readonly #abort = new AbortController();
-  readonly #timer: NodeJS.Timeout;
-  #kernel: { pause(): void; cancel(): void; kill(why: string): void } | undefined;
-  #wish: Wish | undefined;
-
-  constructor(run: OpenRun, leave: AbortSignal) {
-    this.#run = run;
-    const left = () => {
-      if (leave.reason instanceof Error && leave.reason.name === 'LeaseLostError')
-        this.#kernel?.kill('its run is worked on elsewhere');
-      else this.#kernel?.pause();
-      this.#abort.abort(leave.reason);
-    };
-    leave.addEventListener('abort', left, { once: true });
-    if (leave.aborted) left();
-    this.#timer = setInterval(() => void this.#listen(), WISH_MILLISECONDS);
-  }
-
-  get signal(): AbortSignal {
-    return this.#abort.signal;
-  }
-
-  get wish(): Wish | undefined {
-    return this.#wish;
-  }
-
-  stopsKernel(kernel: { pause(): void; cancel(): void; kill(why: string): void }): void {
-    this.#kernel = kernel;
-    if (this.#wish !== undefined) this.#tell(this.#wish);
-    else if (this.#abort.signal.aborted) kernel.pause();
-  }
-
-  end(): void {
-    clearInterval(this.#timer);
-  }
-
-  async #listen(): Promise<void> {
-    try {
-      const wish = await readWish(this.#run.folder);
-      if (wish === undefined || wish === this.#wish || this.#wish === 'cancelled') return;
-      const event = wish === 'paused' ? 'pause_asked' : 'cancel_asked';
-      // While it is published a pause comes too late, and is granted by the end.
-      if (nextState(this.#run.record.state, event) === undefined) return;
-      this.#wish = wish;
-      await this.#run.apply(event, wish === 'paused' ? 'pauses after this step' : 'is being cancelled');
-      this.#tell(wish);
-      this.#abort.abort(new Error(`the run is to be ${wish}`));
-    } catch (error) {
-      this.#kernel?.cancel();
-      this.#abort.abort(error);
-    }
-  }
-
-  #tell(wish: Wish): void {
-    if (wish === 'paused') this.#kernel?.pause();
-    else this.#kernel?.cancel();
-  }
 }
 
 function firstLine(text: string): string {
