@@ -21,6 +21,7 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<C
   batch: { summary: 'answer a file of requests, gone on with where it stopped', load: () => import('./batch.ts') },
   convert: { summary: 'turn a checkpoint into a version, a folder or a GGUF file', load: () => import('./convert.ts') },
   train: { summary: 'train a model by a recipe, and publish it once it is proven', load: () => import('./train.ts') },
+  trainer: { summary: 'take trainings over HTTP, and work on them', load: () => import('./trainer.ts') },
   runs: { summary: 'list, follow, pause, resume and cancel trainings', load: () => import('./runs.ts') },
   eval: { summary: 'measure a version on data, or two against each other', load: () => import('./eval.ts') },
   models: { summary: 'list, compare, promote, fetch and remove versions', load: () => import('./models.ts') },

@@ -6,9 +6,10 @@ import { dirname, resolve } from 'node:path';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { type ParsedRecipe, parseRecipe } from '@slipway/shared/contracts/parse-recipe.ts';
 import { recipeFields } from '@slipway/shared/contracts/recipe-fields.ts';
-import { locateRecipe, openRunQueue, type RunRecord, resumeRun, submitRun } from '@slipway/trainer/runs';
+import type { JobQueue } from '@slipway/shared/jobs/job-queue.ts';
+import { locateRecipe, type RunRecord, resumeRun, submitRun } from '@slipway/trainer/runs';
 import type { Command } from 'commander';
-import { dataFolderOf, reportFollowed } from './runs/data-folder.ts';
+import { dataFolderOf, openQueue, reportFollowed } from './runs/data-folder.ts';
 
 interface TrainFlags {
   readonly set?: readonly string[];
@@ -57,10 +58,10 @@ export function register(program: Command): void {
 
 async function submitted(
   { follow, json }: TrainFlags,
-  submit: (dataFolder: string, queue: ReturnType<typeof openRunQueue>) => Promise<RunRecord>,
+  submit: (dataFolder: string, queue: JobQueue) => Promise<RunRecord>,
 ): Promise<void> {
   const dataFolder = dataFolderOf();
-  const queue = openRunQueue(dataFolder);
+  const queue = await openQueue();
   const run = await submit(dataFolder, queue).finally(() => queue.close());
   if (follow) await reportFollowed(dataFolder, run.id, json ?? false);
   else if (json) console.log(JSON.stringify({ event: 'outcome', run: run.id, state: run.state }));

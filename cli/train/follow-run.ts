@@ -5,13 +5,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { JobQueue } from '@slipway/shared/jobs/job-queue.ts';
 import { loadTokenizer } from '@slipway/shared/text/tokenizer.ts';
 import {
   askRun,
   EventReader,
   hasEnded,
   LoggedEvent,
-  openRunQueue,
   type RunRecord,
   readRun,
   runFolder,
@@ -31,8 +31,7 @@ export interface Followed {
 const LOOK_MILLISECONDS = 150;
 const TAKE_OVER_MILLISECONDS = 2000;
 
-export async function followRun(dataFolder: string, id: string, isJson: boolean): Promise<Followed> {
-  const queue = openRunQueue(dataFolder);
+export async function followRun(dataFolder: string, queue: JobQueue, id: string, isJson: boolean): Promise<Followed> {
   const { name } = await readRun(dataFolder, id);
   const folder = runFolder(dataFolder, id);
   const view: RunView = {
@@ -92,7 +91,6 @@ export async function followRun(dataFolder: string, id: string, isJson: boolean)
   } finally {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupt);
     screen.close();
-    await queue.close();
   }
 }
 

@@ -92,13 +92,37 @@ export async function readRun(dataFolder: string, id: string): Promise<RunRecord
 
 /** Newest first. */
 export async function listRuns(dataFolder: string): Promise<RunRecord[]> {
-  const names = await readdir(runsFolder(dataFolder)).catch(unlessMissing);
-  const ids = (names ?? [])
-    .filter((name) => RunId.safeParse(name).success)
-    .sort()
-    .reverse();
+  const ids = await runIds(dataFolder);
   const runs = await Promise.all(ids.map((id) => readRun(dataFolder, id).catch(unlessNotFound)));
   return runs.filter((run) => run !== undefined);
+}
+
+export interface RunFilter {
+  readonly isWanted: (run: RunRecord) => boolean;
+  /** Only runs older than this one. */
+  readonly after?: string | undefined;
+  readonly limit: number;
+}
+
+/** Newest first; reads no more runs than it must. */
+export async function findRuns(dataFolder: string, { isWanted, after, limit }: RunFilter): Promise<RunRecord[]> {
+  const found: RunRecord[] = [];
+  for (const id of await runIds(dataFolder)) {
+    if (found.length >= limit) break;
+    if (after !== undefined && id >= after) continue;
+    const run = await readRun(dataFolder, id).catch(unlessNotFound);
+    if (run !== undefined && isWanted(run)) found.push(run);
+  }
+  return found;
+}
+
+/** Newest first. */
+async function runIds(dataFolder: string): Promise<string[]> {
+  const names = await readdir(runsFolder(dataFolder)).catch(unlessMissing);
+  return (names ?? [])
+    .filter((name) => RunId.safeParse(name).success)
+    .toSorted()
+    .reverse();
 }
 
 export const Wish = z.enum(['paused', 'cancelled']);

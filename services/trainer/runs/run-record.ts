@@ -2,6 +2,7 @@
  * What is known of a run: run.json in its folder. Written by whoever works on the run, read by everybody.
  */
 import { Lineage } from '@slipway/shared/contracts/manifest.ts';
+import { FineTuningRequest } from '@slipway/shared/contracts/openai/fine-tuning.ts';
 import { Recipe } from '@slipway/shared/contracts/recipe.ts';
 import { z } from 'zod';
 import { FailureClass } from '../supervisor/kernel-protocol.ts';
@@ -35,6 +36,13 @@ export const Trained = z.object({
 });
 export type Trained = z.infer<typeof Trained>;
 
+const RunRequest = z.discriminatedUnion('kind', [
+  /** With every default filled in; its paths and files are named as they were. */
+  z.object({ kind: z.literal('recipe'), recipe: Recipe }),
+  z.object({ kind: z.literal('fine_tuning'), job: FineTuningRequest }),
+]);
+export type RunRequest = z.infer<typeof RunRequest>;
+
 export const RunRecord = z.object({
   schema: z.literal(1),
   id: RunId,
@@ -47,6 +55,8 @@ export const RunRecord = z.object({
   recipe_label: z.string(),
   /** Every default filled in, every path absolute. */
   recipe: Recipe,
+  /** What a caller of the service asked for, in its own words. Null: it was submitted here. */
+  request: RunRequest.nullable().default(null),
   bucket: z.string(),
   created_at: z.iso.datetime(),
   started_at: time,

@@ -7,7 +7,7 @@ import type { Job, JobQueue } from '@slipway/shared/jobs/job-queue.ts';
 import { describeMachine, gitCommit } from './machine.ts';
 import { OpenRun } from './open-run.ts';
 import { createRunFolder, forgetWish, newRunId, readRun, runFolder } from './run-folder.ts';
-import type { RunRecord } from './run-record.ts';
+import type { RunRecord, RunRequest } from './run-record.ts';
 import { hasEnded, nextState } from './run-state.ts';
 
 /** Of the jobs that train. */
@@ -20,6 +20,7 @@ export interface Submission {
   readonly label: string;
   readonly bucketUrl: string;
   readonly owner: string;
+  readonly request?: RunRequest;
 }
 
 export async function submitRun(dataFolder: string, queue: JobQueue, submission: Submission): Promise<RunRecord> {
@@ -35,6 +36,7 @@ export async function submitRun(dataFolder: string, queue: JobQueue, submission:
     message: 'waits for its turn',
     recipe_label: label,
     recipe,
+    request: submission.request ?? null,
     bucket: bucketUrl,
     created_at: now.toISOString(),
     started_at: null,

@@ -102,7 +102,7 @@ function trainJob(record: RunRecord, prepared: PreparedJob, folder: string) {
 }
 
 /** `auto`: what is usual for this kind of training. */
-function learningRate({ training, model }: Pick<Recipe, 'training' | 'model'>): number {
+export function learningRate({ training, model }: Pick<Recipe, 'training' | 'model'>): number {
   if (training.learning_rate !== 'auto') return training.learning_rate;
   if (model.scratch !== null) return model.scratch.family === 'char-lstm' ? 2e-3 : 6e-4;
   return model.tuning.method === 'full' ? 2e-5 : 2e-4;

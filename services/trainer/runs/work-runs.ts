@@ -30,6 +30,10 @@ export interface WorkOptions {
 const LEASE_MILLISECONDS = 30_000;
 const POLL_MILLISECONDS = 500;
 
+/** What a worker leaves in the queue at every heartbeat. */
+export const SignOfLife = z.object({ at: z.iso.datetime() });
+type SignOfLife = z.infer<typeof SignOfLife>;
+
 const Payload = z.object({ run: RunId });
 
 /** Resolves when it is done or has left; needs the worker's lock. AppError disk_full. */
@@ -65,7 +69,8 @@ async function workOn(claim: Claim, { dataFolder, queue, stages, signal }: WorkO
   signal.addEventListener('abort', left, { once: true });
   const beat = setInterval(async () => {
     try {
-      const isCancelling = await queue.heartbeat(claim);
+      const sign: SignOfLife = { at: new Date().toISOString() };
+      const isCancelling = await queue.heartbeat(claim, sign);
       if (isCancelling) await writeWish(run.folder, 'cancelled');
     } catch (error) {
       if (error instanceof LeaseLostError) leave.abort(error);

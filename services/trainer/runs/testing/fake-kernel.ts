@@ -10,10 +10,13 @@ import { listen, say, sayHello } from '../../supervisor/testing/speak.ts';
 interface Job {
   readonly folder: string;
   readonly resume: string | null;
-  readonly model: { readonly config: { readonly step_milliseconds?: number; readonly fault?: Fault } };
+  readonly model: {
+    readonly config: { readonly step_milliseconds?: number; readonly fault?: Fault; readonly steps?: number };
+  };
   readonly training: {
-    readonly max_steps: number;
-    readonly checkpoint_every: number;
+    /** Null: epochs say how many, which the configuration knows here. */
+    readonly max_steps: number | null;
+    readonly checkpoint_every: number | 'auto';
     readonly micro_batch_size: number | 'auto';
   };
 }
@@ -65,7 +68,9 @@ function fail(kind: Fault['kind'], step: number): void {
 }
 
 function train({ folder, resume, model, training }: Job): void {
-  const { step_milliseconds = 1, fault } = model.config;
+  const { step_milliseconds = 1, fault, steps = 10 } = model.config;
+  const total = training.max_steps ?? steps;
+  const every = training.checkpoint_every === 'auto' ? 5 : training.checkpoint_every;
   let { step, loss } =
     resume === null ? { step: 0, loss: 5 } : JSON.parse(readFileSync(join(resume, 'state.json'), 'utf8'));
   const micro = training.micro_batch_size === 'auto' ? 8 : training.micro_batch_size;
@@ -76,7 +81,7 @@ function train({ folder, resume, model, training }: Job): void {
     world_size: 1,
     parameters: 10,
     trainable_parameters: 10,
-    total_steps: training.max_steps,
+    total_steps: total,
     step,
     micro_batch_size: micro,
     accumulation: 8 / micro,
@@ -96,10 +101,11 @@ function train({ folder, resume, model, training }: Job): void {
     }
     step++;
     loss = nextLoss(loss, step);
+    process.stderr.write(`did step ${step}\n`);
     say({
       type: 'progress',
       step,
-      total_steps: training.max_steps,
+      total_steps: total,
       epoch: step / 10,
       loss,
       learning_rate: 0.001,
@@ -110,8 +116,8 @@ function train({ folder, resume, model, training }: Job): void {
       memory_bytes: 1,
       seconds: step,
     });
-    if (step % training.checkpoint_every === 0) writeCheckpoint(folder, step, loss);
-    if (step < training.max_steps) {
+    if (step % every === 0) writeCheckpoint(folder, step, loss);
+    if (step < total) {
       setTimeout(advance, step_milliseconds);
       return;
     }

@@ -1,6 +1,8 @@
 /** Holds the lock of a file until it is killed. */
 import { lockWorker } from '../worker-lock.ts';
 
-lockWorker(process.argv[2] ?? '');
+const unlock = lockWorker(process.argv[2] ?? '');
+if (unlock === undefined) throw new Error('another process holds it');
 process.stdout.write('held\n');
-setInterval(() => {}, 1000);
+// Kept where it is seen: a connection that nobody can reach any more is closed, and its lock is gone.
+setInterval(() => unlock.name, 1000);

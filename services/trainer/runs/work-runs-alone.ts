@@ -1,19 +1,16 @@
 /**
- * The parts of a data folder that all runs in it share: their queue, and the lock of the one worker. Puts the real stages to work.
+ * The one worker of a machine, for who works until something is done. Puts the real stages to work.
  */
-import { join } from 'node:path';
-import { openEmbeddedQueue } from '@slipway/shared/jobs/embedded.ts';
 import type { JobQueue } from '@slipway/shared/jobs/job-queue.ts';
 import { trainerStages } from './trainer-stages.ts';
 import { workRuns } from './work-runs.ts';
-import { lockWorker } from './worker-lock.ts';
+import { lockWorker, workerLock } from './worker-lock.ts';
 
-/** Only the holder of the lock takes jobs of this queue: a lease need not outlast a worker that is busy. */
+/**
+ * On one machine only the holder of the lock takes jobs: a lease need not outlast a worker that is busy. What another machine takes from
+ * one goes on from its checkpoint.
+ */
 const LEASE_MILLISECONDS = 5000;
-
-export function openRunQueue(dataFolder: string): JobQueue {
-  return openEmbeddedQueue(join(dataFolder, 'runs', 'jobs.db'));
-}
 
 /**
  * Works on the queue until `isDone` says so, or until it is told to leave. Undefined when another process is the worker of this folder.
@@ -25,7 +22,7 @@ export function workRunsAlone(
   signal: AbortSignal,
   isDone: () => Promise<boolean>,
 ): Promise<void> | undefined {
-  const unlock = lockWorker(join(dataFolder, 'runs', 'worker.lock'));
+  const unlock = lockWorker(workerLock(dataFolder));
   if (unlock === undefined) return undefined;
   const stages = trainerStages(dataFolder);
   return workRuns({ dataFolder, queue, stages, signal, isDone, leaseMilliseconds: LEASE_MILLISECONDS }).finally(unlock);

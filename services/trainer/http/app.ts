@@ -1,0 +1,103 @@
+/**
+ * The trainer's paths and what surrounds them, put together from their parts. No logic of its own.
+ */
+import {
+  deleteFileRoute,
+  fileContentRoute,
+  fileRoute,
+  listFilesRoute,
+  uploadFileRoute,
+} from '@slipway/shared/files-api/routes.ts';
+import { describedRoutes } from '@slipway/shared/http/description/routes.ts';
+import { OWN_SHAPE } from '@slipway/shared/http/error-response.ts';
+import { OPENAI_SHAPE } from '@slipway/shared/http/openai-error.ts';
+import type { RequestEnvironment } from '@slipway/shared/http/request-context.ts';
+import { surround } from '@slipway/shared/http/surround.ts';
+import { Hono } from 'hono';
+import { isOpenAiPath, methodsOf } from './endpoints.ts';
+import { policyOf } from './path-policy.ts';
+import {
+  askJobRoute,
+  createJobRoute,
+  jobCheckpointsRoute,
+  jobEventsRoute,
+  jobRoute,
+  listJobsRoute,
+  resumeJobRoute,
+} from './routes/fine-tuning.ts';
+import { FeedRoutes } from './routes/run-feeds.ts';
+import { askRoute, listRunsRoute, logsRoute, resumeRoute, runRoute, trainRoute } from './routes/runs.ts';
+import { healthRoute, livenessRoute, metricsRoute, readinessRoute, rootRoute } from './routes/service.ts';
+import type { ServiceParts } from './service-parts.ts';
+
+export function createApp(parts: ServiceParts): Hono<RequestEnvironment> {
+  const app = new Hono<RequestEnvironment>();
+  surround(app, {
+    config: parts.config,
+    log: parts.log,
+    keys: parts.keys,
+    scope: 'train',
+    policyOf,
+    errorShapeOf: (path) => (isOpenAiPath(path) ? OPENAI_SHAPE : OWN_SHAPE),
+    methodsOf,
+    isDraining: () => parts.inFlight.draining,
+    onBegun: () => ({}),
+    onFinished: (request) => parts.metrics.http.record(request),
+  });
+  app.use(async (context, next) => {
+    if (policyOf(context.req.path).isOpen) return next();
+    // A feed is one only until it begins: it is ended when the service leaves.
+    const leave = parts.inFlight.enter();
+    try {
+      await next();
+    } finally {
+      leave();
+    }
+  });
+  app.get('/', rootRoute());
+  app.get('/health', healthRoute(parts));
+  app.get('/healthz', livenessRoute());
+  app.get('/readyz', readinessRoute(parts));
+  app.get('/metrics', metricsRoute(parts));
+  describedRoutes(app, async () => (await import('./description/describe-api.ts')).describeTrainer());
+  routeRuns(app, parts);
+  routeOpenAi(app, parts);
+  return app;
+}
+
+function routeRuns(app: Hono<RequestEnvironment>, parts: ServiceParts): void {
+  const feeds = new FeedRoutes(parts);
+  app.on('POST', ['/runs/train', '/api/v1/training/jobs'], trainRoute(parts));
+  app.on('GET', ['/runs', '/api/v1/training/jobs'], listRunsRoute(parts));
+  app.on('GET', ['/runs/:id', '/api/v1/training/jobs/:id'], runRoute(parts));
+  app.get('/runs/:id/logs', logsRoute(parts));
+  app.get('/runs/:id/logs/stream', feeds.logs());
+  app.get('/runs/:id/events', feeds.events());
+  app.on('POST', ['/runs/:id/cancel', '/api/v1/training/jobs/:id/cancel'], askRoute(parts, 'cancelled'));
+  app.post('/runs/:id/pause', askRoute(parts, 'paused'));
+  app.post('/runs/:id/resume', resumeRoute(parts));
+}
+
+function routeOpenAi(app: Hono<RequestEnvironment>, parts: ServiceParts): void {
+  const { config, files, unsent } = parts;
+  const fileParts = {
+    open: async () => files,
+    purpose: 'fine-tune',
+    mostBytes: config.fileLimitBytes,
+    unsent,
+  } as const;
+  app.post('/v1/files', uploadFileRoute(fileParts));
+  app.get('/v1/files', listFilesRoute(fileParts));
+  app.get('/v1/files/:file_id', fileRoute(fileParts));
+  app.get('/v1/files/:file_id/content', fileContentRoute(fileParts));
+  app.delete('/v1/files/:file_id', deleteFileRoute(fileParts));
+  const jobs = '/v1/fine_tuning/jobs';
+  app.post(jobs, createJobRoute(parts));
+  app.get(jobs, listJobsRoute(parts));
+  app.get(`${jobs}/:id`, jobRoute(parts));
+  app.post(`${jobs}/:id/cancel`, askJobRoute(parts, 'cancelled'));
+  app.post(`${jobs}/:id/pause`, askJobRoute(parts, 'paused'));
+  app.post(`${jobs}/:id/resume`, resumeJobRoute(parts));
+  app.get(`${jobs}/:id/events`, jobEventsRoute(parts));
+  app.get(`${jobs}/:id/checkpoints`, jobCheckpointsRoute(parts));
+}

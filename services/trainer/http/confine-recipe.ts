@@ -1,0 +1,102 @@
+/**
+ * What a recipe that came over HTTP may read: files that were sent, and what lies in the folders that the operator has opened. Its paths
+ * become absolute here; what they lead to elsewhere is answered as if it were not there.
+ */
+import { glob, realpath } from 'node:fs/promises';
+import { isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { isModelReference } from '@slipway/shared/contracts/manifest.ts';
+import type { Recipe } from '@slipway/shared/contracts/recipe.ts';
+
+export interface Readable {
+  readonly dataRoots: readonly string[];
+  readonly modelRoots: readonly string[];
+  /** The path of a file that was sent, by its id. AppError not_found. */
+  readonly sentFile: (id: string, field: string) => string;
+}
+
+const IS_SENT = /^file-[0-9a-f]+$/;
+const IS_URL = /^[a-z][a-z0-9+.-]*:\/\//i;
+const IS_GLOB = /[*?[\]{}]/;
+const MOST_MATCHES = 10_000;
+
+/** AppError not_found, invalid_field. */
+export async function confineRecipe(recipe: Recipe, readable: Readable): Promise<Recipe> {
+  const { data, model, tokenizer } = recipe;
+  const files = async (field: string, sources: string | readonly string[]) =>
+    (await Promise.all([sources].flat().map((source) => dataFiles(field, source, readable)))).flat();
+  return {
+    ...recipe,
+    model: { ...model, base: model.base === null ? null : await confineBase('model.base', model.base, readable) },
+    tokenizer:
+      tokenizer !== null && 'path' in tokenizer
+        ? { path: await within('tokenizer.path', tokenizer.path, readable.modelRoots, 'MODEL_ROOTS') }
+        : tokenizer,
+    data: {
+      ...data,
+      train: await files('data.train', data.train),
+      validation:
+        data.validation === null || typeof data.validation === 'number'
+          ? data.validation
+          : await files('data.validation', data.validation),
+    },
+  };
+}
+
+/** A version of the bucket as it is named, anything else as a path below the folders of models. AppError not_found. */
+export async function confineBase(field: string, base: string, { modelRoots }: Readable): Promise<string> {
+  if (base.includes('@') && isModelReference(base)) return base;
+  return within(field, base, modelRoots, 'MODEL_ROOTS');
+}
+
+async function dataFiles(field: string, source: string, { dataRoots, sentFile }: Readable): Promise<string[]> {
+  if (IS_SENT.test(source)) return [sentFile(source, field)];
+  if (IS_URL.test(source)) {
+    throw new AppError('invalid_field', `${field}: URLs are not fetched for requests; send the file to /v1/files`, {
+      field,
+    });
+  }
+  if (!IS_GLOB.test(source)) return [await within(field, source, dataRoots, 'DATA_ROOTS')];
+  const found: string[] = [];
+  for (const root of await Promise.all(dataRoots.map(realPathOf))) {
+    if (root === undefined || isAbsolute(source) || source.includes('..')) continue;
+    for await (const match of glob(source, { cwd: root })) {
+      const path = await realPathOf(join(root, match));
+      if (path !== undefined && isBelow(path, root)) found.push(path);
+      if (found.length > MOST_MATCHES) {
+        throw new AppError('invalid_field', `${field}: ${source} matches more than ${MOST_MATCHES} files`, { field });
+      }
+    }
+  }
+  if (found.length === 0) throw missing(field, source, 'DATA_ROOTS');
+  return found.toSorted();
+}
+
+/** The one path, links followed. */
+async function within(field: string, path: string, roots: readonly string[], setting: string): Promise<string> {
+  for (const folder of roots) {
+    const root = await realPathOf(folder);
+    const found = root === undefined ? undefined : await realPathOf(resolve(root, path));
+    if (root !== undefined && found !== undefined && isBelow(found, root)) return found;
+  }
+  throw missing(field, path, setting);
+}
+
+function isBelow(path: string, root: string): boolean {
+  const way = relative(root, path);
+  return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
+}
+
+async function realPathOf(path: string): Promise<string | undefined> {
+  // A zero byte is no path: it throws another error.
+  return realpath(path).catch(() => undefined);
+}
+
+function missing(field: string, path: string, setting: string): AppError {
+  const instead = setting === 'DATA_ROOTS' ? '; or send the file to /v1/files and give its id' : '';
+  return new AppError(
+    'not_found',
+    `${field}: there is nothing at ${JSON.stringify(path.slice(0, 200))} in the folders that requests may read (${setting})${instead}`,
+    { field },
+  );
+}

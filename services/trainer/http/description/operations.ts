@@ -1,0 +1,91 @@
+/**
+ * What each endpoint takes and gives, for the description of the API. Whoever adds a line to ENDPOINTS adds one here: the compiler asks
+ * for it.
+ */
+import { FileDeleted, FileList, FileObject, fileUpload, listOf } from '@slipway/shared/contracts/openai/file.ts';
+import {
+  FineTuningCheckpointList,
+  FineTuningCreateRequest,
+  FineTuningEventList,
+  FineTuningJob,
+  FineTuningJobList,
+} from '@slipway/shared/contracts/openai/fine-tuning.ts';
+import { Recipe } from '@slipway/shared/contracts/recipe.ts';
+import { jsonSchemaOf } from '@slipway/shared/http/description/json-schema.ts';
+import type { KeyOf, Operation } from '@slipway/shared/http/description/openapi.ts';
+import { z } from 'zod';
+import { RunState } from '../../runs/run-state.ts';
+import type { ENDPOINTS } from '../endpoints.ts';
+import { RunAnswer } from '../runs/run-answer.ts';
+import { TrainerEvent } from '../runs/trainer-event.ts';
+
+const text = z.string();
+const FrontPage = z.object({
+  name: text,
+  description: text,
+  endpoints: z.array(z.object({ method: text, url: text, purpose: text })),
+});
+const Health = z.object({ status: z.enum(['ok', 'draining']), working: z.boolean(), uptime_seconds: z.int() });
+const Live = z.object({ status: z.literal('ok') });
+const Ready = z.object({ ready: z.literal(true) });
+const NotReady = z.object({ ready: z.literal(false), reason: text });
+const Description = z.looseObject({ openapi: text, paths: z.record(text, z.unknown()) });
+
+export function operations(): Readonly<Record<KeyOf<(typeof ENDPOINTS)[number]>, Operation>> {
+  const page = (most: number, fallback: number) => ({
+    after: { type: 'string', description: 'the last one of the page before' },
+    limit: { type: 'integer', minimum: 1, maximum: most, default: fallback },
+  });
+  const files = {
+    purpose: { type: 'string' },
+    ...page(10_000, 10_000),
+    order: { enum: ['asc', 'desc'], default: 'desc' },
+  };
+  const train: Operation = {
+    body: jsonSchemaOf(Recipe, 'input'),
+    bodyTypes: ['application/json', 'application/yaml'],
+    answer: RunAnswer,
+  };
+  const runs: Operation = { query: { state: { enum: RunState.options }, ...page(100, 20) }, answer: listOf(RunAnswer) };
+  const run: Operation = { answer: RunAnswer };
+  const job: Operation = { answer: FineTuningJob };
+  const jobPage = page(100, 20);
+  return {
+    'GET /': { answer: FrontPage },
+    'GET /docs': { answer: 'text/html' },
+    'GET /openapi.json': { answer: Description },
+    'GET /health': { answer: Health },
+    'GET /healthz': { answer: Live },
+    'GET /readyz': { answer: Ready, others: { 503: NotReady } },
+    'GET /metrics': { answer: 'text/plain' },
+    'POST /runs/train': train,
+    'GET /runs': runs,
+    'GET /runs/{id}': run,
+    'GET /runs/{id}/logs': {
+      query: { tail: { type: 'integer', minimum: 1, maximum: 10_000, default: 200 } },
+      answer: 'text/plain',
+    },
+    'GET /runs/{id}/logs/stream': { event: text },
+    'GET /runs/{id}/events': { event: TrainerEvent },
+    'POST /runs/{id}/cancel': run,
+    'POST /runs/{id}/pause': run,
+    'POST /runs/{id}/resume': run,
+    'POST /api/v1/training/jobs': train,
+    'GET /api/v1/training/jobs': runs,
+    'GET /api/v1/training/jobs/{id}': run,
+    'POST /api/v1/training/jobs/{id}/cancel': run,
+    'POST /v1/files': { form: jsonSchemaOf(fileUpload('fine-tune'), 'input'), answer: FileObject },
+    'GET /v1/files': { query: files, answer: FileList },
+    'GET /v1/files/{id}': { answer: FileObject },
+    'GET /v1/files/{id}/content': { answer: 'application/octet-stream' },
+    'DELETE /v1/files/{id}': { answer: FileDeleted },
+    'POST /v1/fine_tuning/jobs': { body: jsonSchemaOf(FineTuningCreateRequest, 'input'), answer: FineTuningJob },
+    'GET /v1/fine_tuning/jobs': { query: jobPage, answer: FineTuningJobList },
+    'GET /v1/fine_tuning/jobs/{id}': job,
+    'POST /v1/fine_tuning/jobs/{id}/cancel': job,
+    'POST /v1/fine_tuning/jobs/{id}/pause': job,
+    'POST /v1/fine_tuning/jobs/{id}/resume': job,
+    'GET /v1/fine_tuning/jobs/{id}/events': { query: jobPage, answer: FineTuningEventList },
+    'GET /v1/fine_tuning/jobs/{id}/checkpoints': { query: jobPage, answer: FineTuningCheckpointList },
+  };
+}

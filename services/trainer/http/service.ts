@@ -1,0 +1,108 @@
+/**
+ * The running trainer: listens, works on the queue, drains, closes. Puts the parts together around the stages that it is given.
+ */
+import { createServer } from 'node:http';
+import { hostname } from 'node:os';
+import { resolve } from 'node:path';
+import { getRequestListener } from '@hono/node-server';
+import type { TrainerConfig } from '@slipway/shared/contracts/trainer-config.ts';
+import { FileStore } from '@slipway/shared/files/file-store.ts';
+import { BodyReaders } from '@slipway/shared/http/body-readers.ts';
+import { guardConnections, refuseMalformed, SERVER_OPTIONS } from '@slipway/shared/http/connection-guard.ts';
+import { InFlight } from '@slipway/shared/http/in-flight.ts';
+import { drain, listen } from '@slipway/shared/http/listen.ts';
+import { openKeyRing } from '@slipway/shared/http/open-key-ring.ts';
+import { UnsentAnswers } from '@slipway/shared/http/unsent-answers.ts';
+import type { Logger } from '@slipway/shared/lib/log.ts';
+import { keepWorking } from '../runs/keep-working.ts';
+import { openRunQueue } from '../runs/open-run-queue.ts';
+import type { Stages } from '../runs/stages.ts';
+import { createApp } from './app.ts';
+import type { ServiceParts } from './service-parts.ts';
+import { TrainerMetrics } from './trainer-metrics.ts';
+
+export interface TrainerOptions {
+  readonly config: TrainerConfig;
+  readonly log: Logger;
+  readonly stages: Stages;
+  /** How soon another worker may take over after this one was killed. */
+  readonly leaseMilliseconds?: number;
+}
+
+export interface TrainerService {
+  readonly url: string;
+  /** Takes nothing new, pauses what is trained at a checkpoint and gives it back. False when that took longer than `seconds`. */
+  drain(seconds: number): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+/** All bodies that are on their way at once. */
+const BODY_BYTES = 64 * 2 ** 20;
+const REQUESTS_AT_ONCE = 256;
+
+/** Listens. AppError already_exists when the port is taken, invalid_field or not_found for a file of keys that cannot be used. */
+export async function startTrainer({ config, log, stages, ...options }: TrainerOptions): Promise<TrainerService> {
+  const { dataFolder } = config;
+  const { keys, unfollow } = await openKeyRing(config, log);
+  const queue = await openRunQueue(dataFolder, config.jobsUrl, log);
+  const files = await FileStore.open(dataFolder);
+  const bodies = new BodyReaders(BODY_BYTES, () => performance.now());
+  const inFlight = new InFlight(REQUESTS_AT_ONCE, () => bodies.cutSlowest());
+  const unsent = new UnsentAnswers();
+  const leaving = new AbortController();
+  const worker = config.workRuns
+    ? keepWorking({ dataFolder, queue, stages, ...options }, config.worker ?? hostname(), log)
+    : undefined;
+  const isWorking = () => worker?.isWorking() ?? false;
+  const metrics = new TrainerMetrics({ dataFolder, isReady: () => !inFlight.draining, isWorking });
+  const { bucketUrl } = config;
+  const parts: ServiceParts = {
+    config: { ...config, bucketUrl: /^[a-z][a-z0-9+.-]+:\/\//i.test(bucketUrl) ? bucketUrl : resolve(bucketUrl) },
+    log,
+    keys,
+    queue,
+    files,
+    bodies,
+    inFlight,
+    unsent,
+    metrics,
+    leaving: leaving.signal,
+    isWorking,
+  };
+  const server = createServer(
+    SERVER_OPTIONS,
+    getRequestListener(createApp(parts).fetch, { errorHandler: refuseMalformed(log) }),
+  );
+  unsent.watch(server);
+  guardConnections(server, config.maxConnections);
+  const close = async () => {
+    leaving.abort();
+    unfollow();
+    server.close();
+    server.closeAllConnections();
+    await worker?.leave();
+    await queue.close();
+    files.close();
+  };
+  try {
+    const url = await listen(server, config);
+    metrics.watchProcess();
+    return {
+      url,
+      close,
+      async drain(seconds) {
+        const left = worker?.leave() ?? Promise.resolve();
+        leaving.abort();
+        const late = Promise.withResolvers<boolean>();
+        const timer = setTimeout(() => late.resolve(false), seconds * 1000);
+        const isGivenBack = await Promise.race([left.then(() => true), late.promise]);
+        clearTimeout(timer);
+        const isSent = await drain(server, parts, seconds);
+        return isGivenBack && isSent;
+      },
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

@@ -1,0 +1,14 @@
+/** A trainer in a process of its own, for tests that kill it: FOLDERS CONFIG KERNEL, each as JSON. Says its URL; SIGTERM drains it. */
+import { type Folders, startTestTrainer } from './test-trainer.ts';
+
+const [folders = '', config = '{}', kernel = '{}'] = process.argv.slice(2);
+const trainer = await startTestTrainer(JSON.parse(folders) as Folders, {
+  config: JSON.parse(config),
+  kernel: JSON.parse(kernel),
+});
+process.on('SIGTERM', async () => {
+  const isWhole = await trainer.drain(60);
+  await trainer.close();
+  process.exit(isWhole ? 0 : 1);
+});
+process.stdout.write(`${trainer.url}\n`);
