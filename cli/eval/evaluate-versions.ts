@@ -7,7 +7,7 @@ import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { type Evaluation, type Metric, TEXT_METRICS } from '@slipway/shared/contracts/evaluation.ts';
 import { tellFullDisk } from '@slipway/shared/contracts/full-disk.ts';
 import type { DataRecipe } from '@slipway/shared/contracts/recipe.ts';
-import { ServiceClient } from '@slipway/shared/lines/service-client.ts';
+import type { ServiceClient } from '@slipway/shared/lines/service-client.ts';
 import {
   evaluate,
   type KernelCommand,
@@ -20,8 +20,8 @@ import { readLossCurve } from '@slipway/trainer/loss-curve';
 import { downloadFolder } from '../data/data-flags.ts';
 import { interruptible } from '../interruptible.ts';
 import { labelOf } from '../models/bucket-option.ts';
-import { withOwnService } from '../own-service.ts';
 import { createProgressBar } from '../progress-bar.ts';
+import { serveVersion, withServiceClient } from '../serve-version.ts';
 import { drawEvaluation } from './draw-evaluation.ts';
 
 interface EvalFlags {
@@ -40,9 +40,6 @@ interface EvalFlags {
   readonly url?: string;
   readonly json?: true;
 }
-
-/** What the service allows by itself; a model's memory grows with it. */
-const USUAL_NEW_TOKENS = 512;
 
 export async function evaluateVersions(version: string, flags: EvalFlags): Promise<void> {
   const ours = await versionToAsk(version, flags);
@@ -87,30 +84,15 @@ async function versionToAsk(reference: string, { url, bucket }: EvalFlags): Prom
   return { name: labelOf(manifest), manifest };
 }
 
-async function withClient<T>(
-  model: string,
+function withClient<T>(
+  name: string,
   { url, bucket, atOnce, maxNewTokens }: EvalFlags,
   signal: AbortSignal,
   use: (client: ServiceClient) => Promise<T>,
 ): Promise<T> {
-  const ask = async (address: string, apiKey: string | undefined) => {
-    const client = new ServiceClient(address, apiKey, atOnce);
-    try {
-      await client.requireService();
-      return await use(client);
-    } finally {
-      client.close();
-    }
-  };
-  if (url !== undefined) return ask(url, process.env.API_KEY);
-  const own = {
-    model,
-    bucketUrl: bucket,
-    occupancySemaphore: atOnce,
-    modelsOnDemand: true,
-    maxNewTokens: Math.max(USUAL_NEW_TOKENS, maxNewTokens),
-  };
-  return withOwnService(own, signal, (address) => ask(address, undefined));
+  return url === undefined
+    ? serveVersion({ name, bucketUrl: bucket ?? null, maxNewTokens, atOnce }, signal, use)
+    : withServiceClient(url, process.env.API_KEY, atOnce, use);
 }
 
 /** Null when no metric that was asked for needs Python. AppError not_found. */

@@ -46,6 +46,18 @@ function lastSample(events: readonly LoggedEvent[]) {
   return sample;
 }
 
+/** What the published versions have answered to the recipe's prompts. */
+function samplesOf(file: string) {
+  const Sample = z.object({
+    version: z.string(),
+    prompt: z.string(),
+    prompt_ids: z.array(z.number()),
+    text: z.string(),
+  });
+  const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+  return lines.map((line) => Sample.parse(JSON.parse(line)));
+}
+
 describe.skipIf(kernelMissing)(`slipway train${kernelMissing}`, LONG, () => {
   it.each([
     ['a gpt2', TINY_GPT2],
@@ -105,8 +117,18 @@ describe.skipIf(kernelMissing)(`slipway train${kernelMissing}`, LONG, () => {
     const sample = lastSample(place.events(run.id));
     const folder = runFolder(place.dataFolder, run.id).tokenizer;
     const json = (name: string): unknown => JSON.parse(readFileSync(join(folder, name), 'utf8'));
-    const prompt = loadTokenizer(json('tokenizer.json'), json('tokenizer_config.json')).decode(sample.prompt);
+    const tokenizer = loadTokenizer(json('tokenizer.json'), json('tokenizer_config.json'));
+    const prompt = tokenizer.decode(sample.prompt);
     expect(await served(place, 'tiny@v001', prompt, sample.ids.length)).toEqual(sample.ids);
+
+    const asked = run.recipe.evaluation.prompts.flatMap((text) => run.published.map((version) => ({ version, text })));
+    const samples = samplesOf(runFolder(place.dataFolder, run.id).samples);
+    expect(samples).toHaveLength(asked.length);
+    expect(samples.filter(({ version }) => version === 'tiny@v001').at(-1)).toMatchObject({
+      prompt,
+      prompt_ids: sample.prompt,
+      text: tokenizer.decode([...sample.prompt, ...sample.ids]).slice(prompt.length),
+    });
   });
 
   it('pauses at Ctrl-C with what it has learnt, and goes on to the same end', async () => {

@@ -39,6 +39,7 @@ const ChatAnswer = z.object({
   system_fingerprint: z.string(),
 });
 const Tokens = z.object({ tokens: z.array(z.number()) });
+const Detokenized = z.object({ prompt: z.string() });
 const Sums = z.object({
   total: z.object({ nats: z.number(), tokens_scored: z.number(), bytes_scored: z.number() }),
 });
@@ -56,20 +57,8 @@ export async function answerSample(
   options: AskOptions,
 ): Promise<Answered> {
   const { model, temperature, seed, maxNewTokens } = options;
-  const common = { model, temperature, seed };
-  if (question.kind === 'completion') {
-    const body = { ...common, prompt: question.prompt, max_new_tokens: maxNewTokens };
-    const { outputs, usage, system_fingerprint, milliseconds } = await ask(
-      client,
-      '/generate',
-      body,
-      GenerateAnswer,
-      options,
-    );
-    const { text = '', finish_reason = '' } = outputs[0] ?? {};
-    return { text, finish_reason, tokens: usage.completion_tokens, milliseconds, system_fingerprint };
-  }
-  const body = { ...common, ...conversation(question), max_completion_tokens: maxNewTokens };
+  if (question.kind === 'completion') return continuePrompt(client, question.prompt, options);
+  const body = { model, temperature, seed, ...conversation(question), max_completion_tokens: maxNewTokens };
   const { choices, usage, system_fingerprint, milliseconds } = await ask(
     client,
     '/v1/chat/completions',
@@ -85,6 +74,30 @@ export async function answerSample(
     milliseconds,
     system_fingerprint,
   };
+}
+
+/** `prompt`: a text, or token ids as they are. Refused, AppError as above. */
+export async function continuePrompt(
+  client: ServiceClient,
+  prompt: string | readonly number[],
+  options: AskOptions,
+): Promise<Answered> {
+  const { model, temperature, seed, maxNewTokens } = options;
+  const body = { model, temperature, seed, prompt, max_new_tokens: maxNewTokens };
+  const answer = await ask(client, '/generate', body, GenerateAnswer, options);
+  const { text = '', finish_reason = '' } = answer.outputs[0] ?? {};
+  const { usage, milliseconds, system_fingerprint } = answer;
+  return { text, finish_reason, tokens: usage.completion_tokens, milliseconds, system_fingerprint };
+}
+
+/** What token ids say. AppError as above. */
+export async function textOfTokens(
+  client: ServiceClient,
+  tokens: readonly number[],
+  options: AskOptions,
+): Promise<string> {
+  const { prompt } = await ask(client, '/detokenize', { model: options.model, tokens }, Detokenized, options);
+  return prompt;
 }
 
 /** Of the tokens of the reference, whatever ends it not counted. Refused, AppError as above. */

@@ -18,6 +18,8 @@ export interface RunFolder {
   readonly kernelLog: string;
   /** What somebody asked of the run. */
   readonly wish: string;
+  /** What the published versions answer to the recipe's prompts. */
+  readonly samples: string;
   /** Prepared datasets. */
   readonly data: string;
   /** A tokenizer of its own. */
@@ -38,6 +40,7 @@ export function runFolder(dataFolder: string, id: string): RunFolder {
     events: inside('events.jsonl'),
     kernelLog: inside('kernel.log'),
     wish: inside('wish'),
+    samples: inside('samples.jsonl'),
     data: inside('data'),
     tokenizer: inside('tokenizer'),
     work: inside('work'),

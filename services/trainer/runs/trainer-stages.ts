@@ -2,12 +2,15 @@
  * The stages of a run as they are: a kernel's environment, preparing, publishing. The only place that puts them together.
  */
 import { setUpKernel } from '../environment/set-up-kernel.ts';
+import type { ServeVersion } from '../evaluation/serve-version.ts';
 import { countProcesses, kernelCommand } from '../supervisor/kernel-command.ts';
 import { prepareRun } from './prepare-run.ts';
 import { publishRun } from './publish-run.ts';
+import { sampleRun } from './sample-run.ts';
 import type { Stages } from './stages.ts';
 
-export function trainerStages(dataFolder: string): Stages {
+/** `serve`: how versions are asked once they are published; without it they are not. */
+export function trainerStages(dataFolder: string, serve?: ServeVersion): Stages {
   return {
     kernel: async (run, { signal, onProgress }) => {
       const { python } = await setUpKernel({
@@ -23,6 +26,9 @@ export function trainerStages(dataFolder: string): Stages {
       return { training, single: kernelCommand(python) };
     },
     prepare: (run, { single }, tools) => prepareRun(run, dataFolder, single, tools),
-    publish: (run, prepared, { single }, tools) => publishRun(run, prepared, single, tools),
+    publish: async (run, prepared, { single }, tools) => {
+      await publishRun(run, prepared, single, tools);
+      if (serve !== undefined) await sampleRun(run, prepared, serve, tools);
+    },
   };
 }

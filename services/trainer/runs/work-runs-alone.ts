@@ -2,6 +2,7 @@
  * The one worker of a machine, for who works until something is done. Puts the real stages to work.
  */
 import type { JobQueue } from '@slipway/shared/jobs/job-queue.ts';
+import type { ServeVersion } from '../evaluation/serve-version.ts';
 import { trainerStages } from './trainer-stages.ts';
 import { workRuns } from './work-runs.ts';
 import { lockWorker, workerLock } from './worker-lock.ts';
@@ -21,9 +22,10 @@ export function workRunsAlone(
   queue: JobQueue,
   signal: AbortSignal,
   isDone: () => Promise<boolean>,
+  serve: ServeVersion,
 ): Promise<void> | undefined {
   const unlock = lockWorker(workerLock(dataFolder));
   if (unlock === undefined) return undefined;
-  const stages = trainerStages(dataFolder);
+  const stages = trainerStages(dataFolder, serve);
   return workRuns({ dataFolder, queue, stages, signal, isDone, leaseMilliseconds: LEASE_MILLISECONDS }).finally(unlock);
 }
