@@ -96,7 +96,7 @@ describe('a run on a terminal', () => {
              0                                                                              100
         ━━ train 4.400   ━━ held out 4.700   best 4.700 at step 20
 
-        ████████░░░░░░░░░░░░░░░░░░░░  30 %   step 30 of 100   epoch 0.60   28 s left
+        ████████░░░░░░░░░░░░░░░░░░░░  30 %   step 30 of 100   epoch 0.60   18 s left
         12,345 tokens/s   256.0 MiB   gradient 0.80   learning rate 1.0e-3   checkpoint at 20
 
         step 20    <1 ⏎ 2 ><3 > ∎
@@ -122,7 +122,9 @@ describe('a run on a terminal', () => {
   it('draws a step that was done twice once, and forgets the pace of before', () => {
     const picture = pictureOf([...EVENTS, started(20), progress(30)]);
     expect(picture.training.map(({ step }) => step)).toEqual([10, 20, 30]);
-    expect(secondsLeft(pictureOf(EVENTS))).toBeCloseTo(70 / (10 / 4));
-    expect(secondsLeft(pictureOf([...EVENTS, started(20)]))).toBeNull();
+    // 20 steps since the first line, which took 1 + 4 seconds.
+    expect(secondsLeft(pictureOf(EVENTS))).toBeCloseTo(70 / (20 / 5));
+    expect(secondsLeft(picture)).toBeNull();
+    expect(secondsLeft(pictureOf([...EVENTS, started(20), progress(30), progress(40)]))).toBeCloseTo(60 / 10);
   });
 });

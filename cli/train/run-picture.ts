@@ -27,7 +27,9 @@ export interface RunPicture {
   readonly failure: EventOf<'failure'> | null;
   /** The last warning or error. */
   readonly warning: string | null;
-  /** Steps a second of the last stretch. */
+  /** Where pace is measured from: what the kernel said first since it was started, its slow first step behind it. */
+  readonly paceFrom: EventOf<'progress'> | null;
+  /** Since then, what is looked at and kept in between included. */
   readonly stepsPerSecond: number | null;
 }
 
@@ -46,6 +48,7 @@ export const EMPTY_PICTURE: RunPicture = {
   published: [],
   failure: null,
   warning: null,
+  paceFrom: null,
   stepsPerSecond: null,
 };
 
@@ -58,13 +61,20 @@ export function withEvent(picture: RunPicture, event: LoggedEvent): RunPicture {
     case 'data':
       return { ...picture, data: event };
     case 'started':
-      return { ...withoutStepsBehind(picture, event.step), started: event, failure: null, stepsPerSecond: null };
+      return {
+        ...withoutStepsBehind(picture, event.step),
+        started: event,
+        failure: null,
+        paceFrom: null,
+        stepsPerSecond: null,
+      };
     case 'progress':
       return {
         ...picture,
         progress: event,
         training: [...picture.training, { step: event.step, loss: event.loss }],
-        stepsPerSecond: paceOf(picture, event),
+        paceFrom: picture.paceFrom ?? event,
+        stepsPerSecond: paceOf(picture.paceFrom, event),
       };
     case 'evaluation': {
       const point = { step: event.step, loss: event.loss };
@@ -106,9 +116,8 @@ function withoutStepsBehind(picture: RunPicture, step: number): RunPicture {
   return { ...picture, training: picture.training.filter(isKept), validation: picture.validation.filter(isKept) };
 }
 
-function paceOf({ progress, started }: RunPicture, now: EventOf<'progress'>): number | null {
-  const before = progress ?? started;
-  if (before === null || before.step >= now.step) return null;
+function paceOf(before: EventOf<'progress'> | null, now: EventOf<'progress'>): number | null {
+  if (before === null) return null;
   const seconds = (Date.parse(now.at) - Date.parse(before.at)) / 1000;
   return seconds > 0 ? (now.step - before.step) / seconds : null;
 }
