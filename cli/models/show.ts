@@ -4,7 +4,7 @@
 import type { Change } from '@slipway/shared/bucket/bucket.ts';
 import { figuresOf } from '@slipway/shared/contracts/compare-manifests.ts';
 import { type Manifest, UNBOUNDED_CONTEXT } from '@slipway/shared/contracts/manifest.ts';
-import { humanAgo, humanBytes, humanCount } from '../human-units.ts';
+import { humanAgo, humanBytes, humanCount, humanSeconds } from '../human-units.ts';
 import { textTable } from '../text-table.ts';
 import { bucketOf, type CommonOptions, labelOf, print } from './bucket-option.ts';
 
@@ -47,6 +47,8 @@ function draw(manifest: Manifest, aliases: readonly string[], changes: readonly 
     ],
     ['source', `${source.kind} ${source.label}`],
     ['parent', lineage?.parent ?? ''],
+    ['training', trainingInWords(lineage)],
+    ['run', lineage?.run ?? ''],
     ['git commit', lineage?.git_commit ?? ''],
     ['seeds', pairs(lineage?.seeds)],
     ['libraries', pairs(lineage?.libraries)],
@@ -81,6 +83,18 @@ function shapeInWords({ architecture, graphs }: Manifest): string {
   const attention = heads === undefined ? '' : `${heads} heads over ${kv_heads}, `;
   const context = context_length === UNBOUNDED_CONTEXT ? 'any context' : `context ${context_length}`;
   return `${attention}vocabulary ${vocab_size}, ${context}`;
+}
+
+function trainingInWords(lineage: Manifest['lineage']): string {
+  if (lineage?.training === undefined) return '';
+  const { steps, tokens, seconds, loss, validation_loss } = lineage.training;
+  const losses = [
+    loss === null ? '' : `loss ${loss.toFixed(3)}`,
+    validation_loss === null ? '' : `held out ${validation_loss.toFixed(3)}`,
+  ];
+  return [`${steps} steps, ${humanCount(tokens)} tokens in ${humanSeconds(seconds)}`, ...losses]
+    .filter((part) => part !== '')
+    .join('; ');
 }
 
 function pairs(values: Readonly<Record<string, string | number>> | undefined): string {

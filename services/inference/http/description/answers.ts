@@ -8,7 +8,7 @@ import type {
   GenerateOutput,
   OutputLogprobs,
 } from '@slipway/shared/contracts/generate.ts';
-import { Manifest } from '@slipway/shared/contracts/manifest.ts';
+import { Lineage, Manifest } from '@slipway/shared/contracts/manifest.ts';
 import type { ScoreAnswer, ScoreSums } from '@slipway/shared/contracts/score.ts';
 import { z } from 'zod';
 
@@ -131,7 +131,7 @@ export const ModelInfo = z.object({
   name: text,
   ...{ architecture, precision, quantization, bits_per_weight, created_at, version, source, parity, drift_allowed },
   sha256: z.record(text, text.nullable()).optional(),
-  training: z.null().optional(),
+  training: Lineage.nullable().optional(),
   aliases: z.array(text),
   following: z
     .object({ reference: text, every_seconds: number, wanted: text.nullable(), detail: text.nullable() })

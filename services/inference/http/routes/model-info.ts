@@ -57,7 +57,7 @@ function provenance(manifest: Manifest) {
     source: manifest.source,
     parity: manifest.parity,
     drift_allowed: manifest.drift_allowed,
-    /** A converted checkpoint says nothing of how it was trained. */
-    training: null,
+    /** Null: a converted checkpoint says nothing of how it was trained. */
+    training: manifest.lineage ?? null,
   };
 }
