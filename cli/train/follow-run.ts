@@ -17,6 +17,7 @@ import {
   runFolder,
   workRunsAlone,
 } from '@slipway/trainer/runs';
+import { serveVersion } from '../serve-version.ts';
 import type { RunView } from './run-lines.ts';
 import { EMPTY_PICTURE, type RunPicture, withEvent } from './run-picture.ts';
 import { openRunScreen } from './run-screen.ts';
@@ -55,7 +56,7 @@ export async function followRun(dataFolder: string, queue: JobQueue, id: string,
   };
   const work = () => {
     triedAt = performance.now();
-    working = workRunsAlone(dataFolder, queue, leave.signal, isOver);
+    working = workRunsAlone(dataFolder, queue, leave.signal, isOver, serveVersion);
     working?.catch((error: unknown) => {
       fault = { error };
     });
