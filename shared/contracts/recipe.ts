@@ -189,7 +189,7 @@ const Training = z.strictObject({
   sequence_length: z
     .union([auto, z.number().int().min(2)])
     .default('auto')
-    .describe("Tokens of a row; auto: the model's context for text, max_length for examples."),
+    .describe("Tokens of a row. auto: the model's context but at most 1024 (char-lstm: 256); the longest example."),
   seed: z
     .number()
     .int()

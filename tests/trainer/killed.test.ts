@@ -11,15 +11,11 @@ import { expect, it } from 'vitest';
 import { kernelMissing, lossCurve, newTrainPlace, TINY_GPT2, type TrainPlace } from './testing/train-command.ts';
 
 const ROUNDS = Number(process.env.KILL_ROUNDS ?? 4);
-const ARGS = [
-  'train',
-  ...TINY_GPT2,
-  '--set',
-  'training.max_steps=150',
-  '--set',
-  'training.evaluate_every=50',
-  '--json',
-];
+/** Between two kills: some steps and a checkpoint. */
+const EVENTS = 12;
+const STEPS = Math.max(60, ROUNDS * EVENTS);
+const CHANGES = [`training.max_steps=${STEPS}`, 'training.evaluate_every=50'];
+const ARGS = ['train', ...TINY_GPT2, ...CHANGES.flatMap((change) => ['--set', change]), '--json'];
 
 async function weightsOf({ bucketUrl }: TrainPlace) {
   const bucket = openBucket(bucketUrl);
@@ -58,7 +54,10 @@ it.skipIf(kernelMissing)(
     let kills = 0;
     let killedAt: number | null = -1;
     while (kills < ROUNDS && !hasEnded((await place.run()).state)) {
-      await sleep(2000 + Math.random() * 15_000);
+      // In every stage, and never so often that nothing gets done in between.
+      const seen = place.events(id).length;
+      while (place.events(id).length < seen + EVENTS && !hasEnded((await place.run()).state)) await sleep(100);
+      await sleep(Math.random() * 1500);
       const kernel = kernelOf(place, id);
       const { checkpoint_step } = await place.run();
       // One that gets no further however often it is begun would be given up.
