@@ -46,6 +46,6 @@ Examples:
         workRuns: acceptOnly === undefined ? undefined : false,
       });
       const { trainUntilSignal } = await import('@slipway/trainer/serve');
-      await trainUntilSignal(config);
+      await trainUntilSignal(config, (await import('./serve-version.ts')).serveVersion);
     });
 }

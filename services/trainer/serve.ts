@@ -4,21 +4,22 @@
 import type { TrainerConfig } from '@slipway/shared/contracts/trainer-config.ts';
 import { createLogger, terminalOrJson } from '@slipway/shared/lib/log.ts';
 import { onSignals } from '@slipway/shared/lib/on-signals.ts';
+import type { ServeVersion } from './evaluation/serve-version.ts';
 import { startTrainer } from './http/service.ts';
 import { trainerStages } from './runs/trainer-stages.ts';
 
 /**
  * Serves until a signal and leaves the process. The first SIGTERM or SIGINT pauses what is trained and gives it back, a second one leaves
- * at once. Rejects with an AppError when the service cannot start.
+ * at once. `serve`: how versions are asked; without it nobody asks them. Rejects with an AppError when the service cannot start.
  */
-export async function trainUntilSignal(config: TrainerConfig): Promise<void> {
+export async function trainUntilSignal(config: TrainerConfig, serve?: ServeVersion): Promise<void> {
   const log = createLogger({
     service: 'trainer',
     level: config.logLevel,
     secrets: [config.apiKey, config.jobsUrl],
     destination: await terminalOrJson(),
   });
-  const service = await startTrainer({ config, log, stages: trainerStages(config.dataFolder) });
+  const service = await startTrainer({ config, log, stages: trainerStages(config.dataFolder, serve) });
   onSignals(log, async () => {
     const isWhole = await service.drain(config.drainSeconds);
     if (!isWhole) {

@@ -88,7 +88,7 @@ describe('a run', () => {
     expect(paused.checkpoint_step).toBeGreaterThan(0);
     expect(paused.heartbeat_at).toBeNull();
 
-    expect((await post(url, `/runs/${id}/resume`)).body.state).toBe('queued');
+    expect((await post(url, `/api/v1/training/jobs/${id}/resume`)).body.state).toBe('queued');
     await until(id, (run) => run.state === 'running' && run.progress.step > paused.checkpoint_step);
     await post(url, `/runs/${id}/cancel`);
     await until(id, inState('cancelled'));

@@ -74,8 +74,8 @@ function routeRuns(app: Hono<RequestEnvironment>, parts: ServiceParts): void {
   app.get('/runs/:id/logs/stream', feeds.logs());
   app.get('/runs/:id/events', feeds.events());
   app.on('POST', ['/runs/:id/cancel', '/api/v1/training/jobs/:id/cancel'], askRoute(parts, 'cancelled'));
-  app.post('/runs/:id/pause', askRoute(parts, 'paused'));
-  app.post('/runs/:id/resume', resumeRoute(parts));
+  app.on('POST', ['/runs/:id/pause', '/api/v1/training/jobs/:id/pause'], askRoute(parts, 'paused'));
+  app.on('POST', ['/runs/:id/resume', '/api/v1/training/jobs/:id/resume'], resumeRoute(parts));
 }
 
 function routeOpenAi(app: Hono<RequestEnvironment>, parts: ServiceParts): void {

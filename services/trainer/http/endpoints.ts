@@ -25,6 +25,8 @@ export const ENDPOINTS = [
   { method: 'GET', path: '/api/v1/training/jobs', purpose: 'the same as /runs' },
   { method: 'GET', path: '/api/v1/training/jobs/{id}', purpose: 'the same as /runs/{id}' },
   { method: 'POST', path: '/api/v1/training/jobs/{id}/cancel', purpose: 'the same as /runs/{id}/cancel' },
+  { method: 'POST', path: '/api/v1/training/jobs/{id}/pause', purpose: 'the same as /runs/{id}/pause' },
+  { method: 'POST', path: '/api/v1/training/jobs/{id}/resume', purpose: 'the same as /runs/{id}/resume' },
   { method: 'POST', path: '/v1/files', purpose: 'OpenAI: send a file to train on, as multipart/form-data' },
   { method: 'GET', path: '/v1/files', purpose: 'OpenAI: the files that were sent' },
   { method: 'GET', path: '/v1/files/{id}', purpose: 'OpenAI: one of them' },
