@@ -1,6 +1,6 @@
 /**
- * The bucket's contract: immutable versions of models, whole or not there at all, and the names that move between them.
- * Knows nothing of what is in a file.
+ * The bucket's contract: immutable versions of models, whole or not there at all, the names that move between them, and sets of other
+ * files. Knows nothing of what is in a file.
  */
 import type { Readable } from 'node:stream';
 import type { Manifest } from '../contracts/manifest.ts';
@@ -63,8 +63,24 @@ export interface Bucket {
   /** Takes a removal back, as long as `collect` has not made it final. AppError not_found. */
   restore(name: string, version: string): Promise<void>;
   /**
-   * Frees what nothing can reach: versions removed longer ago than the grace period that nobody uses, and blobs of no version.
-   * Safe beside everything else that happens to the bucket.
+   * Keeps the files of a folder under a name such as `runs/RUN/checkpoints/step-00000100`: immutable, whole or not there, what is the
+   * same stored once. The files become read-only, and must not change any more: the bucket may share them. Putting the same again is
+   * putting it once. AppError conflict when the name has other files, invalid_field for what is no name.
+   */
+  putFiles(name: string, folder: string, hashes?: ReadonlyMap<string, string>): Promise<FileSet>;
+  /** Sorted names of all sets below `prefix`, which is empty or ends with a slash. */
+  fileSets(prefix: string): Promise<string[]>;
+  /**
+   * Makes `folder` of a set's files, sha256-verified, whole or not there; what is cut off is gone on with by the next call. The files are
+   * the caller's own. AppError not_found, or conflict when the folder is there already.
+   */
+  fetchFiles(name: string, folder: string): Promise<FileSet>;
+  /** Its name is free; `collect` frees its files. Nothing happens when it is not there. */
+  removeFiles(name: string): Promise<void>;
+
+  /**
+   * Frees what nothing can reach: versions removed longer ago than the grace period that nobody uses, and blobs of no version and no
+   * file set. Safe beside everything else that happens to the bucket.
    */
   collect(options?: CollectOptions): Promise<Collected>;
 }
@@ -77,6 +93,13 @@ export interface Staging {
    */
   publish(manifest: DraftManifest, hashes?: ReadonlyMap<string, string>): Promise<Manifest>;
   discard(): Promise<void>;
+}
+
+/** Files that belong together and are no version. */
+export interface FileSet {
+  readonly name: string;
+  readonly created_at: string;
+  readonly files: readonly { readonly path: string; readonly bytes: number; readonly sha256: string }[];
 }
 
 export interface ByteRange {
@@ -100,6 +123,8 @@ export interface CollectOptions {
   readonly dryRun?: boolean;
   /** How long a removed version can be restored; default: seven days. */
   readonly graceMs?: number;
+  /** File sets that are removed first; with `dryRun` they count as removed. */
+  readonly fileSets?: readonly string[];
 }
 
 export interface Collected {

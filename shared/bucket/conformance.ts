@@ -5,6 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Bucket } from './bucket.ts';
+import { fileSetsConformance } from './conformance-file-sets.ts';
 import { namesConformance } from './conformance-names.ts';
 import { draftManifest, publish, textOf, writeDraftFiles } from './testing/draft.ts';
 
@@ -180,4 +181,5 @@ export function bucketConformance(kind: string, openEmpty: () => Promise<Bucket>
   });
 
   namesConformance(kind, openEmpty);
+  fileSetsConformance(kind, openEmpty);
 }

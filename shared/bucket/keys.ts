@@ -2,7 +2,7 @@
  * Where things are inside a bucket and what may be a key: pure functions from names to relative paths. Knows no storage.
  */
 import { AppError } from '../contracts/errors.ts';
-import { AliasName, type Manifest, ModelName, VersionName } from '../contracts/manifest.ts';
+import { AliasName, ModelName, VersionName } from '../contracts/manifest.ts';
 
 /** Blobs are spread over 256 folders, as large stores list slowly. */
 export function blobKey(sha256: string): string {
@@ -16,9 +16,9 @@ export function manifestKey(name: string, version: string): string {
 /** How long a removed version can be restored when nobody says otherwise. */
 export const GRACE_MS = 7 * 24 * 3_600_000;
 
-/** The sha256 of every blob that manifests name. */
-export function blobsOf(manifests: readonly Manifest[]): Set<string> {
-  return new Set(manifests.flatMap(({ files }) => files.map(({ sha256 }) => sha256)));
+/** The sha256 of every blob that manifests and file sets name. */
+export function blobsOf(owners: readonly { readonly files: readonly { readonly sha256: string }[] }[]): Set<string> {
+  return new Set(owners.flatMap(({ files }) => files.map(({ sha256 }) => sha256)));
 }
 
 export function labelOf({ name, version }: { readonly name: string; readonly version: string }): string {
@@ -26,6 +26,24 @@ export function labelOf({ name, version }: { readonly name: string; readonly ver
 }
 
 export const MANIFESTS = 'manifests/';
+
+/** Unlike all other records these can be removed, and made again with other content. */
+export const FILE_SETS = 'sets/';
+
+export function fileSetKey(name: string): string {
+  return `${FILE_SETS}${name}.json`;
+}
+
+/** Throws AppError invalid_field unless it is a path such as runs/RUN/checkpoints/step-00000100. */
+export function checkFileSetName(name: string): string {
+  const segments = name.split('/');
+  if (name.length <= 200 && segments.every((segment) => /^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?$/i.test(segment)))
+    return name;
+  throw new AppError(
+    'invalid_field',
+    `"${printable(name)}" is no name of a file set: write words of letters, digits, dots, dashes and underscores, with slashes between.`,
+  );
+}
 
 /** The entries of a model's journal; their names are numbers that sort as text. */
 export function journalFolder(name: string): string {

@@ -1,8 +1,9 @@
 /**
- * What a bucket's small JSON documents need of a store: made once and whole, never changed or removed. The one thing asked of it that is not
- * reading and writing is that of two who create one key, exactly one succeeds; all agreement between processes rests on that.
+ * What a bucket's small JSON documents need of a store: made once and whole, never changed, and but for those of file sets never removed.
+ * The one thing asked of it that is not reading and writing is that of two who create one key, exactly one succeeds; all agreement
+ * between processes rests on that.
  */
-import { chmod, link, mkdir, readdir, readFile } from 'node:fs/promises';
+import { chmod, link, mkdir, readdir, readFile, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errorCode, syncToDisk, writeDurably } from './durable-files.ts';
 import type { StagingArea } from './staging-area.ts';
@@ -15,6 +16,8 @@ export interface Records {
   read(key: string): Promise<string | undefined>;
   /** Durable when it resolves. False when the key is there already with another text. */
   create(key: string, text: string): Promise<boolean>;
+  /** Only of a file set. Nothing happens when it is not there. */
+  remove(key: string): Promise<void>;
 }
 
 export function folderRecords(root: string, staging: StagingArea): Records {
@@ -55,6 +58,15 @@ export function folderRecords(root: string, staging: StagingArea): Records {
       }
       await syncToDisk(dirname(target));
       return true;
+    },
+    async remove(key) {
+      try {
+        await unlink(join(root, key));
+      } catch (error) {
+        if (errorCode(error) === 'ENOENT') return;
+        throw error;
+      }
+      await syncToDisk(dirname(join(root, key)));
     },
   };
 }

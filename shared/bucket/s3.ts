@@ -5,13 +5,14 @@
 import { join, resolve } from 'node:path';
 import { AppError } from '../contracts/errors.ts';
 import { Manifest } from '../contracts/manifest.ts';
-import type { Bucket, DraftManifest, Staging } from './bucket.ts';
+import type { Bucket, DraftManifest, FileSet, Staging } from './bucket.ts';
 import { openCache } from './cache.ts';
 import { openCatalogue } from './catalogue.ts';
 import { type DownloadOptions, download, streamRange } from './download.ts';
 import { tellDiskFull } from './durable-files.ts';
+import { fetchInto, openFileSets, type SetFile } from './file-sets.ts';
 import { inParallel } from './in-parallel.ts';
-import { blobKey, checkModelName } from './keys.ts';
+import { blobKey, checkFileSetName, checkModelName } from './keys.ts';
 import { cacheFolder } from './materialize.ts';
 import { readFileOf } from './read-file.ts';
 import { parseS3Address } from './s3/address.ts';
@@ -20,7 +21,7 @@ import { LEASE_TIMES, type LeaseTimes, takeLease } from './s3/leases.ts';
 import { openObjectStore, type StoreOptions } from './s3/object-store.ts';
 import { s3Records } from './s3/records.ts';
 import { type UploadOptions, uploadBlob } from './s3/upload.ts';
-import { describeStaged } from './staged-files.ts';
+import { describeFiles, describeStaged } from './staged-files.ts';
 import type { PrivateFolder } from './staging-area.ts';
 
 const GIB = 2 ** 30;
@@ -41,7 +42,9 @@ export function openS3Bucket(url: string, options: S3BucketOptions = {}): Bucket
   const times = options.times ?? LEASE_TIMES;
   const address = parseS3Address(url, environment);
   const store = openObjectStore(address, options);
-  const catalogue = openCatalogue(s3Records(store), address.location);
+  const records = s3Records(store);
+  const catalogue = openCatalogue(records, address.location);
+  const sets = openFileSets(records, address.location);
   const cache = openCache({
     root: resolve(cacheFolder(environment)),
     bucket: address.location,
@@ -64,7 +67,6 @@ export function openS3Bucket(url: string, options: S3BucketOptions = {}): Bucket
     };
   }
 
-  /** Blobs first, then the manifest under the next free name: until then nobody can see any of it. */
   async function publish(
     place: PrivateFolder,
     name: string,
@@ -75,11 +77,26 @@ export function openS3Bucket(url: string, options: S3BucketOptions = {}): Bucket
     const files = await describeStaged(folder, name, draft, hashes);
     const complete = (version: string) =>
       Manifest.parse({ ...draft, version, created_at: new Date().toISOString(), files });
-    const blobs = [...new Map(files.map((file) => [file.sha256, { ...file, path: join(folder, file.path) }])).values()];
-
+    const blobs = blobFiles(folder, files);
     const same = await catalogue.same(name, complete);
     if (same !== undefined && (await allThere(blobs))) return same;
+    const manifest = await show(blobs, () => catalogue.publish(name, complete));
+    // A copy that cannot be kept is fetched when it is wanted.
+    await cache.adopt(blobs).catch(() => undefined);
+    return manifest;
+  }
 
+  async function putFiles(name: string, folder: string, hashes: ReadonlyMap<string, string>): Promise<FileSet> {
+    checkFileSetName(name);
+    const files = await describeFiles(folder, hashes);
+    const blobs = blobFiles(folder, files);
+    const same = await sets.same(name, files);
+    if (same !== undefined && (await allThere(blobs))) return same;
+    return show(blobs, () => sets.create(name, files));
+  }
+
+  /** Blobs first, then the record that names them: until then nobody can see any of it. */
+  async function show<T>(blobs: readonly SetFile[], createRecord: () => Promise<T>): Promise<T> {
     const lease = takeLease(
       store,
       blobs.map(({ sha256 }) => sha256),
@@ -94,11 +111,9 @@ export function openS3Bucket(url: string, options: S3BucketOptions = {}): Bucket
       );
     try {
       await haveBlobs();
-      const manifest = await catalogue.publish(name, complete);
+      const shown = await createRecord();
       if (!lease.isSafe()) await haveBlobs();
-      // A copy that cannot be kept is fetched when it is wanted.
-      await cache.adopt(blobs).catch(() => undefined);
-      return manifest;
+      return shown;
     } finally {
       await lease.end();
     }
@@ -125,8 +140,21 @@ export function openS3Bucket(url: string, options: S3BucketOptions = {}): Bucket
     release: cache.release,
     read: (manifest, path, range) =>
       readFileOf(manifest, path, range, async (file, { start, end }) => streamRange(sourceOf(file), start, end)),
-    collect: (wanted) => collect(store, catalogue, times, wanted),
+    putFiles: (name, folder, hashes) => putFiles(name, folder, hashes ?? new Map()),
+    fileSets: sets.list,
+    async fetchFiles(name, folder) {
+      const set = await sets.require(name);
+      await fetchInto(folder, set, (file, path) => download(sourceOf(file), path, options.download));
+      return set;
+    },
+    removeFiles: sets.remove,
+    collect: (wanted) => collect(store, catalogue, sets, times, wanted),
   };
+}
+
+/** Each content once; paths on this machine. */
+function blobFiles(folder: string, files: readonly SetFile[]): SetFile[] {
+  return [...new Map(files.map((file) => [file.sha256, { ...file, path: join(folder, file.path) }])).values()];
 }
 
 function cacheLimit(gib: string | undefined): number {

@@ -18,15 +18,21 @@ export async function describeStaged(
   hashes: ReadonlyMap<string, string>,
 ): Promise<Manifest['files']> {
   if (draft.name !== name) throw new Error(`staged for ${name}, but the manifest says ${draft.name}`);
+  const files = await describeFiles(folder, hashes);
+  requireFiles(draft, new Set(files.map((file) => file.path)));
+  return files;
+}
+
+/** The same of files that are no version's. */
+export async function describeFiles(folder: string, hashes: ReadonlyMap<string, string>): Promise<Manifest['files']> {
   const files: Manifest['files'] = [];
   for (const path of await listFiles(folder)) {
-    if (!isSafePath(path)) throw new AppError('invalid_source', `A version cannot hold a file named ${path}.`);
+    if (!isSafePath(path)) throw new AppError('invalid_source', `A bucket cannot hold a file named ${path}.`);
     const file = join(folder, path);
     await chmod(file, 0o444);
     await syncToDisk(file);
     files.push({ path, bytes: (await stat(file)).size, sha256: hashes.get(path) ?? (await sha256Of(file)) });
   }
-  requireFiles(draft, new Set(files.map((file) => file.path)));
   return files;
 }
 

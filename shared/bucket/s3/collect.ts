@@ -1,10 +1,11 @@
 /**
- * Deletes what no manifest of an S3 bucket names, beside publishers that are at work; leases.ts says why they lose nothing.
+ * Deletes what no manifest and no file set of an S3 bucket names, beside publishers that are at work; leases.ts says why they lose nothing.
  */
 
 import { AppError } from '../../contracts/errors.ts';
 import type { Collected, CollectOptions } from '../bucket.ts';
 import type { Catalogue } from '../catalogue.ts';
+import type { FileSetRecords } from '../file-sets.ts';
 import { blobsOf, GRACE_MS, labelOf } from '../keys.ts';
 import { S3Failure } from './failure.ts';
 import { type LeaseTimes, leasedBlobs, removeOutdated, whileCollecting } from './leases.ts';
@@ -18,18 +19,20 @@ const BLOBS = 'blobs/sha256/';
 export async function collect(
   store: ObjectStore,
   catalogue: Catalogue,
+  sets: FileSetRecords,
   times: LeaseTimes,
-  { dryRun = false, graceMs = GRACE_MS }: CollectOptions = {},
+  { dryRun = false, graceMs = GRACE_MS, fileSets = [] }: CollectOptions = {},
 ): Promise<Collected> {
+  for (const name of dryRun ? [] : fileSets) await sets.remove(name);
   const expired = (await catalogue.allRemoved()).filter(({ at }) => at.getTime() + graceMs <= Date.now());
   const gone = dryRun ? expired : await catalogue.forget(expired);
   const isGone = new Set(gone.map(labelOf));
 
-  /** Of `blobs`, those that nobody relies on at this moment. Leases before manifests: see leases.ts. */
+  /** Of `blobs`, those that nobody relies on at this moment. Leases before manifests and sets: see leases.ts. */
   async function unreachable(blobs: readonly StoredObject[], now: Date): Promise<StoredObject[]> {
     const leased = await leasedBlobs(store, now, times);
     const manifests = (await catalogue.allManifests()).filter((manifest) => !isGone.has(labelOf(manifest)));
-    const named = blobsOf(manifests);
+    const named = blobsOf([...manifests, ...(await sets.all(dryRun ? fileSets : []))]);
     return blobs.filter(({ key }) => !leased.has(hashOf(key)) && !named.has(hashOf(key)));
   }
 

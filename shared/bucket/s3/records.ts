@@ -3,6 +3,7 @@
  * that does not know that header is told apart before anything is entrusted to it.
  */
 import { AppError } from '../../contracts/errors.ts';
+import { FILE_SETS } from '../keys.ts';
 import type { Records } from '../records.ts';
 import type { ObjectStore } from './object-store.ts';
 
@@ -11,11 +12,12 @@ const PROBE_TEXT = 'Whether this server honours If-None-Match is found out with 
 const REMEMBERED = 4096;
 
 export function s3Records(store: ObjectStore): Records {
-  /** Records never change: what has been read once is known. */
+  /** Records never change: what has been read once is known. Those of file sets may be gone. */
   const known = new Map<string, string>();
   let checked: Promise<void> | undefined;
 
   function remember(key: string, text: string): void {
+    if (key.startsWith(FILE_SETS)) return;
     if (known.size >= REMEMBERED) known.clear();
     known.set(key, text);
   }
@@ -41,6 +43,7 @@ export function s3Records(store: ObjectStore): Records {
       remember(key, text);
       return true;
     },
+    remove: (key) => store.remove([key]),
   };
 }
 
