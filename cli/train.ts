@@ -7,7 +7,7 @@ import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { type ParsedRecipe, parseRecipe } from '@slipway/shared/contracts/parse-recipe.ts';
 import { recipeFields } from '@slipway/shared/contracts/recipe-fields.ts';
 import type { JobQueue } from '@slipway/shared/jobs/job-queue.ts';
-import { locateRecipe, type RunRecord, resumeRun, submitRun } from '@slipway/trainer/runs';
+import { fetchRun, locateRecipe, type RunRecord, resumeRun, submitRun } from '@slipway/trainer/runs';
 import type { Command } from 'commander';
 import { dataFolderOf, openQueue, reportFollowed } from './runs/data-folder.ts';
 
@@ -29,7 +29,10 @@ export function register(program: Command): void {
     .option('--set <field=value>', 'change a field of the recipe for this run; may be given again', collect)
     .option('--name <name>', "the name to publish under, instead of the recipe's")
     .option('--follow', 'stay until it ends, and work on it when no other process does')
-    .option('--resume <run>', 'go on with a paused, failed or killed run, from its last checkpoint')
+    .option(
+      '--resume <run>',
+      'go on with a paused, failed or killed run, from its last checkpoint; one of another machine comes from the bucket',
+    )
     .option('--check', 'say whether the recipe is sound, and run nothing')
     .option('--bucket <url>', 'where versions are published (BUCKET_URL; default: ./bucket)')
     .option('--json', 'what happens, and on the last line the outcome, as lines of JSON on stdout')
@@ -38,7 +41,11 @@ export function register(program: Command): void {
       if (flags.resume !== undefined) {
         if (path !== undefined)
           throw new AppError('invalid_field', '--resume goes on with a run as it was begun; give no recipe');
-        await submitted(flags, (dataFolder, queue) => resumeRun(dataFolder, queue, flags.resume ?? ''));
+        const id = flags.resume;
+        await submitted(flags, async (dataFolder, queue) => {
+          await fetchRun(dataFolder, bucketOf(flags), id);
+          return resumeRun(dataFolder, queue, id);
+        });
         return;
       }
       if (path === undefined)
@@ -48,12 +55,16 @@ export function register(program: Command): void {
         console.log(flags.json ? JSON.stringify(recipe) : `${path} is sound`);
         return;
       }
-      const address = flags.bucket ?? (process.env.BUCKET_URL || 'bucket');
-      const bucketUrl = /^[a-z][a-z0-9+.-]+:\/\//i.test(address) ? address : resolve(address);
+      const bucketUrl = bucketOf(flags);
       await submitted(flags, (dataFolder, queue) =>
         submitRun(dataFolder, queue, { recipe, label: path, bucketUrl, owner: 'cli' }),
       );
     });
+}
+
+function bucketOf({ bucket }: TrainFlags): string {
+  const address = bucket ?? (process.env.BUCKET_URL || 'bucket');
+  return /^[a-z][a-z0-9+.-]+:\/\//i.test(address) ? address : resolve(address);
 }
 
 async function submitted(

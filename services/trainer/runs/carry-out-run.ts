@@ -4,12 +4,13 @@
  */
 
 import { readFile, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { AppError, type ErrorCode } from '@slipway/shared/contracts/errors.ts';
 import type { Failure } from '../supervisor/classify-exit.ts';
 import { endOrphan } from '../supervisor/end-orphan.ts';
 import type { FailureClass } from '../supervisor/kernel-protocol.ts';
 import { mayTryAgain } from '../supervisor/retry-policy.ts';
+import type { CheckpointCopies } from './checkpoint-copies.ts';
+import { copiesOf, fetchLostCheckpoint, keepAfterSuccess } from './keep-in-bucket.ts';
 import type { OpenRun } from './open-run.ts';
 import { forgetWish, type Wish } from './run-folder.ts';
 import { Trained } from './run-record.ts';
@@ -25,6 +26,7 @@ const PROGRESS_MILLISECONDS = 500;
 /** `leave`: the worker must go, or has lost the run; its reason says which. */
 export async function carryOutRun(run: OpenRun, stages: Stages, leave: AbortSignal): Promise<CarriedOut> {
   const stop = new RunStop(run, leave);
+  const copies = copiesOf(run);
   try {
     await run.apply('taken', 'begins', {
       started_at: run.record.started_at ?? new Date().toISOString(),
@@ -36,20 +38,29 @@ export async function carryOutRun(run: OpenRun, stages: Stages, leave: AbortSign
     const prepared = await prepareOnce(run, stages, kernels, tools);
     if (run.record.trained === null) {
       await run.apply('prepared', 'trains');
-      const failure = await trainOnce(run, prepared, kernels, stop);
-      if (failure !== undefined) return await fail(run, failure);
+      const failure = await trainOnce(run, prepared, kernels, stop, copies);
+      if (failure !== undefined) {
+        await copies.settled();
+        return await fail(run, failure);
+      }
     } else await run.apply('prepared', 'is trained');
     await run.apply('trained', 'is proven and published');
     await timed(run, 'publishing', () => stages.publish(run, prepared, kernels, tools));
+    await copies.settled();
     await run.apply('published', `published ${run.record.published.join(', ')}`, {
       ended_at: new Date().toISOString(),
     });
     await forgetWish(run.folder);
+    await keepAfterSuccess(run);
     return 'ended';
   } catch (error) {
+    // Somebody else's by now: nothing of it is touched any more.
+    if (leave.reason instanceof Error && leave.reason.name === 'LeaseLostError') {
+      copies.abandon();
+      throw leave.reason;
+    }
+    await copies.settled();
     if (leave.aborted) {
-      // Somebody else's by now: nothing of it is touched any more.
-      if (leave.reason instanceof Error && leave.reason.name === 'LeaseLostError') throw leave.reason;
       await run.apply('given_back', 'waits for its turn');
       return 'left';
     }
@@ -66,8 +77,13 @@ async function trainOnce(
   prepared: PreparedJob,
   kernels: Kernels,
   stop: RunStop,
+  copies: CheckpointCopies,
 ): Promise<Failure | undefined> {
-  const outcome = await train(run, prepared, kernels.training, { onStarted: (kernel) => stop.stopsKernel(kernel) });
+  const outcome = await train(run, prepared, kernels.training, {
+    onStarted: (kernel) => stop.stopsKernel(kernel),
+    onCheckpoint: (path) => copies.offer(path),
+    fetchCheckpoint: () => fetchLostCheckpoint(run),
+  });
   if (outcome.kind === 'failed') {
     if (stop.signal.aborted) run.log({ type: 'failure', ...outcome.failure });
     // It was to stop, and has: what it died of on the way does not count.
@@ -88,7 +104,7 @@ async function trainOnce(
 }
 
 async function prepareOnce(run: OpenRun, stages: Stages, kernels: Kernels, tools: StageTools): Promise<PreparedJob> {
-  const file = join(run.folder.path, 'prepared.json');
+  const file = run.folder.prepared;
   const known = await readFile(file, 'utf8').catch(() => undefined);
   if (known !== undefined) return PreparedJob.parse(JSON.parse(known));
   const prepared = await timed(run, 'preparing', () => stages.prepare(run, kernels, tools));

@@ -10,11 +10,16 @@ const CheckpointFile = z.object({
   schema: z.literal(1),
   step: z.number().int().nonnegative(),
   files: z.record(z.string().regex(/^[\w.-]+$/), z.string()),
+  state: z.object({ best_step: z.number().int().nullish() }).optional(),
 });
 
 export interface Checkpoint {
   readonly path: string;
   readonly step: number;
+  /** The best step until then, whose checkpoint is kept besides. */
+  readonly best: number | null;
+  /** Name -> sha256, without checkpoint.json. */
+  readonly files: Readonly<Record<string, string>>;
 }
 
 /** `onDamaged` is told of those that are passed over, in words. Undefined: training begins at the beginning. */
@@ -41,13 +46,15 @@ export async function newestCheckpoint(
 }
 
 /** The checkpoint, or what is wrong with it. */
-async function readCheckpoint(path: string): Promise<Checkpoint | string> {
+export async function readCheckpoint(path: string): Promise<Checkpoint | string> {
   try {
-    const { step, files } = CheckpointFile.parse(JSON.parse(await readFile(join(path, 'checkpoint.json'), 'utf8')));
+    const { step, files, state } = CheckpointFile.parse(
+      JSON.parse(await readFile(join(path, 'checkpoint.json'), 'utf8')),
+    );
     for (const [name, hash] of Object.entries(files)) {
       if ((await sha256Of(join(path, name))) !== hash) return `${name} is not what was written`;
     }
-    return { path, step };
+    return { path, step, best: state?.best_step ?? null, files };
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return 'a file of it is missing';
     if (error instanceof z.ZodError || error instanceof SyntaxError) return 'its checkpoint.json is no such file';

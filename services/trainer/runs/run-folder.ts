@@ -26,6 +26,8 @@ export interface RunFolder {
   readonly tokenizer: string;
   /** The kernel's: job, checkpoints, model. */
   readonly work: string;
+  /** What the kernel is told, once it is prepared. */
+  readonly prepared: string;
   /** Which process the kernel is. */
   readonly kernel: string;
 }
@@ -44,6 +46,7 @@ export function runFolder(dataFolder: string, id: string): RunFolder {
     data: inside('data'),
     tokenizer: inside('tokenizer'),
     work: inside('work'),
+    prepared: inside('prepared.json'),
     kernel: inside('kernel'),
   };
 }

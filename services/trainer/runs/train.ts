@@ -10,7 +10,7 @@ import { endOrphan, rememberKernel } from '../supervisor/end-orphan.ts';
 import type { KernelCommand } from '../supervisor/kernel-command.ts';
 import { type KernelOutcome, startKernel } from '../supervisor/kernel-process.ts';
 import type { KernelEvent } from '../supervisor/kernel-protocol.ts';
-import { newestCheckpoint } from './checkpoints.ts';
+import { type Checkpoint, newestCheckpoint } from './checkpoints.ts';
 import type { OpenRun, RunChanges } from './open-run.ts';
 import type { RunRecord } from './run-record.ts';
 import type { PreparedJob } from './stages.ts';
@@ -18,6 +18,10 @@ import type { PreparedJob } from './stages.ts';
 export interface TrainControl {
   /** Called once with what stops the kernel between two steps, and at once. */
   readonly onStarted: (stop: { pause(): void; cancel(): void; kill(why: string): void }) => void;
+  /** A checkpoint's folder, which is whole. */
+  readonly onCheckpoint: (path: string) => void;
+  /** Where a checkpoint comes from when none is whole here. */
+  readonly fetchCheckpoint: () => Promise<Checkpoint | undefined>;
 }
 
 export async function train(
@@ -29,9 +33,8 @@ export async function train(
   const { folder } = run;
   await endOrphan(folder.kernel);
   await mkdir(folder.work, { recursive: true });
-  const checkpoint = await newestCheckpoint(folder.work, (message) =>
-    run.log({ type: 'log', level: 'warning', message }),
-  );
+  const here = await newestCheckpoint(folder.work, (message) => run.log({ type: 'log', level: 'warning', message }));
+  const checkpoint = here ?? (run.record.checkpoint_step === null ? undefined : await control.fetchCheckpoint());
   const jobFile = join(folder.work, 'job.json');
   const job = { ...trainJob(run.record, prepared, folder.work), resume: checkpoint?.path ?? null };
   await writeFile(jobFile, `${JSON.stringify(job, null, 1)}\n`);
@@ -67,6 +70,7 @@ export async function train(
         kernel.kill('its events cannot be written down');
       }
       change((record) => changesBy(event, record));
+      if (event.type === 'checkpoint') control.onCheckpoint(event.path);
     },
     onLine: (line) => log.write(`${line}\n`),
   });
