@@ -2,7 +2,7 @@
  * An S3 bucket whose server or network fails at any one request: afterwards it is as it was or as it should be, never between, and
  * the next attempt succeeds.
  */
-import { cp, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -24,6 +24,7 @@ const OPTIONS: S3BucketOptions = {
   times: { leaseMs: 60_000, deletingMs: 200, pollMs: 10 },
 };
 let caches = 0;
+let fetches = 0;
 
 function open(endpoint: string, prefix: string, cache = `cache-${caches++}`): Bucket {
   const environment = { ...process.env, SLIPWAY_CACHE_DIR: join(scratch, cache) };
@@ -48,8 +49,20 @@ async function look(bucket: Bucket, root: string) {
       expect(found?.size, `${version}: ${path}`).toBe(bytes);
     }
   }
+  const sets = await bucket.fileSets('');
+  // Verified on the way.
+  for (const name of sets) await bucket.fetchFiles(name, join(scratch, `look-${fetches++}`));
   const [aliases, removed] = [await bucket.aliases('tiny'), [...(await bucket.removed('tiny')).keys()]];
-  return { versions, aliases, removed };
+  return { versions, aliases, removed, sets };
+}
+
+/** Three files, the third in parts. */
+async function putSet(bucket: Bucket, name: string) {
+  const folder = join(scratch, name);
+  await mkdir(folder, { recursive: true });
+  for (const path of ['a', 'b']) await writeFile(join(folder, path), `${path} of ${name}`);
+  await writeFile(join(folder, 'big.bin'), Buffer.alloc(PART_BYTES + 7, name));
+  return bucket.putFiles(name, folder);
 }
 
 /** What is done, and which of its requests fail in their turn (default: all). */
@@ -71,6 +84,9 @@ const OPERATIONS: readonly Operation[] = [
     name: 'read',
     operate: async (bucket) => (await bucket.read(await bucket.resolve('tiny@v001'), 'serving.onnx')).toArray(),
   },
+  { name: 'put a set', operate: (bucket) => putSet(bucket, 'data/new') },
+  { name: 'fetch a set', operate: (bucket) => bucket.fetchFiles('data/old', join(scratch, `fetched-${fetches++}`)) },
+  { name: 'remove a set', operate: (bucket) => bucket.removeFiles('data/old') },
 ];
 /** What an operation that is done says when it is done again. */
 const DONE: Readonly<Record<string, string>> = { rollback: 'conflict', remove: 'not_found' };
@@ -90,6 +106,7 @@ if (typeof server === 'string') {
     await bucket.setAlias('tiny', 'canary', 'v002');
     await bucket.setAlias('tiny', 'canary', 'v003');
     await bucket.remove('tiny', 'v004');
+    await putSet(bucket, 'data/old');
   });
 
   afterAll(async () => {
