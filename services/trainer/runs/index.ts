@@ -4,6 +4,7 @@
 export { askRun } from './ask-run.ts';
 export { EventReader } from './event-log.ts';
 export { fetchRun } from './fetch-run.ts';
+export { freeRuns } from './free-runs.ts';
 export { locateRecipe } from './locate-recipe.ts';
 export { openRunQueue } from './open-run-queue.ts';
 export { LoggedEvent } from './run-event.ts';

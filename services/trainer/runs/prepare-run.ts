@@ -100,7 +100,10 @@ async function fromBase(run: OpenRun, dataFolder: string, tools: StageTools): Pr
     base: recipe.model.base ?? '',
     bucketUrl: bucket,
     cacheFolder: join(dataFolder, 'bases'),
-    modelOfRun: async (id) => (await readRun(dataFolder, id).catch(() => undefined))?.trained?.model,
+    modelOfRun: async (id) => {
+      const found = await readRun(dataFolder, id).catch(() => undefined);
+      return found?.freed_at === null ? found.trained?.model : undefined;
+    },
     signal: tools.signal,
     onProgress: (part) => tools.onProgress('exporting the base', part),
   });

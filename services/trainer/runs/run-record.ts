@@ -81,5 +81,7 @@ export const RunRecord = z.object({
   trained: Trained.nullable(),
   /** NAME@v001, in the order they were published. */
   published: z.array(z.string()),
+  /** When its checkpoints, model and prepared data were removed to make room. */
+  freed_at: time.default(null),
 });
 export type RunRecord = z.infer<typeof RunRecord>;

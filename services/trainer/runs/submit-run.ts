@@ -56,6 +56,7 @@ export async function submitRun(dataFolder: string, queue: JobQueue, submission:
     durations: { preparing: 0, training: 0, publishing: 0 },
     trained: null,
     published: [],
+    freed_at: null,
   };
   await createRunFolder(runFolder(dataFolder, record.id), record);
   await enqueue(queue, record);
@@ -71,6 +72,12 @@ export async function resumeRun(dataFolder: string, queue: JobQueue, id: string)
     }
     // Who submitted it may have been killed between its folder and its job.
     if ((await enqueue(queue, found)).endedAt === null) return found;
+  }
+  if (found.freed_at !== null) {
+    throw new AppError(
+      'conflict',
+      `the checkpoints of ${id} were removed on ${found.freed_at.slice(0, 10)} to make room; begin it anew: slipway train ${runFolder(dataFolder, id).recipe}`,
+    );
   }
   const run = await OpenRun.open(dataFolder, id);
   try {
