@@ -19,7 +19,8 @@ Examples:
   slipway data inspect alpaca.json
   slipway data inspect 'chats/*.jsonl' --model ./SmolLM2-135M-Instruct
   slipway data inspect odd.csv --columns prompt=Question,completion=Reply
-  slipway data prepare alpaca.json --model smol --out ./prepared`,
+  slipway data prepare alpaca.json --model smol --out ./prepared
+  slipway data fetch my-model@v001 ./examples`,
     );
   shared(data.command('inspect'))
     .description('formats, lengths, duplicates, what would be left out, and examples as a model sees them')
@@ -32,6 +33,12 @@ Examples:
     .option('--validation <share>', 'share that is held out', share, 0.05)
     .option('--seed <number>', 'what the split is drawn with', wholeNumber, 1)
     .action(async (files: string[], flags) => (await import('./data/prepare.ts')).prepare(files, flags));
+  data
+    .command('fetch <version> <folder>')
+    .description('copy the examples that a version was trained on out of the bucket, verified')
+    .option('--bucket <url>', 'where versions are kept (BUCKET_URL; default: ./bucket)')
+    .option('--json', 'print it as JSON')
+    .action(async (version, folder, options) => (await import('./data/fetch.ts')).fetchData(version, folder, options));
 }
 
 function shared(command: Command): Command {

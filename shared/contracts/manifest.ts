@@ -94,6 +94,8 @@ export const Lineage = z.object({
   run: z.string().optional(),
   /** What it was trained on. */
   data: z.array(LineageFile).optional(),
+  /** The same as canonical JSON Lines, train and validation: in the bucket under `examplesInBucket`, unless that was not wanted. */
+  examples: z.array(LineageFile).optional(),
   /** The settings of the run that made it, as they were. */
   config: z.record(z.string(), z.unknown()).optional(),
   git_commit: z.string().optional(),
@@ -117,6 +119,11 @@ export const Lineage = z.object({
     .optional(),
 });
 export type Lineage = z.infer<typeof Lineage>;
+
+/** The file set that holds an examples.jsonl. */
+export function examplesInBucket(sha256: string): string {
+  return `data/${sha256}`;
+}
 
 export const Manifest = z.object({
   schema: z.literal(1),

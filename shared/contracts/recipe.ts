@@ -221,6 +221,11 @@ const Publish = z.strictObject({
     .default(null)
     .describe('Points at the last of them afterwards; champion serves it at once.'),
   description: z.string().max(10_000).nullable().default(null).describe("For people; null: the recipe's."),
+  data_gib: z
+    .number()
+    .min(0)
+    .default(1)
+    .describe('Training examples of at most so many GiB are kept in the bucket, for slipway data fetch; 0: none are.'),
 });
 
 export const Recipe = z.strictObject({

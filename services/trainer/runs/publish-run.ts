@@ -4,10 +4,12 @@
  */
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { openBucket } from '@slipway/shared/bucket/open-bucket.ts';
 import { askKernel } from '../publish/ask-kernel.ts';
 import { publishModel } from '../publish/publish-model.ts';
 import { referencePassages } from '../publish/reference-passages.ts';
 import type { KernelCommand } from '../supervisor/kernel-command.ts';
+import { describeExamples, keepExamples } from './keep-examples.ts';
 import { withoutPlaces } from './locate-recipe.ts';
 import type { OpenRun } from './open-run.ts';
 import type { RunRecord, Trained } from './run-record.ts';
@@ -47,6 +49,8 @@ export async function publishRun(
     onLine: (line) => appendFileSync(folder.kernelLog, `${line}\n`),
     signal,
   });
+  const examples = await describeExamples(prepared.data);
+  await keepWhatFits(run, prepared, examples);
   await publishModel({
     model: trained.model,
     name: record.name,
@@ -54,7 +58,7 @@ export async function publishRun(
     precisions: recipe.publish.precision,
     alias: recipe.publish.alias,
     bucketUrl: record.bucket,
-    lineage: lineageOf(record, trained),
+    lineage: { ...lineageOf(record, trained), examples },
     trained: reference,
     signal,
     onProgress: (precision, phase, part) => onProgress(`${phase} ${precision}`, part),
@@ -73,6 +77,22 @@ export async function publishRun(
       });
     },
   });
+}
+
+/** A version without its examples is better than none. */
+async function keepWhatFits(
+  run: OpenRun,
+  { data }: PreparedJob,
+  examples: Awaited<ReturnType<typeof describeExamples>>,
+): Promise<void> {
+  const { record, folder } = run;
+  const limit = record.recipe.publish.data_gib * 2 ** 30;
+  try {
+    await keepExamples(openBucket(record.bucket), data, examples, limit, join(folder.work, 'examples'));
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    run.log({ type: 'log', level: 'warning', message: `the training examples are not in the bucket: ${why}` });
+  }
 }
 
 /** Everything the version could be made again from. */
