@@ -76,3 +76,8 @@ it('frees an ended run and nothing of one that is paused, after saying so', asyn
   while ((await state(paused.id)) !== 'succeeded') await sleep(10);
   expect(eventsOf(place, paused.id).filter(({ type }) => type === 'progress')).toHaveLength(60);
 });
+
+it('has nothing to free where there are no runs', async () => {
+  const nothing = { runs: [], bytes: 0, buckets: [] };
+  expect(await freeRuns(join(newPlace().dataFolder, 'not-there'), { ...ALL, belowBytes: 1e15 })).toEqual(nothing);
+});

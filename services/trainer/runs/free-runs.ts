@@ -28,6 +28,7 @@ export interface FreedRuns {
 
 export async function freeRuns(dataFolder: string, { dryRun, graceMs, belowBytes }: FreeRequest): Promise<FreedRuns> {
   const records = await listRuns(dataFolder);
+  if (records.length === 0) return { runs: [], bytes: 0, buckets: [] };
   const spaces = await Promise.all(
     records.map(async (run) => ({
       run: { ...run, base: run.recipe.model.base },
