@@ -6,15 +6,16 @@ import { dirname, resolve } from 'node:path';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { type ParsedRecipe, parseRecipe } from '@slipway/shared/contracts/parse-recipe.ts';
 import { recipeFields } from '@slipway/shared/contracts/recipe-fields.ts';
-import type { JobQueue } from '@slipway/shared/jobs/job-queue.ts';
+import { type JobQueue, PRIORITIES, type Priority } from '@slipway/shared/jobs/job-queue.ts';
 import { fetchRun, locateRecipe, type RunRecord, resumeRun, submitRun } from '@slipway/trainer/runs';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { dataFolderOf, openQueue, reportFollowed } from './runs/data-folder.ts';
 
 interface TrainFlags {
   readonly set?: readonly string[];
   readonly name?: string;
   readonly bucket?: string;
+  readonly priority: Priority;
   readonly follow?: true;
   readonly resume?: string;
   readonly check?: true;
@@ -29,6 +30,7 @@ export function register(program: Command): void {
     .option('--set <field=value>', 'change a field of the recipe for this run; may be given again', collect)
     .option('--name <name>', "the name to publish under, instead of the recipe's")
     .option('--follow', 'stay until it ends, and work on it when no other process does')
+    .addOption(new Option('--priority <priority>', 'its place in the queue').choices(PRIORITIES).default('normal'))
     .option(
       '--resume <run>',
       'go on with a paused, failed or killed run, from its last checkpoint; one of another machine comes from the bucket',
@@ -57,7 +59,7 @@ export function register(program: Command): void {
       }
       const bucketUrl = bucketOf(flags);
       await submitted(flags, (dataFolder, queue) =>
-        submitRun(dataFolder, queue, { recipe, label: path, bucketUrl, owner: 'cli' }),
+        submitRun(dataFolder, queue, { recipe, label: path, bucketUrl, owner: 'cli', priority: flags.priority }),
       );
     });
 }

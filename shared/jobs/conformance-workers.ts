@@ -20,7 +20,14 @@ export function killedWorkersConformance(kind: string, worker: string, open: Ope
     it('lose nothing and complete nothing twice', async () => {
       const { address, queue } = await open();
       for (let n = 0; n < JOBS; n++) {
-        await queue.enqueue({ id: `job-${n}`, queue: 'work', owner: 'ada', payload: { n }, maxAttempts: null });
+        await queue.enqueue({
+          id: `job-${n}`,
+          queue: 'work',
+          owner: 'ada',
+          payload: { n },
+          priority: 'normal',
+          maxAttempts: null,
+        });
       }
       const printed: string[] = [];
       const start = (): ChildProcess => {

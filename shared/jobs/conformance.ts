@@ -27,6 +27,18 @@ export function jobQueueConformance(kind: string, open: OpenQueues): void {
       expect(await queue.claim('work', LONG)).toBeUndefined();
     });
 
+    it('is claimed by urgency first, and tried again with the same', async () => {
+      const [queue, other] = await open();
+      const sent = { a: 'low', b: 'normal', c: 'high', d: 'normal', e: 'high' } as const;
+      for (const [id, priority] of Object.entries(sent)) await queue.enqueue(jobNamed(id, { priority }));
+      expect(await other.find('c')).toMatchObject({ priority: 'high' });
+      const first = await taken(other);
+      await other.settle(first, { kind: 'released' });
+      const order = [];
+      for (let n = 0; n < 5; n++) order.push((await taken(queue)).job.id);
+      expect(order).toEqual(['c', 'e', 'b', 'd', 'a']);
+    });
+
     it('is there once, however often it is sent', async () => {
       const [queue, other] = await open();
       const first = await queue.enqueue(jobNamed('same', { payload: { a: [1, { b: null }] } }));
@@ -223,7 +235,7 @@ export function jobQueueConformance(kind: string, open: OpenQueues): void {
 }
 
 function jobNamed(id: string, rest: Partial<NewJob> = {}): NewJob {
-  return { id, queue: 'work', owner: 'ada', payload: null, maxAttempts: null, ...rest };
+  return { id, queue: 'work', owner: 'ada', payload: null, priority: 'normal', maxAttempts: null, ...rest };
 }
 
 /** The next claim, waited for. */

@@ -27,7 +27,14 @@ function open(file: string): JobQueue {
 
 async function fill(queue: JobQueue, count: number): Promise<void> {
   for (let n = 0; n < count; n++) {
-    await queue.enqueue({ id: `job-${n}`, queue: 'work', owner: 'ada', payload: { n }, maxAttempts: null });
+    await queue.enqueue({
+      id: `job-${n}`,
+      queue: 'work',
+      owner: 'ada',
+      payload: { n },
+      priority: 'normal',
+      maxAttempts: null,
+    });
   }
 }
 
@@ -74,7 +81,7 @@ describe('the embedded queue', () => {
     for (const comparison of ['<=', '>']) {
       const [plan] = database
         .prepare(
-          `EXPLAIN QUERY PLAN SELECT * FROM jobs WHERE queue = ? AND available_at ${comparison} ? ORDER BY available_at, sequence LIMIT 1`,
+          `EXPLAIN QUERY PLAN SELECT * FROM jobs WHERE queue = ? AND priority = 1 AND available_at ${comparison} ? ORDER BY available_at, sequence LIMIT 1`,
         )
         .all('work', 0);
       expect(plan?.detail).toContain('jobs_claimable');
@@ -111,7 +118,14 @@ describe('the embedded queue', () => {
     const enqueueMore = async () => {
       for (let n = 0; n < 1000; n++) {
         const id = `job-${n}`;
-        await queue.enqueue({ id, queue: 'work', owner: 'ada', payload: 'x'.repeat(2000), maxAttempts: null });
+        await queue.enqueue({
+          id,
+          queue: 'work',
+          owner: 'ada',
+          payload: 'x'.repeat(2000),
+          priority: 'normal',
+          maxAttempts: null,
+        });
         enqueued.push(id);
       }
     };

@@ -1,11 +1,11 @@
 /**
  * The job queue in one SQLite file, for the processes of one machine. Every change is one transaction; `transitions.ts` decides what it
- * changes. A claim looks at one entry of an index, however many jobs there are; claims and heartbeats may be lost in a power cut, because
+ * changes. A claim looks at one entry of an index for each priority, however many jobs there are; claims and heartbeats may be lost in a power cut, because
  * whoever held them is then gone too.
  */
 import { Database, type Row } from '../database/database.ts';
 import type { Claim, Job, JobFilter, JobQueue, JobState, NewJob, Outcome } from './job-queue.ts';
-import { LeaseLostError } from './job-queue.ts';
+import { LeaseLostError, PRIORITIES } from './job-queue.ts';
 import { requireSame } from './require-same.ts';
 import { AT_ONCE, cancelled, claimed, type Standing, settled } from './transitions.ts';
 
@@ -31,6 +31,9 @@ const SCHEMA = [
    ) STRICT;
    CREATE INDEX jobs_claimable ON jobs (queue, available_at, sequence) WHERE available_at IS NOT NULL;
    CREATE INDEX jobs_listed ON jobs (queue, owner, sequence);`,
+  `ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 1;
+   DROP INDEX jobs_claimable;
+   CREATE INDEX jobs_claimable ON jobs (queue, priority, available_at, sequence) WHERE available_at IS NOT NULL;`,
 ];
 
 /** No lease and no pause lies further ahead. What does was written before the clock was set back, and is due. */
@@ -52,12 +55,13 @@ class EmbeddedQueue implements JobQueue {
       const present = this.#row(job.id);
       if (present !== undefined) return requireSame(jobOf(present), job);
       this.#database.run(
-        `INSERT INTO jobs (id, queue, owner, payload, max_attempts, state, available_at, attempts, is_cancelling, token, created_at)
-         VALUES (?, ?, ?, ?, ?, 'waiting', ?, 0, 0, 0, ?)`,
+        `INSERT INTO jobs (id, queue, owner, payload, priority, max_attempts, state, available_at, attempts, is_cancelling, token, created_at)
+         VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?, 0, 0, 0, ?)`,
         job.id,
         job.queue,
         job.owner,
         JSON.stringify(job.payload),
+        PRIORITIES.indexOf(job.priority),
         job.maxAttempts,
         AT_ONCE,
         Date.now(),
@@ -169,12 +173,15 @@ class EmbeddedQueue implements JobQueue {
   }
 
   #due(queue: string, now: number): Row | undefined {
-    const first = 'SELECT * FROM jobs WHERE queue = ? AND available_at';
+    const first = 'SELECT * FROM jobs WHERE queue = ? AND priority = ? AND available_at';
     const order = 'ORDER BY available_at, sequence LIMIT 1';
-    return (
-      this.#database.get(`${first} <= ? ${order}`, queue, now) ??
-      this.#database.get(`${first} > ? ${order}`, queue, now + FURTHEST_AHEAD)
-    );
+    for (const priority of PRIORITIES.keys()) {
+      const row =
+        this.#database.get(`${first} <= ? ${order}`, queue, priority, now) ??
+        this.#database.get(`${first} > ? ${order}`, queue, priority, now + FURTHEST_AHEAD);
+      if (row !== undefined) return row;
+    }
+    return undefined;
   }
 
   #store(id: string, { state, availableAt, attempts, isCancelling }: Standing): void {
@@ -211,6 +218,7 @@ function jobOf(row: Row): Job {
     queue: String(row.queue),
     owner: String(row.owner),
     payload: json(row.payload),
+    priority: PRIORITIES[Number(row.priority)] ?? 'normal',
     maxAttempts,
     state,
     attempts,

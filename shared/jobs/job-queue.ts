@@ -5,6 +5,10 @@
 
 export type JobState = 'waiting' | 'running' | 'completed' | 'failed' | 'cancelled';
 
+/** Most urgent first. */
+export const PRIORITIES = ['high', 'normal', 'low'] as const;
+export type Priority = (typeof PRIORITIES)[number];
+
 export interface NewJob {
   /** Chosen by who enqueues, unlike all others: the same id again gives the job that is there. */
   readonly id: string;
@@ -14,6 +18,8 @@ export interface NewJob {
   readonly owner: string;
   /** JSON, as are `progress` and `result`. */
   readonly payload: unknown;
+  /** A more urgent job is claimed first, however long others have waited. */
+  readonly priority: Priority;
   /** How often it may be begun before it counts as failed. Null: as often as needed. */
   readonly maxAttempts: number | null;
 }
@@ -55,7 +61,7 @@ export class LeaseLostError extends Error {
 export interface JobQueue {
   /** Durable when it resolves. AppError conflict when there is another job of this id. */
   enqueue(job: NewJob): Promise<Job>;
-  /** The longest waiting job, or one whose worker has let its lease pass. Undefined: there is nothing to do. */
+  /** The most urgent job, of those the longest waiting one; or one whose worker has let its lease pass. Undefined: there is nothing to do. */
   claim(queue: string, leaseMilliseconds: number): Promise<Claim | undefined>;
   /** Prolongs the lease, and stores how far the work is. True: it is to be cancelled. LeaseLostError. */
   heartbeat(claim: Claim, progress?: unknown): Promise<boolean>;

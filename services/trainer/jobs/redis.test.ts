@@ -56,7 +56,14 @@ describe.skipIf(!hasRedisServer)('with redis-server', () => {
     })();
     const sending = (async () => {
       for (let n = 0; n < total; n++) {
-        await producer.enqueue({ id: `job-${n}`, queue: 'work', owner: 'ada', payload: { n }, maxAttempts: null });
+        await producer.enqueue({
+          id: `job-${n}`,
+          queue: 'work',
+          owner: 'ada',
+          payload: { n },
+          priority: 'normal',
+          maxAttempts: null,
+        });
       }
     })();
     for (let round = 0; round < 4 && !isOver; round++) {

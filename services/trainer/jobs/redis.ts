@@ -13,6 +13,7 @@ import {
   LeaseLostError,
   type NewJob,
   type Outcome,
+  PRIORITIES,
 } from '@slipway/shared/jobs/job-queue.ts';
 import { requireSame } from '@slipway/shared/jobs/require-same.ts';
 import { claimed, type Standing, settled } from '@slipway/shared/jobs/transitions.ts';
@@ -27,7 +28,7 @@ const OWN_PREFIX = 'slipway-jobs';
 const FETCH_LOCK = 30_000;
 const STALLED_CHECK = 15_000;
 
-type Stored = Pick<NewJob, 'owner' | 'payload' | 'maxAttempts'> & { readonly createdAt: number };
+type Stored = Pick<NewJob, 'owner' | 'payload' | 'priority' | 'maxAttempts'> & { readonly createdAt: number };
 type Result = { readonly kind: 'completed' | 'cancelled'; readonly result: unknown };
 type Bull = BullJob<Stored, Result>;
 
@@ -69,7 +70,7 @@ class RedisQueue implements JobQueue {
   }
 
   async enqueue(job: NewJob): Promise<Job> {
-    const { id, queue, owner, payload, maxAttempts } = job;
+    const { id, queue, owner, payload, priority, maxAttempts } = job;
     // Listed before it is there: a job that is there and in no list would never be found again.
     const known = await this.#redis.eval(
       INDEX,
@@ -82,9 +83,11 @@ class RedisQueue implements JobQueue {
       queue,
     );
     if (known === queue) {
-      const stored: Stored = { owner, payload, maxAttempts, createdAt: Date.now() };
+      const stored: Stored = { owner, payload, priority, maxAttempts, createdAt: Date.now() };
       await this.#queue(queue).add('job', stored, {
         jobId: id,
+        // Its 0 is no priority, and comes before all.
+        priority: PRIORITIES.indexOf(priority) + 1,
         // Whether it is tried again is decided when it is settled.
         attempts: Number.MAX_SAFE_INTEGER,
         backoff: { type: 'custom' },
@@ -223,8 +226,11 @@ class RedisQueue implements JobQueue {
       await move(held);
     } catch (error) {
       // BullMQ's words for a lock that is gone, or that another holds by now.
-      if (error instanceof Error && /lock|not in the active state/i.test(error.message)) throw lost(job.id, token);
-      throw error;
+      const isLost = error instanceof Error && /lock|not in the active state/i.test(error.message);
+      if (!isLost) throw error;
+      // Sent again after Redis was away, it finds done what it did itself: without another claim nobody else can have ended the job.
+      const now = await this.#queue(job.queue).getJob(job.id);
+      if (now?.finishedOn === undefined || now.attemptsStarted !== token) throw lost(job.id, token);
     } finally {
       this.#held.delete(name);
     }
@@ -247,12 +253,13 @@ class RedisQueue implements JobQueue {
     const isUnwanted = marks.cancelling !== null && marks.begun === null;
     const state = isUnwanted ? 'cancelled' : (known ?? stateOf(await bull.getState(), bull));
     const hasEnded = state !== 'waiting' && state !== 'running';
-    const { owner, payload, maxAttempts, createdAt } = bull.data;
+    const { owner, payload, priority, maxAttempts, createdAt } = bull.data;
     return {
       id,
       queue: bull.queueName,
       owner,
       payload,
+      priority,
       maxAttempts,
       state,
       attempts: bull.attemptsStarted - marks.released,

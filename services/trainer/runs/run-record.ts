@@ -4,6 +4,7 @@
 import { Lineage } from '@slipway/shared/contracts/manifest.ts';
 import { FineTuningRequest } from '@slipway/shared/contracts/openai/fine-tuning.ts';
 import { Recipe } from '@slipway/shared/contracts/recipe.ts';
+import { PRIORITIES } from '@slipway/shared/jobs/job-queue.ts';
 import { z } from 'zod';
 import { FailureClass } from '../supervisor/kernel-protocol.ts';
 import { RunState } from './run-state.ts';
@@ -49,6 +50,7 @@ export const RunRecord = z.object({
   name: z.string(),
   owner: z.string(),
   state: RunState,
+  priority: z.enum(PRIORITIES).default('normal'),
   /** For people: what it does, or why it does nothing. */
   message: z.string(),
   /** The file it was started from, as it was called. */

@@ -3,7 +3,7 @@
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { Recipe } from '@slipway/shared/contracts/recipe.ts';
-import type { Job, JobQueue } from '@slipway/shared/jobs/job-queue.ts';
+import type { Job, JobQueue, Priority } from '@slipway/shared/jobs/job-queue.ts';
 import { describeMachine, gitCommit } from './machine.ts';
 import { OpenRun } from './open-run.ts';
 import { createRunFolder, forgetWish, newRunId, readRun, runFolder } from './run-folder.ts';
@@ -20,6 +20,8 @@ export interface Submission {
   readonly label: string;
   readonly bucketUrl: string;
   readonly owner: string;
+  /** Default: normal. */
+  readonly priority?: Priority | undefined;
   readonly request?: RunRequest;
 }
 
@@ -33,6 +35,7 @@ export async function submitRun(dataFolder: string, queue: JobQueue, submission:
     name: recipe.publish.name ?? recipe.name,
     owner,
     state: 'queued',
+    priority: submission.priority ?? 'normal',
     message: 'waits for its turn',
     recipe_label: label,
     recipe,
@@ -111,6 +114,7 @@ function enqueue(queue: JobQueue, record: RunRecord): Promise<Job> {
     queue: QUEUE,
     owner: record.owner,
     payload: { run: record.id },
+    priority: record.priority,
     maxAttempts: null,
   });
 }

@@ -10,6 +10,7 @@ import { readTextBody } from '@slipway/shared/http/json-body.ts';
 import { hasScope, mayAccess, type Principal } from '@slipway/shared/http/principal.ts';
 import type { Route } from '@slipway/shared/http/request-context.ts';
 import { unlessGone } from '@slipway/shared/http/unless-gone.ts';
+import { PRIORITIES } from '@slipway/shared/jobs/job-queue.ts';
 import { z } from 'zod';
 import { askRun } from '../../runs/ask-run.ts';
 import { findRuns, runFolder, type Wish } from '../../runs/run-folder.ts';
@@ -26,6 +27,8 @@ import type { ServiceParts } from '../service-parts.ts';
 const RECIPE_BYTES = 256 * 1024;
 const MOST_LOG_BYTES = 2 ** 20;
 
+const TrainQuery = z.object({ priority: z.enum(PRIORITIES).default('normal') });
+
 const RunListQuery = z.object({
   state: RunState.optional(),
   after: z.string().max(200).optional(),
@@ -37,6 +40,7 @@ const LogsQuery = z.object({ tail: z.coerce.number().int().min(1).max(10_000).de
 export function trainRoute(parts: ServiceParts): Route {
   const { bodies, config, queue } = parts;
   return unlessGone(async (context) => {
+    const { priority } = parseOpenAiRequest(TrainQuery, context.req.query()).request;
     const text = await bodies.read((grow) => readTextBody(context.req.raw, RECIPE_BYTES, grow));
     const { recipe } = parseRecipe({ text, label: 'that was sent' });
     const principal = context.get('principal');
@@ -49,6 +53,7 @@ export function trainRoute(parts: ServiceParts): Route {
       label: 'POST /runs/train',
       bucketUrl: config.bucketUrl,
       owner: principal.name,
+      priority,
       request: { kind: 'recipe', recipe },
     });
     context.set('logged', { ...context.get('logged'), run: run.id });

@@ -14,13 +14,13 @@ import { lastLines } from '../follow-lines.ts';
 import { TrainedNumbers } from './trainer-event.ts';
 import { TrainingProgress, trainingProgress } from './training-progress.ts';
 
-const { name, owner, state, message, created_at, started_at, ended_at } = RunRecord.shape;
+const { name, owner, state, priority, message, created_at, started_at, ended_at } = RunRecord.shape;
 const { attempts, checkpoint_step, failure, hardware, durations, published } = RunRecord.shape;
 
 export const RunAnswer = z.object({
   id: z.string(),
   object: z.literal('run'),
-  ...{ name, owner, state, message, created_at, started_at, ended_at },
+  ...{ name, owner, state, priority, message, created_at, started_at, ended_at },
   ...{ attempts, checkpoint_step, failure, hardware, durations, published },
   progress: TrainingProgress.nullable(),
   /** When whoever works on it last said so. Null: nobody does. */
@@ -36,13 +36,13 @@ const TAIL_BYTES = 1 << 17;
 const TAIL_LINES = 200;
 
 export async function runAnswer(run: RunRecord, dataFolder: string, queue: JobQueue): Promise<RunAnswer> {
-  const { name, owner, state, message, created_at, started_at, ended_at } = run;
+  const { name, owner, state, priority, message, created_at, started_at, ended_at } = run;
   const { attempts, checkpoint_step, failure, hardware, durations, published } = run;
   const { trained, request } = run;
   return {
     id: run.id,
     object: 'run',
-    ...{ name, owner, state, message, created_at, started_at, ended_at },
+    ...{ name, owner, state, priority, message, created_at, started_at, ended_at },
     ...{ attempts, checkpoint_step, failure, hardware, durations, published },
     progress: await progressOf(run, dataFolder),
     heartbeat_at: await heartbeatOf(run, queue),

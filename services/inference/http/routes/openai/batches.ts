@@ -40,7 +40,14 @@ export function createBatchRoute({ batches, bodies, inFlight }: ServiceParts): R
         metadata: request.metadata ?? null,
       };
       const id = newId('batch', '_');
-      const job = await jobs.enqueue({ id, queue: BATCH_QUEUE, owner: principal.name, payload, maxAttempts: null });
+      const job = await jobs.enqueue({
+        id,
+        queue: BATCH_QUEUE,
+        owner: principal.name,
+        payload,
+        priority: 'normal',
+        maxAttempts: null,
+      });
       wake();
       context.set('logged', { ...context.get('logged'), batch: id });
       tellWarnings(context, warnings);
