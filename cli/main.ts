@@ -42,7 +42,7 @@ Examples:
   slipway train recipes/shakespeare-gpt2.yaml --follow    data becomes a version
   slipway serve smol                            ... and answers POST /generate
   slipway models promote smol@v002              a running service swaps to it without a failed request
-  slipway generate "Once upon a time"           a story in the terminal
+  slipway generate "ROMEO:"                     a play in the terminal
   slipway help convert                          every option of a command
 
 Exit codes:

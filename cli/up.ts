@@ -30,7 +30,7 @@ export function register(program: Command): void {
 ${model.name} answers on ${url} (Ctrl-C ends it). Try:
 
   curl -N ${url}/generate -H 'content-type: application/json' \\
-    -d '{"prompt": "Once upon a time", "max_new_tokens": 100, "temperature": 0}'
+    -d '{"prompt": "ROMEO:", "max_new_tokens": 100, "temperature": 0.7}'
 
 or open ${url}/ui in a browser.
 `);

@@ -59,7 +59,7 @@ export async function tryProductionTree(tree: string): Promise<Trial> {
 async function generate(url: string): Promise<string> {
   const response = await fetch(`${url}/generate`, {
     method: 'POST',
-    body: JSON.stringify({ prompt: 'Once upon a time', max_new_tokens: 16, temperature: 0 }),
+    body: JSON.stringify({ prompt: 'ROMEO:', max_new_tokens: 16, temperature: 0 }),
   });
   if (!response.ok) throw new Error(`POST /generate answered ${response.status}: ${await response.text()}`);
   const { text } = (await response.json()) as { text: string };
@@ -70,5 +70,5 @@ if (import.meta.main) {
   const [tree] = process.argv.slice(2);
   if (tree === undefined) throw new Error('Say which: node deploy/try-production-tree.ts FOLDER');
   const { readyMilliseconds, text } = await tryProductionTree(resolve(tree));
-  process.stdout.write(`ready after ${Math.round(readyMilliseconds)} ms; it says:${text}\n`);
+  process.stdout.write(`ready after ${Math.round(readyMilliseconds)} ms; it says: ${JSON.stringify(text)}\n`);
 }

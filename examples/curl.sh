@@ -9,7 +9,7 @@ ask() {
   echo
 }
 
-ask "$url/generate" -d '{"prompt": "Once upon a time", "max_new_tokens": 20, "temperature": 0}'
-ask "$url/generate" -d '{"prompt": "Once upon a time", "max_new_tokens": 5, "temperature": 0, "stream": true}'
+ask "$url/generate" -d '{"prompt": "ROMEO:", "max_new_tokens": 20, "temperature": 0}'
+ask "$url/generate" -d '{"prompt": "ROMEO:", "max_new_tokens": 5, "temperature": 0, "stream": true}'
 ask "$url/model-info"
-ask "$url/generate" -d '{"prompt": "Once upon a time", "temperature": 3}'
+ask "$url/generate" -d '{"prompt": "ROMEO:", "temperature": 3}'

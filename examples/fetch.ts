@@ -1,6 +1,6 @@
 /** Prints an answer as it comes, by fetch alone: server-sent events are lines of text. */
 const url = process.env.SLIPWAY_URL || 'http://127.0.0.1:8080';
-const prompt = process.argv[2] ?? 'Once upon a time';
+const prompt = process.argv[2] ?? 'ROMEO:';
 
 const response = await fetch(`${url}/generate`, {
   method: 'POST',

@@ -6,7 +6,7 @@ const client = new OpenAI({
   // The package insists on a key; a service without keys does not look at it.
   apiKey: process.env.SLIPWAY_API_KEY || 'none',
 });
-const prompt = process.argv[2] ?? 'Once upon a time';
+const prompt = process.argv[2] ?? 'ROMEO:';
 
 const { data: models } = await client.models.list();
 const [model] = models;

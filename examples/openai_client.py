@@ -10,7 +10,7 @@ client = OpenAI(
     # The package insists on a key; a service without keys does not look at it.
     api_key=os.environ.get("SLIPWAY_API_KEY", "none"),
 )
-prompt = sys.argv[1] if len(sys.argv) > 1 else "Once upon a time"
+prompt = sys.argv[1] if len(sys.argv) > 1 else "ROMEO:"
 
 model = client.models.list().data[0].id
 print(f"{model}:")

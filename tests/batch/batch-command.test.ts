@@ -259,7 +259,7 @@ describe.skipIf(!hasModel)('with an engine of its own', () => {
     const { code, stderr } = await start(args).ended;
     expect([code, stderr]).toEqual([0, 'preparing ...\nanswering ...\n']);
     expectEachOnceInOrder(400);
-    expect(results()[0]?.response?.body.model).toBe('stories260K');
+    expect(results()[0]?.response?.body.model).toBe('shakespeare-gpt2');
     // No service leaves anything of its own behind.
     expect(readdirSync(folder).sort()).toEqual(['in.jsonl', 'out.jsonl']);
   });

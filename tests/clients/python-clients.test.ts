@@ -14,6 +14,7 @@ import { answered, startTestService } from '../service/testing/test-service.ts';
 
 const run = promisify(execFile);
 const HERE = join(import.meta.dirname, 'python');
+const STORIES = resolve(HERE, '../../fixtures/stories260K');
 const EXAMPLES = resolve(import.meta.dirname, '..', '..', 'examples');
 const KEY = 'a-key-for-clients';
 const python = await pythonEnvironment('clients', { lock: join(HERE, 'requirements.lock') });
@@ -63,7 +64,7 @@ describe('openai', () => {
   });
 
   it.skipIf(missing)(`examples/openai_client.py prints the story as it comes${missing}`, async () => {
-    const service = await startRealService({ API_KEY: KEY });
+    const service = await startRealService({ API_KEY: KEY, BUCKET_URL: STORIES });
     try {
       const env = { SLIPWAY_URL: service.url, SLIPWAY_API_KEY: KEY };
       const { output } = await runPython([join(EXAMPLES, 'openai_client.py'), 'Once upon a time'], env);
@@ -80,7 +81,7 @@ describe('openai', () => {
 
 describe('lm-evaluation-harness', () => {
   it.skipIf(missing)(`measures what the service itself says${missing}`, async () => {
-    const service = await startRealService();
+    const service = await startRealService({ BUCKET_URL: STORIES });
     const folder = mkdtempSync(join(tmpdir(), 'slipway-lm-eval-'));
     try {
       for (const file of readdirSync(HERE).filter((name) => name.startsWith('stories'))) {

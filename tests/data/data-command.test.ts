@@ -32,7 +32,7 @@ function file(name: string, content: string): string {
 }
 
 const CHATS = Array.from({ length: 40 }, (_, n) => JSON.stringify({ user: `Say ${n}, please.`, assistant: `${n}!` }));
-const MODEL = ['--model', 'stories260K', '--bucket', 'models', '--template', 'alpaca'];
+const MODEL = ['--model', 'shakespeare-gpt2', '--bucket', 'models', '--template', 'alpaca'];
 
 test('inspect shows format, lengths, what is left out, and what is trained, without colour too', async () => {
   const chats = file('chats.jsonl', [...CHATS, CHATS[0], '{"user": "x", "assistant": ""}', 'broken'].join('\n'));
@@ -40,7 +40,7 @@ test('inspect shows format, lengths, what is left out, and what is trained, with
   expect(code).toBe(0);
   expect(out).toMatch(/chats\.jsonl +JSON Lines +chat +[\d.]+ KiB +40 +1 +2/);
   expect(out).toMatch(/Characters {2}of 40 examples\n/);
-  expect(out).toMatch(/Tokens {2}by stories260K, of 40 examples; max_length \d+ would do/);
+  expect(out).toMatch(/Tokens {2}by shakespeare-gpt2, of 40 examples; max_length \d+ would do/);
   expect(out).toMatch(/1 {2}assistant is empty\n +chats\.jsonl:42/);
   expect(out).toMatch(/### Response:\n {2}⟦\d+!.*⟧/);
 });

@@ -53,7 +53,7 @@ describe('a set-up in order', () => {
   it('is said to be, with exit code 0, and every check by its name', async () => {
     const { code, stdout } = await doctor(['--grace', '75'], { API_KEY: 'x'.repeat(32) });
     expect(stdout).toContain('Nothing stands in the way.');
-    expect(stdout).toContain('stories260K@v001 is whole, opens and computes on onnxruntime');
+    expect(stdout).toContain('shakespeare-gpt2@v001 is whole, opens and computes on onnxruntime');
     for (const check of ['Node.js', 'processor', 'threads', 'port', 'keys', 'disk', 'draining', 'model', 'memory']) {
       expect(stdout).toMatch(new RegExp(`^(ok|advice) +${check}`, 'm'));
     }

@@ -1,22 +1,20 @@
-/** `slipway eval` as a user runs it, with a service of its own and the bundled model. */
-import { existsSync } from 'node:fs';
+/** `slipway eval` as a user runs it, with a service of its own and stories260K. */
 import { readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { Evaluation } from '@slipway/shared/contracts/evaluation.ts';
 import { describe, expect, it } from 'vitest';
 import { scratch } from '../converter/testing/bucket-folder.ts';
 import { slipway } from '../converter/testing/slipway.ts';
 
-const BUNDLED = resolve(import.meta.dirname, '../../models');
+const BUCKET = join(import.meta.dirname, '../fixtures/stories260K');
 const STORIES = join(import.meta.dirname, 'fixtures/stories.jsonl');
-const hasModel = existsSync(join(BUNDLED, 'manifests'));
 
 const evaluate = (...args: string[]) =>
   slipway([
     'eval',
     'stories260K',
     '--bucket',
-    BUNDLED,
+    BUCKET,
     '--data',
     STORIES,
     '--metrics',
@@ -24,7 +22,7 @@ const evaluate = (...args: string[]) =>
     ...args,
   ]);
 
-describe.skipIf(!hasModel)('slipway eval', { timeout: 300_000 }, () => {
+describe('slipway eval', { timeout: 300_000 }, () => {
   it('tells figures, and writes a report of its own that has them too', async () => {
     const report = join(await scratch(), 'report.html');
     const { code, stdout, errors } = await evaluate('--against', 'stories260K@v001', '--out', report);

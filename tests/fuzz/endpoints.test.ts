@@ -68,7 +68,7 @@ const BODIES = [
   '{"prompt": "Once", "max_tokens": 2, "stream": true}',
   '{"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}',
   '{"text": "Once upon a time"}',
-  '{"model": "stories260K", "prompt": [1, 2, 3], "max_tokens": 1, "echo": true, "logprobs": 1}',
+  '{"model": "shakespeare-gpt2", "prompt": [1, 2, 3], "max_tokens": 1, "echo": true, "logprobs": 1}',
 ];
 
 describe('random faults', { timeout: 300_000 }, () => {

@@ -43,9 +43,9 @@ function hostileNames(): string[] {
   return [
     target,
     up + target.slice(1),
-    `stories260K/${up}${target.slice(1)}`,
-    `stories260K@${up}${target.slice(1)}`,
-    `stories260K@v001/${up}${target.slice(1)}`,
+    `shakespeare-gpt2/${up}${target.slice(1)}`,
+    `shakespeare-gpt2@${up}${target.slice(1)}`,
+    `shakespeare-gpt2@v001/${up}${target.slice(1)}`,
     `${target}\u0000.json`,
     `${target}@v001`,
     `owner/${target}`,

@@ -34,7 +34,7 @@ const GENERATED = {
   path: '/generate',
   route: '/generate',
   status: 200,
-  model: 'stories260K',
+  model: 'shakespeare-gpt2',
   prompt_tokens: expect.any(Number),
   completion_tokens: 8,
   finish_reason: 'length',

@@ -213,9 +213,9 @@ describe('the process', () => {
     );
     await real.stop();
     expect(real.errors()).toContain('@opentelemetry/sdk-trace/');
-    expect(named(collector.spans, 'text_completion stories260K').attributes).toMatchObject({
+    expect(named(collector.spans, 'text_completion shakespeare-gpt2').attributes).toMatchObject({
       'gen_ai.response.id': answer.id,
-      'gen_ai.response.model': 'stories260K@v001',
+      'gen_ai.response.model': 'shakespeare-gpt2@v001',
     });
     expect(collector.resources[0]).toMatchObject({ 'service.name': 'storyteller' });
     expect(collector.headers[0]).toMatchObject({ 'x-team': 'stories' });

@@ -1,13 +1,12 @@
-/** The bundled model by OpenAI's client and in vLLM's words: what is served, and its tokens. */
-import { existsSync } from 'node:fs';
+/** stories260K by OpenAI's client and in vLLM's words: what is served, and its tokens. */
 import { join } from 'node:path';
-import { BUNDLED_BUCKET, type InferenceService, startInferenceService } from '@slipway/inference/serve';
+import { type InferenceService, startInferenceService } from '@slipway/inference/serve';
 import { loadServiceConfig } from '@slipway/shared/contracts/config.ts';
 import { createLogger, silence } from '@slipway/shared/lib/log.ts';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-const hasModel = existsSync(join(BUNDLED_BUCKET, 'manifests'));
+const STORIES = join(import.meta.dirname, '../fixtures/stories260K');
 
 let service: InferenceService;
 let client: OpenAI;
@@ -21,10 +20,10 @@ async function ask(path: string, body?: object) {
   return (await response.json()) as any;
 }
 
-describe.skipIf(!hasModel)('the bundled model', () => {
+describe('stories260K', () => {
   beforeAll(async () => {
     const config = await loadServiceConfig({
-      flags: { port: 0, host: '127.0.0.1', bucketUrl: BUNDLED_BUCKET },
+      flags: { port: 0, host: '127.0.0.1', bucketUrl: STORIES },
       path: null,
     });
     service = await startInferenceService(

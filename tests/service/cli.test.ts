@@ -96,7 +96,7 @@ describe('slipway generate', () => {
 function slowBucket(): string {
   const bucket = mkdtempSync(join(tmpdir(), 'slipway-slow-'));
   cpSync(join(BUNDLED, 'blobs'), join(bucket, 'blobs'), { recursive: true });
-  const manifest = JSON.parse(readFileSync(join(BUNDLED, 'manifests', 'stories260K', 'v001.json'), 'utf8'));
+  const manifest = JSON.parse(readFileSync(join(BUNDLED, 'manifests', 'shakespeare-gpt2', 'v001.json'), 'utf8'));
   const [file] = manifest.files;
   file.bytes = 2 ** 36;
   truncateSync(join(bucket, 'blobs', 'sha256', file.sha256.slice(0, 2), file.sha256), file.bytes);

@@ -58,19 +58,23 @@ describe.skipIf(!hasModel)('the bundled model', () => {
       expect(hashes).toContain(body.sha256[name]);
     expect(body).toMatchObject({
       version: manifest?.version,
-      architecture: { family: 'llama' },
+      architecture: { family: 'gpt2' },
       engine: { layout: 'shared-cache', device: 'cpu', runtime: expect.stringMatching(/^onnxruntime \d/) },
       parity: { within_bounds: true },
-      training: null,
+      training: {
+        run: manifest?.lineage?.run,
+        config: { name: 'shakespeare-gpt2' },
+        data: [{ name: 'tinyshakespeare.txt' }],
+      },
       system_fingerprint: fingerprint,
     });
   });
 
-  it('tells a story, the same in a stream, alone and among others', async () => {
+  it('goes on with a play, the same in a stream, alone and among others', async () => {
     await (await start()).loaded;
-    const body = { prompt: 'Once upon a time', max_new_tokens: 60, temperature: 0 };
+    const body = { prompt: 'ROMEO:', max_new_tokens: 60, temperature: 0 };
     const { text } = (await (await generate(body)).json()) as { text: string };
-    expect(text).toMatch(/^, there was a little girl named Lily\. She loved to play/);
+    expect(text).toMatch(/^\n.*[a-z]{3}/s);
     const others = Array.from({ length: 6 }, (_, index) =>
       generate({ ...body, prompt: `The ${'big '.repeat(index)}dog` }),
     );

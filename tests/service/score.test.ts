@@ -7,7 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { BUNDLED_BUCKET, type InferenceService, startInferenceService } from '@slipway/inference/serve';
+import { type InferenceService, startInferenceService } from '@slipway/inference/serve';
 import { loadServiceConfig, type ServiceFlags } from '@slipway/shared/contracts/config.ts';
 import type { ScoreAnswer, TextScore, TokenScore } from '@slipway/shared/contracts/score.ts';
 import { createLogger, silence } from '@slipway/shared/lib/log.ts';
@@ -17,6 +17,7 @@ import { slipway } from '../converter/testing/slipway.ts';
 import { PYTHON, transformersMissing } from '../converter/testing/transformers.ts';
 import { startTestService, type TestService } from './testing/test-service.ts';
 
+const STORIES = path.join(import.meta.dirname, '../fixtures/stories260K');
 /** Of PyTorch's numbers. */
 const CLOSE = 1e-3;
 
@@ -135,11 +136,11 @@ describe.skipIf(transformersMissing !== '')(`beside transformers${transformersMi
   );
 });
 
-describe('the bundled model', () => {
+describe('stories260K', () => {
   const TEXT = ' Once upon a time, there was a little girl named Lily. Café ☂!';
 
   it('places every token in the bytes of the text, and scores the first one after BOS', async () => {
-    const { url } = await start({ bucketUrl: BUNDLED_BUCKET });
+    const { url } = await start({ bucketUrl: STORIES });
     for (const text of [TEXT, TEXT.trim()]) {
       const { tokens, nats, bytes_scored, characters_scored } = await firstOf(url, { text });
       const bytes = Buffer.from(text);
@@ -161,7 +162,7 @@ describe('the bundled model', () => {
   });
 
   it('scores a completion after its prompt, and a text in its parts', async () => {
-    const { url } = await start({ bucketUrl: BUNDLED_BUCKET });
+    const { url } = await start({ bucketUrl: STORIES });
     const [prompt, completion] = ['Once upon a time', ', there was a little girl'];
     const whole = await firstOf(url, { text: prompt + completion });
     const part = await firstOf(url, { prompt, completion });
@@ -178,7 +179,7 @@ describe('the bundled model', () => {
   });
 
   it('moves a window over a long text, each part scored as if it stood alone', async () => {
-    const { url } = await start({ bucketUrl: BUNDLED_BUCKET, maxPromptTokens: 16 });
+    const { url } = await start({ bucketUrl: STORIES, maxPromptTokens: 16 });
     const long = `${TEXT} The cat sat on the mat and looked at the big red ball. `.repeat(2);
     const { results, window } = await score(url, { text: long, stride: 5 });
     const ids = (results[0]?.tokens ?? []).map(({ token_id }) => token_id);
@@ -195,7 +196,7 @@ describe('the bundled model', () => {
   });
 
   it('adds up texts by their tokens, with or without the lists', async () => {
-    const { url } = await start({ bucketUrl: BUNDLED_BUCKET });
+    const { url } = await start({ bucketUrl: STORIES });
     const texts = ['Once upon a time', 'The dog', [300, 301, 302]];
     const { results, total } = await score(url, { texts });
     const sums = await score(url, { texts, aggregate: true });

@@ -169,7 +169,7 @@ describe.skipIf(!hasModel)('the bundled model', () => {
     let expected: string | undefined;
     let port = '0';
     for (let round = 0; round < 3; round++) {
-      const running = await startReady({ BUCKET_URL: bucket, MODEL: 'stories260K', PORT: port });
+      const running = await startReady({ BUCKET_URL: bucket, MODEL: 'shakespeare-gpt2', PORT: port });
       port = new URL(running.url()).port;
       const text = await textOf(running.url());
       expected ??= text;
@@ -196,7 +196,7 @@ describe.skipIf(!hasModel)('the bundled model', () => {
         20_000,
       );
     }
-    const last = await startReady({ BUCKET_URL: bucket, MODEL: 'stories260K', PORT: port });
+    const last = await startReady({ BUCKET_URL: bucket, MODEL: 'shakespeare-gpt2', PORT: port });
     expect(await textOf(last.url())).toBe(expected);
     last.process.kill('SIGTERM');
     expect(await last.exited).toBe(0);

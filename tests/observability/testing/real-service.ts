@@ -54,12 +54,12 @@ export async function startRealService(environment: Record<string, string> = {})
 
 /** One round of what a busy service sees: answers, streams, several outputs, shared prompts, repetition, mistakes. */
 export async function askInEveryWay({ url, generate }: RealService): Promise<void> {
-  const story = { prompt: 'Once upon a time, there was a little girl named', max_new_tokens: 24 };
+  const play = { prompt: 'ROMEO:\nMy lord, I will go to the king, and', max_new_tokens: 24 };
   const responses = await Promise.all([
-    generate(story),
-    generate({ ...story, num_return_sequences: 2, temperature: 1 }),
-    generate({ ...story, stream: true }),
-    generate({ ...story, stop: 'e' }),
+    generate(play),
+    generate({ ...play, num_return_sequences: 2, temperature: 1 }),
+    generate({ ...play, stream: true }),
+    generate({ ...play, stop: 'e' }),
     generate({ prompt: 3 }),
     fetch(`${url}/nothing`),
   ]);

@@ -1,16 +1,16 @@
 /**
- * A bucket with several versions of one small real model, whose answers tell them apart: the bundled model, its weights a little changed.
+ * A bucket with several versions of one small real model, whose answers tell them apart: stories260K, its weights a little changed.
  */
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { BUNDLED_BUCKET } from '@slipway/inference/serve';
 import type { Bucket } from '@slipway/shared/bucket/bucket.ts';
 import { openFolderBucket } from '@slipway/shared/bucket/folder.ts';
 import { onTestFinished } from 'vitest';
 
 export const NAME = 'story';
+const STORIES = join(import.meta.dirname, '../../fixtures/stories260K');
 
 /** An empty bucket, removed when the test ends. */
 export function emptyBucket(): Bucket {
@@ -21,12 +21,11 @@ export function emptyBucket(): Bucket {
 
 /** `scale`: by what the weights of the first layers are multiplied. `spoil`: the serving graph is no graph. Gives the version. */
 export async function publishVariant(bucket: Bucket, scale: number, spoil = false, as = NAME): Promise<string> {
-  const bundled = openFolderBucket(BUNDLED_BUCKET);
-  const [name = ''] = await bundled.models();
-  const manifest = await bundled.resolve(name);
+  const stories = openFolderBucket(STORIES);
+  const manifest = await stories.resolve('stories260K');
   const { version: _version, created_at: _createdAt, files: _files, ...draft } = manifest;
   const staging = await bucket.stage(as);
-  cpSync(await bundled.materialize(manifest), staging.folder, { recursive: true, dereference: true });
+  cpSync(await stories.materialize(manifest), staging.folder, { recursive: true, dereference: true });
   const path = join(staging.folder, manifest.weights);
   const bytes = await readFile(path);
   const weights = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);

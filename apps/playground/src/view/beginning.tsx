@@ -17,7 +17,7 @@ const BEGINNINGS = {
     'Write a haiku about a ship leaving the slipway.',
     'Give me three names for a small boat.',
   ],
-  completion: ['Once upon a time', 'The old boat lay on the beach,', 'Lily and her dog went to the park.'],
+  completion: ['Once upon a time', 'The old boat lay on the beach,', 'ROMEO:'],
 } as const;
 
 export function Beginning({ service, lane, onBegin }: Props) {
