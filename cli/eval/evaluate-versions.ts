@@ -3,19 +3,11 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { bucketsFor, findVersion } from '@slipway/inference/find-version';
-import { AppError } from '@slipway/shared/contracts/errors.ts';
-import { type Evaluation, type Metric, TEXT_METRICS } from '@slipway/shared/contracts/evaluation.ts';
+import type { Evaluation, Metric } from '@slipway/shared/contracts/evaluation.ts';
 import { tellFullDisk } from '@slipway/shared/contracts/full-disk.ts';
 import type { DataRecipe } from '@slipway/shared/contracts/recipe.ts';
 import type { ServiceClient } from '@slipway/shared/lines/service-client.ts';
-import {
-  evaluate,
-  type KernelCommand,
-  kernelCommand,
-  renderReport,
-  type VersionToAsk,
-} from '@slipway/trainer/evaluation';
-import { findKernelEnvironment } from '@slipway/trainer/kernel-environment';
+import { evaluate, renderReport, scoringTools, type VersionToAsk } from '@slipway/trainer/evaluation';
 import { readLossCurve } from '@slipway/trainer/loss-curve';
 import { downloadFolder } from '../data/data-flags.ts';
 import { interruptible } from '../interruptible.ts';
@@ -93,18 +85,6 @@ function withClient<T>(
   return url === undefined
     ? serveVersion({ name, bucketUrl: bucket ?? null, maxNewTokens, atOnce }, signal, use)
     : withServiceClient(url, process.env.API_KEY, atOnce, use);
-}
-
-/** Null when no metric that was asked for needs Python. AppError not_found. */
-async function scoringTools(metrics: readonly Metric[]): Promise<KernelCommand | null> {
-  const needing = metrics.filter((metric) => TEXT_METRICS.some((one) => one === metric));
-  if (needing.length === 0) return null;
-  const found = await findKernelEnvironment(process.env);
-  if (found !== undefined) return kernelCommand(found.python);
-  throw new AppError(
-    'not_found',
-    `${needing.join(', ')}: these need Python's sacrebleu and rouge-score; run ./slipway setup trainer, or take --metrics perplexity,bits_per_byte`,
-  );
 }
 
 async function writeReport(file: string, evaluation: Evaluation): Promise<void> {

@@ -19,7 +19,7 @@ export async function trainUntilSignal(config: TrainerConfig, serve?: ServeVersi
     secrets: [config.apiKey, config.jobsUrl],
     destination: await terminalOrJson(),
   });
-  const service = await startTrainer({ config, log, stages: trainerStages(config.dataFolder, serve) });
+  const service = await startTrainer({ config, log, stages: trainerStages(config.dataFolder, serve), serve });
   onSignals(log, async () => {
     const isWhole = await service.drain(config.drainSeconds);
     if (!isWhole) {

@@ -5,4 +5,5 @@ export { type KernelCommand, kernelCommand } from '../supervisor/kernel-command.
 export { type EvaluationRequest, evaluate, type VersionToAsk } from './evaluate.ts';
 export { renderReport } from './report/render-report.ts';
 export { changeText, comparisonText, figureText, METRIC_WORDS, VERDICT_WORDS } from './report/words.ts';
+export { scoringTools } from './scoring-tools.ts';
 export type { ServeVersion } from './serve-version.ts';

@@ -16,6 +16,7 @@ import { surround } from '@slipway/shared/http/surround.ts';
 import { Hono } from 'hono';
 import { isOpenAiPath, methodsOf } from './endpoints.ts';
 import { policyOf } from './path-policy.ts';
+import { evaluateRoute, evaluationRoute, reportRoute } from './routes/evaluations.ts';
 import {
   askJobRoute,
   createJobRoute,
@@ -76,6 +77,9 @@ function routeRuns(app: Hono<RequestEnvironment>, parts: ServiceParts): void {
   app.on('POST', ['/runs/:id/cancel', '/api/v1/training/jobs/:id/cancel'], askRoute(parts, 'cancelled'));
   app.on('POST', ['/runs/:id/pause', '/api/v1/training/jobs/:id/pause'], askRoute(parts, 'paused'));
   app.on('POST', ['/runs/:id/resume', '/api/v1/training/jobs/:id/resume'], resumeRoute(parts));
+  app.post('/runs/:id/evaluate', evaluateRoute(parts));
+  app.get('/runs/:id/eval', evaluationRoute(parts));
+  app.get('/runs/:id/eval/report', reportRoute(parts));
 }
 
 function routeOpenAi(app: Hono<RequestEnvironment>, parts: ServiceParts): void {

@@ -24,7 +24,7 @@ const MOST_MATCHES = 10_000;
 export async function confineRecipe(recipe: Recipe, readable: Readable): Promise<Recipe> {
   const { data, model, tokenizer } = recipe;
   const files = async (field: string, sources: string | readonly string[]) =>
-    (await Promise.all([sources].flat().map((source) => dataFiles(field, source, readable)))).flat();
+    (await Promise.all([sources].flat().map((source) => confineData(field, source, readable)))).flat();
   return {
     ...recipe,
     model: { ...model, base: model.base === null ? null : await confineBase('model.base', model.base, readable) },
@@ -49,7 +49,8 @@ export async function confineBase(field: string, base: string, { modelRoots }: R
   return within(field, base, modelRoots, 'MODEL_ROOTS');
 }
 
-async function dataFiles(field: string, source: string, { dataRoots, sentFile }: Readable): Promise<string[]> {
+/** A file that was sent, or what a path or pattern names below the folders of data. AppError not_found, invalid_field. */
+export async function confineData(field: string, source: string, { dataRoots, sentFile }: Readable): Promise<string[]> {
   if (IS_SENT.test(source)) return [sentFile(source, field)];
   if (IS_URL.test(source)) {
     throw new AppError('invalid_field', `${field}: URLs are not fetched for requests; send the file to /v1/files`, {

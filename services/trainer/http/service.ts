@@ -14,10 +14,12 @@ import { drain, listen } from '@slipway/shared/http/listen.ts';
 import { openKeyRing } from '@slipway/shared/http/open-key-ring.ts';
 import { UnsentAnswers } from '@slipway/shared/http/unsent-answers.ts';
 import type { Logger } from '@slipway/shared/lib/log.ts';
+import type { ServeVersion } from '../evaluation/serve-version.ts';
 import { keepWorking } from '../runs/keep-working.ts';
 import { openRunQueue } from '../runs/open-run-queue.ts';
 import type { Stages } from '../runs/stages.ts';
 import { createApp } from './app.ts';
+import { RunEvaluator } from './evaluations/run-evaluator.ts';
 import type { ServiceParts } from './service-parts.ts';
 import { TrainerMetrics } from './trainer-metrics.ts';
 
@@ -25,6 +27,8 @@ export interface TrainerOptions {
   readonly config: TrainerConfig;
   readonly log: Logger;
   readonly stages: Stages;
+  /** How versions are asked; without it evaluations are refused. */
+  readonly serve?: ServeVersion | undefined;
   /** How soon another worker may take over after this one was killed. */
   readonly leaseMilliseconds?: number;
 }
@@ -41,7 +45,13 @@ const BODY_BYTES = 64 * 2 ** 20;
 const REQUESTS_AT_ONCE = 256;
 
 /** Listens. AppError already_exists when the port is taken, invalid_field or not_found for a file of keys that cannot be used. */
-export async function startTrainer({ config, log, stages, ...options }: TrainerOptions): Promise<TrainerService> {
+export async function startTrainer({
+  config,
+  log,
+  stages,
+  serve,
+  ...options
+}: TrainerOptions): Promise<TrainerService> {
   const { dataFolder } = config;
   const { keys, unfollow } = await openKeyRing(config, log);
   const queue = await openRunQueue(dataFolder, config.jobsUrl, log);
@@ -53,6 +63,7 @@ export async function startTrainer({ config, log, stages, ...options }: TrainerO
   const worker = config.workRuns
     ? keepWorking({ dataFolder, queue, stages, ...options }, config.worker ?? hostname(), log)
     : undefined;
+  const evaluator = new RunEvaluator({ dataFolder, serve, log });
   const isWorking = () => worker?.isWorking() ?? false;
   const metrics = new TrainerMetrics({ dataFolder, isReady: () => !inFlight.draining, isWorking });
   const { bucketUrl } = config;
@@ -65,6 +76,7 @@ export async function startTrainer({ config, log, stages, ...options }: TrainerO
     bodies,
     inFlight,
     unsent,
+    evaluator,
     metrics,
     leaving: leaving.signal,
     isWorking,
@@ -80,7 +92,7 @@ export async function startTrainer({ config, log, stages, ...options }: TrainerO
     unfollow();
     server.close();
     server.closeAllConnections();
-    await worker?.leave();
+    await Promise.all([worker?.leave(), evaluator.leave()]);
     await queue.close();
     files.close();
   };
@@ -91,7 +103,7 @@ export async function startTrainer({ config, log, stages, ...options }: TrainerO
       url,
       close,
       async drain(seconds) {
-        const left = worker?.leave() ?? Promise.resolve();
+        const left = Promise.all([worker?.leave(), evaluator.leave()]);
         leaving.abort();
         const late = Promise.withResolvers<boolean>();
         const timer = setTimeout(() => late.resolve(false), seconds * 1000);

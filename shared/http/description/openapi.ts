@@ -35,6 +35,8 @@ export interface Operation {
   readonly form?: JsonSchema;
   /** Parameters after the question mark. */
   readonly query?: Readonly<Record<string, JsonSchema>>;
+  /** Of the answer; 200 unless it says otherwise. */
+  readonly status?: 200 | 202;
   /** JSON when it is a schema; otherwise the media type. Absent: nothing but errors. */
   readonly answer?: z.ZodType | 'text/html' | 'text/plain' | 'application/octet-stream';
   /** What the data of a server-sent event is: of an answer with `"stream": true`, or, without `answer`, of every answer. */
@@ -127,7 +129,7 @@ function describe(
 }
 
 function responsesOf(
-  { body, form, answer, event, others = {} }: Operation,
+  { body, form, status = 200, answer, event, others = {} }: Operation,
   { isOpen, isOpenAi }: { readonly isOpen: boolean; readonly isOpenAi: boolean },
 ): Readonly<Record<string, unknown>> {
   const content = contentOf(answer, event);
@@ -141,7 +143,7 @@ function responsesOf(
       ? { 400: error('no JSON, or a field is wrong') }
       : { 400: error('the body is no JSON'), 422: error('a field is wrong; the message names it and its range') };
   return {
-    ...(content === undefined ? {} : { 200: { description: 'the answer', content } }),
+    ...(content === undefined ? {} : { [status]: { description: 'the answer', content } }),
     ...(body === undefined && form === undefined ? {} : wrong),
     ...(isOpen ? {} : { 401: error('the key is missing or wrong') }),
     ...Object.fromEntries(

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadTrainerConfig, type TrainerConfig } from '@slipway/shared/contracts/trainer-config.ts';
 import { createLogger, silence } from '@slipway/shared/lib/log.ts';
+import type { ServeVersion } from '@slipway/trainer/evaluation';
 import { onTestFinished } from 'vitest';
 import { startTrainer } from '../../../services/trainer/http/service.ts';
 import { fakeStages } from '../../../services/trainer/runs/testing/fake-stages.ts';
@@ -51,12 +52,16 @@ export function configOf(folders: Folders, changes: Partial<TrainerConfig> = {})
 /** `kernel`: the configuration of the fake kernel. */
 export async function startTestTrainer(
   folders: Folders,
-  { config = {}, kernel = {} }: { config?: Partial<TrainerConfig>; kernel?: Record<string, unknown> } = {},
+  {
+    config = {},
+    kernel = {},
+    serve,
+  }: { config?: Partial<TrainerConfig>; kernel?: Record<string, unknown>; serve?: ServeVersion } = {},
 ) {
   const log = createLogger({ service: 'test', level: 'silent', destination: silence });
   const settings = configOf(folders, config);
   const stages = fakeStages(settings.dataFolder, kernel);
-  return startTrainer({ config: settings, log, stages, leaseMilliseconds: 1000 });
+  return startTrainer({ config: settings, log, stages, serve, leaseMilliseconds: 1000 });
 }
 
 export async function ask(url: string, path: string, init: RequestInit = {}): Promise<Answered> {

@@ -11,11 +11,13 @@ import {
   FineTuningJobList,
 } from '@slipway/shared/contracts/openai/fine-tuning.ts';
 import { Recipe } from '@slipway/shared/contracts/recipe.ts';
-import { jsonSchemaOf } from '@slipway/shared/http/description/json-schema.ts';
+import { jsonSchemaOf, jsonSchemaOfFields } from '@slipway/shared/http/description/json-schema.ts';
 import type { KeyOf, Operation } from '@slipway/shared/http/description/openapi.ts';
 import { z } from 'zod';
 import { RunState } from '../../runs/run-state.ts';
 import type { ENDPOINTS } from '../endpoints.ts';
+import { EVALUATION_FIELDS } from '../evaluations/evaluation-request.ts';
+import { EvaluationAnswer } from '../routes/evaluations.ts';
 import { RunAnswer } from '../runs/run-answer.ts';
 import { TrainerEvent } from '../runs/trainer-event.ts';
 
@@ -48,6 +50,7 @@ export function operations(): Readonly<Record<KeyOf<(typeof ENDPOINTS)[number]>,
   };
   const runs: Operation = { query: { state: { enum: RunState.options }, ...page(100, 20) }, answer: listOf(RunAnswer) };
   const run: Operation = { answer: RunAnswer };
+  const evaluation = { id: { type: 'string', description: 'which one; without it the newest' } };
   const job: Operation = { answer: FineTuningJob };
   const jobPage = page(100, 20);
   return {
@@ -70,6 +73,13 @@ export function operations(): Readonly<Record<KeyOf<(typeof ENDPOINTS)[number]>,
     'POST /runs/{id}/cancel': run,
     'POST /runs/{id}/pause': run,
     'POST /runs/{id}/resume': run,
+    'POST /runs/{id}/evaluate': {
+      body: jsonSchemaOfFields(EVALUATION_FIELDS),
+      status: 202,
+      answer: EvaluationAnswer,
+    },
+    'GET /runs/{id}/eval': { query: evaluation, answer: EvaluationAnswer },
+    'GET /runs/{id}/eval/report': { query: evaluation, answer: 'text/html' },
     'POST /api/v1/training/jobs': train,
     'GET /api/v1/training/jobs': runs,
     'GET /api/v1/training/jobs/{id}': run,

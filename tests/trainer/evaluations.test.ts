@@ -1,0 +1,211 @@
+/**
+ * Evaluations over HTTP: the version that a run has published is served as `slipway trainer` serves it, and asked. The runs train nothing
+ * and say that they have published the bundled model.
+ */
+import { createHash } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BUNDLED_BUCKET } from '@slipway/inference/find-version';
+import { Evaluation } from '@slipway/shared/contracts/evaluation.ts';
+import type { ServeVersion } from '@slipway/trainer/evaluation';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { serveVersion } from '../../cli/serve-version.ts';
+import {
+  type Answered,
+  ask,
+  type Folders,
+  newFolders,
+  post,
+  recipe,
+  startTestTrainer,
+} from './testing/test-trainer.ts';
+import { startTrainerProcess } from './testing/trainer-process.ts';
+
+const STORY = 'Once upon a time, there was a little girl named Lily. She loved to play outside in the park.\n';
+const LIKELIHOOD = { data: 'story.txt', metrics: ['perplexity', 'bits_per_byte'] };
+
+let folders: Folders;
+let trainer: Awaited<ReturnType<typeof startTestTrainer>>;
+let url: string;
+const clears: (() => void)[] = [];
+beforeAll(async () => {
+  folders = newFolders((clear) => clears.push(clear));
+  writeFileSync(join(folders.corpus, 'story.txt'), STORY);
+  trainer = await startTestTrainer(folders, { config: { bucketUrl: BUNDLED_BUCKET }, serve: serveVersion });
+  ({ url } = trainer);
+});
+afterAll(async () => {
+  await trainer?.close();
+  for (const clear of clears) clear();
+});
+
+/** Of the version NAME@v001. */
+async function newRun(at = url, name = 'stories260K'): Promise<string> {
+  const { body } = await post(at, '/runs/train', recipe().replace('name: tiny', `name: ${name}`));
+  for (;;) {
+    const run = (await ask(at, `/runs/${body.id}`)).body;
+    if (run.state === 'succeeded') return body.id;
+    await sleep(20);
+  }
+}
+
+const evaluate = (run: string, body: object, at = url) => post(at, `/runs/${run}/evaluate`, JSON.stringify(body));
+
+async function ended(run: string, id: string, at = url): Promise<Answered['body']> {
+  for (;;) {
+    const { body } = await ask(at, `/runs/${run}/eval?id=${id}`);
+    if (body.ended_at !== null) return body;
+    await sleep(50);
+  }
+}
+
+describe('an evaluation', { timeout: 300_000 }, () => {
+  it('asks the version of a run, and is told as figures and as a page', async () => {
+    const run = await newRun();
+    const sent = await evaluate(run, { ...LIKELIHOOD, against: 'stories260K' });
+    expect(sent.status).toBe(202);
+    expect(sent.body).toMatchObject({ object: 'run.evaluation', run, status: 'queued', result: null, error: null });
+    const { status, versions, result, error } = await ended(run, sent.body.id);
+    expect({ status, error }).toEqual({ status: 'succeeded', error: null });
+    expect(versions).toEqual(['stories260K@v001', 'stories260K@v001']);
+    const found = Evaluation.parse(result);
+    expect(found.data.files.map(({ name, bytes }) => [name, bytes])).toEqual([['story.txt', STORY.length]]);
+    // It was trained on such stories: of anything else it makes hundreds.
+    const { perplexity = Number.NaN } = found.versions[0]?.figures ?? {};
+    expect(perplexity).toBeGreaterThan(1);
+    expect(perplexity).toBeLessThan(20);
+    expect(found.differences.map(({ difference }) => difference)).toEqual([0, 0]);
+    expect(JSON.stringify(result)).not.toContain(folders.root);
+
+    const report = await ask(url, `/runs/${run}/eval/report`);
+    expect(report.headers.get('content-type')).toContain('text/html');
+    expect(report.headers.get('content-security-policy')).toContain('sandbox');
+    expect(report.text).toContain('stories260K@v001');
+    expect(report.text).toContain('a little girl named Lily');
+  });
+
+  it('reads a file that was sent, and the newest is the one that is told', async () => {
+    const form = new FormData();
+    form.set('purpose', 'fine-tune');
+    form.set('file', new File([STORY.repeat(2)], 'sent.txt'));
+    const { id: data } = (await ask(url, '/v1/files', { method: 'POST', body: form })).body;
+    const run = await newRun();
+    const first = (await evaluate(run, LIKELIHOOD)).body.id;
+    const second = (await evaluate(run, { ...LIKELIHOOD, data })).body.id;
+    const { status, result, data: told } = await ended(run, second);
+    expect({ status, told }).toEqual({ status: 'succeeded', told: data });
+    expect(result.data.files[0].bytes).toBe(2 * STORY.length);
+    expect((await ask(url, `/runs/${run}/eval`)).body.id).toBe(second);
+    expect((await ask(url, `/runs/${run}/eval?id=${first}`)).body.result.data.files[0].bytes).toBe(STORY.length);
+  });
+
+  it('that cannot be done says why, without the places of this machine', async () => {
+    writeFileSync(join(folders.corpus, 'empty.txt'), '');
+    const run = await newRun();
+    const { body } = await evaluate(run, { ...LIKELIHOOD, data: 'empty.txt' });
+    const { status, error, result } = await ended(run, body.id);
+    expect({ status, result }).toEqual({ status: 'failed', result: null });
+    expect(error.code).toBe('invalid_source');
+    expect(error.message).toContain('empty.txt');
+    expect(error.message).not.toContain(folders.root);
+    const report = await ask(url, `/runs/${run}/eval/report`);
+    expect(report.status).toBe(409);
+    expect(report.body.error.message).toContain('nothing to ask');
+  });
+});
+
+describe('a request for one', () => {
+  it('is refused with what is wrong', async () => {
+    const run = await newRun();
+    const refused = async (body: object, status: number, message: RegExp) => {
+      const answer = await evaluate(run, body);
+      expect([answer.status, answer.body.error.message]).toEqual([status, expect.stringMatching(message)]);
+    };
+    await refused({}, 422, /data must be .* missing/);
+    await refused({ ...LIKELIHOOD, metrics: ['bleurt'] }, 422, /metrics must be an array of some of exact_match/);
+    await refused({ ...LIKELIHOOD, metric: ['bleu'] }, 422, /did you mean metrics\?/);
+    await refused({ ...LIKELIHOOD, limit: 0 }, 422, /limit must be an integer from 1/);
+    await refused({ ...LIKELIHOOD, data: '../secret.txt' }, 404, /^data: there is nothing at .* \(DATA_ROOTS\)/);
+    await refused({ ...LIKELIHOOD, data: `file-${'0'.repeat(32)}` }, 404, /there is no file/);
+    await refused({ ...LIKELIHOOD, data: 'https://example.com/a.txt' }, 422, /URLs are not fetched/);
+    await refused({ ...LIKELIHOOD, against: 'nobody@v001' }, 404, /nobody/);
+    expect((await ask(url, `/runs/${run}/eval`)).status).toBe(404);
+    expect((await ask(url, `/runs/${run}/eval?id=..%2f..%2frun`)).status).toBe(404);
+    expect((await evaluate('run-20260101-000000-000000', LIKELIHOOD)).status).toBe(404);
+  });
+
+  it('is refused for a run that has no version yet', async () => {
+    const text = recipe().replace('max_steps: 30', 'max_steps: 100000');
+    const { id } = (await post(url, '/runs/train', text)).body;
+    const { status, body } = await evaluate(id, LIKELIHOOD);
+    expect([status, body.error.message]).toEqual([409, expect.stringContaining('published no version')]);
+    await post(url, `/runs/${id}/cancel`);
+  });
+
+  it('is answered as if there were no such run to whoever may not see it', async () => {
+    const place = newFolders();
+    writeFileSync(join(place.corpus, 'story.txt'), STORY);
+    const keys = ['hers', 'his'].map((name) => ({
+      name,
+      sha256: createHash('sha256').update(name.repeat(16)).digest('hex'),
+      scopes: ['train'],
+    }));
+    const apiKeysFile = join(place.root, 'keys.json');
+    writeFileSync(apiKeysFile, JSON.stringify({ keys }), { mode: 0o600 });
+    const guarded = await startTestTrainer(place, { config: { apiKeysFile } });
+    onTestFinished(() => guarded.close());
+    const as = (key: 'hers' | 'his') => ({ authorization: `Bearer ${key.repeat(16)}` });
+    const { id } = (await post(guarded.url, '/runs/train', recipe(), as('hers'))).body;
+    const body = JSON.stringify(LIKELIHOOD);
+    expect((await post(guarded.url, `/runs/${id}/evaluate`, body, as('his'))).status).toBe(404);
+    expect((await ask(guarded.url, `/runs/${id}/eval`, { headers: as('his') })).status).toBe(404);
+    // It was given nothing to serve versions with.
+    expect((await post(guarded.url, `/runs/${id}/evaluate`, body, as('hers'))).status).toBe(501);
+  });
+});
+
+describe('what a service has left unfinished', { timeout: 300_000 }, () => {
+  const config = { bucketUrl: BUNDLED_BUCKET };
+  const left = {
+    status: 'failed',
+    error: { code: 'draining', message: expect.stringContaining('ask for it again') },
+  };
+
+  it('has failed when the service leaves', async () => {
+    const place = newFolders();
+    writeFileSync(join(place.corpus, 'story.txt'), STORY);
+    const asked = Promise.withResolvers<void>();
+    const neverReady: ServeVersion = (_, signal) =>
+      new Promise((_settle, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason));
+        asked.resolve();
+      });
+    const first = await startTestTrainer(place, { config, serve: neverReady });
+    const run = await newRun(first.url);
+    const ids = [];
+    for (let count = 0; count < 2; count++) ids.push((await evaluate(run, LIKELIHOOD, first.url)).body.id);
+    await asked.promise;
+    const states = await Promise.all(ids.map((id) => ask(first.url, `/runs/${run}/eval?id=${id}`)));
+    // One after the other.
+    expect(states.map(({ body }) => body.status)).toEqual(['running', 'queued']);
+    await first.close();
+    const second = await startTestTrainer(place, { config });
+    onTestFinished(() => second.close());
+    for (const id of ids) expect((await ask(second.url, `/runs/${run}/eval?id=${id}`)).body).toMatchObject(left);
+  });
+
+  it('has failed when the service was killed, and can be asked for again', async () => {
+    const place = newFolders();
+    writeFileSync(join(place.corpus, 'story.txt'), STORY);
+    const killed = await startTrainerProcess(place, { config });
+    const run = await newRun(killed.url);
+    const { id } = (await evaluate(run, LIKELIHOOD, killed.url)).body;
+    await killed.end('SIGKILL');
+    const next = await startTestTrainer(place, { config, serve: serveVersion });
+    onTestFinished(() => next.close());
+    expect((await ask(next.url, `/runs/${run}/eval`)).body).toMatchObject({ id, ...left });
+    const again = (await evaluate(run, LIKELIHOOD, next.url)).body.id;
+    expect((await ended(run, again, next.url)).status).toBe('succeeded');
+  });
+});
