@@ -3,10 +3,10 @@
  * and say that they have published the bundled model.
  */
 import { createHash } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BUNDLED_BUCKET } from '@slipway/inference/find-version';
+import { BUNDLED_BUCKET, bucketsFor, findVersion } from '@slipway/inference/find-version';
 import { Evaluation } from '@slipway/shared/contracts/evaluation.ts';
 import type { ServeVersion } from '@slipway/trainer/evaluation';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -22,17 +22,27 @@ import {
 } from './testing/test-trainer.ts';
 import { startTrainerProcess } from './testing/trainer-process.ts';
 
-const STORY = 'Once upon a time, there was a little girl named Lily. She loved to play outside in the park.\n';
+const STORY = 'ROMEO:\nWhat say you, my lord? I will not be so bold to speak with thee, and yet I love thee well.\n';
 const LIKELIHOOD = { data: 'story.txt', metrics: ['perplexity', 'bits_per_byte'] };
+
+const { name: NAME } = (await findVersion(bucketsFor(BUNDLED_BUCKET), null)).manifest;
+const VERSION = `${NAME}@v001`;
+
+/** With a copy of the bundled bucket: runs keep their checkpoints in it. */
+function newPlace(...onEnd: Parameters<typeof newFolders>): Folders {
+  const place = newFolders(...onEnd);
+  cpSync(BUNDLED_BUCKET, join(place.root, 'bucket'), { recursive: true });
+  writeFileSync(join(place.corpus, 'story.txt'), STORY);
+  return place;
+}
 
 let folders: Folders;
 let trainer: Awaited<ReturnType<typeof startTestTrainer>>;
 let url: string;
 const clears: (() => void)[] = [];
 beforeAll(async () => {
-  folders = newFolders((clear) => clears.push(clear));
-  writeFileSync(join(folders.corpus, 'story.txt'), STORY);
-  trainer = await startTestTrainer(folders, { config: { bucketUrl: BUNDLED_BUCKET }, serve: serveVersion });
+  folders = newPlace((clear) => clears.push(clear));
+  trainer = await startTestTrainer(folders, { serve: serveVersion });
   ({ url } = trainer);
 });
 afterAll(async () => {
@@ -40,9 +50,9 @@ afterAll(async () => {
   for (const clear of clears) clear();
 });
 
-/** Of the version NAME@v001. */
-async function newRun(at = url, name = 'stories260K'): Promise<string> {
-  const { body } = await post(at, '/runs/train', recipe().replace('name: tiny', `name: ${name}`));
+/** That has published VERSION. */
+async function newRun(at = url): Promise<string> {
+  const { body } = await post(at, '/runs/train', recipe().replace('name: tiny', `name: ${NAME}`));
   for (;;) {
     const run = (await ask(at, `/runs/${body.id}`)).body;
     if (run.state === 'succeeded') return body.id;
@@ -63,26 +73,26 @@ async function ended(run: string, id: string, at = url): Promise<Answered['body'
 describe('an evaluation', { timeout: 300_000 }, () => {
   it('asks the version of a run, and is told as figures and as a page', async () => {
     const run = await newRun();
-    const sent = await evaluate(run, { ...LIKELIHOOD, against: 'stories260K' });
+    const sent = await evaluate(run, { ...LIKELIHOOD, against: NAME });
     expect(sent.status).toBe(202);
     expect(sent.body).toMatchObject({ object: 'run.evaluation', run, status: 'queued', result: null, error: null });
     const { status, versions, result, error } = await ended(run, sent.body.id);
     expect({ status, error }).toEqual({ status: 'succeeded', error: null });
-    expect(versions).toEqual(['stories260K@v001', 'stories260K@v001']);
+    expect(versions).toEqual([VERSION, VERSION]);
     const found = Evaluation.parse(result);
     expect(found.data.files.map(({ name, bytes }) => [name, bytes])).toEqual([['story.txt', STORY.length]]);
-    // It was trained on such stories: of anything else it makes hundreds.
-    const { perplexity = Number.NaN } = found.versions[0]?.figures ?? {};
+    // It was trained on such lines: of bytes that say nothing it makes 8 bits each.
+    const { perplexity = Number.NaN, bits_per_byte = Number.NaN } = found.versions[0]?.figures ?? {};
     expect(perplexity).toBeGreaterThan(1);
-    expect(perplexity).toBeLessThan(20);
+    expect(bits_per_byte).toBeLessThan(4);
     expect(found.differences.map(({ difference }) => difference)).toEqual([0, 0]);
     expect(JSON.stringify(result)).not.toContain(folders.root);
 
     const report = await ask(url, `/runs/${run}/eval/report`);
     expect(report.headers.get('content-type')).toContain('text/html');
     expect(report.headers.get('content-security-policy')).toContain('sandbox');
-    expect(report.text).toContain('stories260K@v001');
-    expect(report.text).toContain('a little girl named Lily');
+    expect(report.text).toContain(VERSION);
+    expect(report.text).toContain('I will not be so bold');
   });
 
   it('reads a file that was sent, and the newest is the one that is told', async () => {
@@ -144,8 +154,7 @@ describe('a request for one', () => {
   });
 
   it('is answered as if there were no such run to whoever may not see it', async () => {
-    const place = newFolders();
-    writeFileSync(join(place.corpus, 'story.txt'), STORY);
+    const place = newPlace();
     const keys = ['hers', 'his'].map((name) => ({
       name,
       sha256: createHash('sha256').update(name.repeat(16)).digest('hex'),
@@ -166,22 +175,20 @@ describe('a request for one', () => {
 });
 
 describe('what a service has left unfinished', { timeout: 300_000 }, () => {
-  const config = { bucketUrl: BUNDLED_BUCKET };
   const left = {
     status: 'failed',
     error: { code: 'draining', message: expect.stringContaining('ask for it again') },
   };
 
   it('has failed when the service leaves', async () => {
-    const place = newFolders();
-    writeFileSync(join(place.corpus, 'story.txt'), STORY);
+    const place = newPlace();
     const asked = Promise.withResolvers<void>();
     const neverReady: ServeVersion = (_, signal) =>
       new Promise((_settle, reject) => {
         signal.addEventListener('abort', () => reject(signal.reason));
         asked.resolve();
       });
-    const first = await startTestTrainer(place, { config, serve: neverReady });
+    const first = await startTestTrainer(place, { serve: neverReady });
     const run = await newRun(first.url);
     const ids = [];
     for (let count = 0; count < 2; count++) ids.push((await evaluate(run, LIKELIHOOD, first.url)).body.id);
@@ -190,19 +197,18 @@ describe('what a service has left unfinished', { timeout: 300_000 }, () => {
     // One after the other.
     expect(states.map(({ body }) => body.status)).toEqual(['running', 'queued']);
     await first.close();
-    const second = await startTestTrainer(place, { config });
+    const second = await startTestTrainer(place);
     onTestFinished(() => second.close());
     for (const id of ids) expect((await ask(second.url, `/runs/${run}/eval?id=${id}`)).body).toMatchObject(left);
   });
 
   it('has failed when the service was killed, and can be asked for again', async () => {
-    const place = newFolders();
-    writeFileSync(join(place.corpus, 'story.txt'), STORY);
-    const killed = await startTrainerProcess(place, { config });
+    const place = newPlace();
+    const killed = await startTrainerProcess(place);
     const run = await newRun(killed.url);
     const { id } = (await evaluate(run, LIKELIHOOD, killed.url)).body;
     await killed.end('SIGKILL');
-    const next = await startTestTrainer(place, { config, serve: serveVersion });
+    const next = await startTestTrainer(place, { serve: serveVersion });
     onTestFinished(() => next.close());
     expect((await ask(next.url, `/runs/${run}/eval`)).body).toMatchObject({ id, ...left });
     const again = (await evaluate(run, LIKELIHOOD, next.url)).body.id;
