@@ -1,15 +1,18 @@
 /**
  * Kill -9 of kernel and supervisor at random moments, with the real kernel: the same losses and the same weights as undisturbed, published
- * once. KILL_ROUNDS says how often (default 4; 50 take most of an hour).
+ * once. KILL_ROUNDS says how often (default 4; 50 take most of an hour); PICTURES=docs/training draws the two curves there.
  */
 import type { ChildProcess } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openBucket } from '@slipway/shared/bucket/open-bucket.ts';
 import { hasEnded, runFolder } from '@slipway/trainer/runs';
 import { expect, it } from 'vitest';
+import { type Kill, resumePicture } from './testing/resume-picture.ts';
 import { kernelMissing, lossCurve, newTrainPlace, TINY_GPT2, type TrainPlace } from './testing/train-command.ts';
 
+const { PICTURES = '' } = process.env;
 const ROUNDS = Number(process.env.KILL_ROUNDS ?? 4);
 /** Between two kills: some steps and a checkpoint. */
 const EVENTS = 12;
@@ -51,9 +54,9 @@ it.skipIf(kernelMissing)(
         child = started;
       });
     let ended = follow();
-    let kills = 0;
+    const kills: Kill[] = [];
     let killedAt: number | null = -1;
-    while (kills < ROUNDS && !hasEnded((await place.run()).state)) {
+    while (kills.length < ROUNDS && !hasEnded((await place.run()).state)) {
       // In every stage, and never so often that nothing gets done in between.
       const seen = place.events(id).length;
       while (place.events(id).length < seen + EVENTS && !hasEnded((await place.run()).state)) await sleep(100);
@@ -62,22 +65,28 @@ it.skipIf(kernelMissing)(
       const { checkpoint_step } = await place.run();
       // One that gets no further however often it is begun would be given up.
       const hasAdvanced = checkpoint_step !== killedAt;
-      if (kills % 2 === 0 && kernel !== undefined && hasAdvanced) {
+      const step = Math.max(0, ...lossCurve(place.events(id)).keys());
+      if (kills.length % 2 === 0 && kernel !== undefined && hasAdvanced) {
         process.kill(kernel, 'SIGKILL');
+        kills.push({ step, victim: 'kernel' });
         killedAt = checkpoint_step;
       } else if (child !== undefined && child.exitCode === null) {
         child.kill('SIGKILL');
+        kills.push({ step, victim: 'supervisor' });
         await ended;
         ended = follow();
       } else break;
-      kills++;
     }
     expect(await ended).toMatchObject({ code: 0 });
-    expect(kills).toBeGreaterThan(0);
+    expect(kills).not.toHaveLength(0);
     const events = place.events(id);
     expect(events.map((event) => event.id)).toEqual(events.map((_, index) => index + 1));
     const whole = await undisturbed.run();
-    expect(lossCurve(events)).toEqual(lossCurve(undisturbed.events(whole.id)));
+    const [killedCurve, wholeCurve] = [lossCurve(events), lossCurve(undisturbed.events(whole.id))];
+    expect(killedCurve).toEqual(wholeCurve);
     expect(await weightsOf(place)).toBe(await weightsOf(undisturbed));
+    if (PICTURES === '') return;
+    mkdirSync(PICTURES, { recursive: true });
+    writeFileSync(join(PICTURES, 'resume.svg'), resumePicture(wholeCurve, killedCurve, kills));
   },
 );

@@ -244,10 +244,14 @@ describe('killed', () => {
     const { id } = await submitTiny(place);
     const program = fileURLToPath(new URL('./testing/worker.ts', import.meta.url));
     const config = JSON.stringify({ step_milliseconds: 15 });
-    const start = () =>
-      spawn(process.execPath, [program, place.dataFolder, config], { stdio: ['ignore', 'inherit', 'inherit'] });
+    const start = () => {
+      const child = spawn(process.execPath, [program, place.dataFolder, config], {
+        stdio: ['ignore', 'inherit', 'inherit'],
+      });
+      return { child, closed: once(child, 'close') };
+    };
     let worker = start();
-    onTestFinished(() => void worker.kill('SIGKILL'));
+    onTestFinished(() => void worker.child.kill('SIGKILL'));
     for (let round = 0; round < ROUNDS; round++) {
       await sleep(300 + Math.random() * 900);
       if (hasEnded((await readRun(place.dataFolder, id)).state)) break;
@@ -256,12 +260,12 @@ describe('killed', () => {
         if (pid !== undefined) process.kill(pid, 'SIGKILL');
         continue;
       }
-      worker.kill('SIGKILL');
-      await once(worker, 'close');
+      worker.child.kill('SIGKILL');
+      await worker.closed;
       worker = start();
     }
     expect(await until(place, id, ended)).toMatchObject({ state: 'succeeded' });
-    await once(worker, 'close');
+    await worker.closed;
     const events = eventsOf(place, id);
     expect(lossCurve(events)).toEqual(curve);
     expect(events.map((event) => event.id)).toEqual(events.map((_, index) => index + 1));
