@@ -31,7 +31,7 @@ describe('a recipe', () => {
     const { model, training, publish } = parsed(SOUND);
     expect(model.base).toBeNull();
     expect(training).toMatchObject({ batch_size: 8, micro_batch_size: 'auto', schedule: 'cosine', clip_norm: 1 });
-    expect(publish).toEqual({ name: null, precision: ['fp32'], alias: null, description: null });
+    expect(publish).toEqual({ name: null, precision: ['fp32'], alias: null, description: null, data_gib: 1 });
   });
 
   it('is changed by --set before it is checked, and knows what was', () => {
