@@ -3,6 +3,7 @@
  */
 import { DataRecipe } from '@slipway/shared/contracts/recipe.ts';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { columnPairs } from './column-pairs.ts';
 
 const { format, template } = DataRecipe.shape;
 
@@ -51,7 +52,7 @@ function shared(command: Command): Command {
         .default('model'),
     )
     .addOption(new Option('--format <format>', 'what a record is').choices(format.unwrap().options).default('auto'))
-    .option('--columns <pairs>', 'our field=theirs, separated by commas; theirs may be a path: a.0.b', pairs, {})
+    .option('--columns <pairs>', 'our field=theirs, separated by commas; theirs may be a path: a.0.b', columnPairs, {})
     .addOption(
       new Option('--mixed <what>', 'a file whose records are of several formats')
         .choices(['refuse', 'accept'])
@@ -73,14 +74,4 @@ function share(text: string): number {
   const value = Number(text);
   if (!(value >= 0 && value <= 1)) throw new InvalidArgumentError('It must be a number from 0 to 1.');
   return value;
-}
-
-function pairs(text: string): Record<string, string> {
-  return Object.fromEntries(
-    text.split(',').map((pair) => {
-      const [ours = '', theirs = ''] = pair.split('=').map((part) => part.trim());
-      if (ours === '' || theirs === '') throw new InvalidArgumentError('Write it as prompt=Question,completion=Reply.');
-      return [ours, theirs];
-    }),
-  );
 }

@@ -5,6 +5,7 @@ import { METRICS, type Metric } from '@slipway/shared/contracts/evaluation.ts';
 import { DataRecipe } from '@slipway/shared/contracts/recipe.ts';
 import { nearest } from '@slipway/shared/lib/nearest.ts';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { columnPairs } from './column-pairs.ts';
 import { number, wholeNumber } from './number-option.ts';
 
 const { format } = DataRecipe.shape;
@@ -24,7 +25,7 @@ export function register(program: Command): void {
     .option('--at-once <number>', 'samples that are asked at once', wholeNumber(1, 256), 8)
     .option('--out <file>', 'the report: one HTML file (default: no report)')
     .addOption(new Option('--format <format>', 'what a record is').choices(format.unwrap().options).default('auto'))
-    .option('--columns <pairs>', 'our field=theirs, separated by commas', pairs, {})
+    .option('--columns <pairs>', 'our field=theirs, separated by commas', columnPairs, {})
     .option('--bucket <url>', 'where the versions are (BUCKET_URL; default: ./bucket, else the bundled model)')
     .option('--url <url>', 'ask this running service (its key: API_KEY)')
     .option('--json', 'the figures and every answer as JSON on stdout')
@@ -54,14 +55,4 @@ function metrics(text: string): Metric[] {
       `${JSON.stringify(name)} is none; did you mean ${nearest(name, METRICS) ?? METRICS[0]}?`,
     );
   });
-}
-
-function pairs(text: string): Record<string, string> {
-  return Object.fromEntries(
-    text.split(',').map((pair) => {
-      const [ours = '', theirs = ''] = pair.split('=').map((part) => part.trim());
-      if (ours === '' || theirs === '') throw new InvalidArgumentError('Write it as prompt=Question,completion=Reply.');
-      return [ours, theirs];
-    }),
-  );
 }
