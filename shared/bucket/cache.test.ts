@@ -145,7 +145,7 @@ describe('the cache', () => {
     const used = await user.materialize(manifestOf('v002', TWO), server(TWO).fetch);
     await first.release(manifestOf('v001', ONE));
     await utimes(place(used), 0, 0);
-    await first.materialize(manifestOf('v003', THREE), server(THREE).fetch);
+    const third = await first.materialize(manifestOf('v003', THREE), server(THREE).fetch);
     expect(existsSync(old)).toBe(false);
     expect(existsSync(join(root, blobKey(hashOf('weights one'))))).toBe(false);
     expect(await readFile(join(used, 'tokenizer.json'), 'utf8')).toBe('shared');
@@ -153,6 +153,8 @@ describe('the cache', () => {
 
     await user.release(manifestOf('v002', TWO));
     await first.release(manifestOf('v003', THREE));
+    // Two uses within one millisecond are equally old.
+    await utimes(place(third), 0, 0);
     const { fetch } = server(ONE);
     await first.materialize(manifestOf('v001', ONE), fetch);
     expect(existsSync(join(root, blobKey(hashOf('weights three'))))).toBe(false);
