@@ -1,12 +1,14 @@
 /**
  * What HTTP, JSON, the chat template, the tokenizer and OpenAI's own client add to the time that the engine takes, request by request: the
- * engine's own times are taken from the client's, so that the engine's speed has no say.
+ * engine's own times are taken from the client's, so that the engine's speed has no say. Between its chats each client asks a bare server,
+ * which shows how much of it the client, HTTP and the system take in any case.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { steadyNow } from '@slipway/shared/lib/steady-now.ts';
 import OpenAI from 'openai';
+import type { BareServerMessage } from '../bare-server.ts';
 import type { Version } from '../field.ts';
 import { type Percentiles, percentiles } from '../rounds.ts';
 import type { EngineTiming, TimedServiceMessage } from '../timed-service.ts';
@@ -29,6 +31,8 @@ export interface ChatLatency {
   readonly requests: number;
   /** Milliseconds beyond the engine's own: to the first text of a stream, to its end, to a whole answer. */
   readonly added_ms: Readonly<Record<'stream_first_token' | 'stream_end' | 'answer', Percentiles>>;
+  /** Milliseconds of a whole answer of the bare server, at the same time. */
+  readonly bare_ms: Percentiles;
   /** What they are added to. */
   readonly engine_ms: Readonly<Record<'first_token' | 'end', Percentiles>>;
 }
@@ -51,18 +55,28 @@ export async function measureChatLatency(
   const { url, stop } = await startTimedService(version, settings.threads, timings);
   // Without retries: a failure is a failure.
   const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0 });
+  const bareServer = await startBareServer();
+  const bareClient = new OpenAI({ baseURL: `${bareServer.url}/v1`, apiKey: 'none', maxRetries: 0 });
   const asked: Asked[] = [];
+  const bare: number[] = [];
   const until = steadyNow() + settings.seconds * 1000;
   let index = 0;
   const ask = async (): Promise<void> => {
     while (index < WARM_UP + FEWEST || steadyNow() < until) {
       const content = tokenizer.decode(make(PROMPT_TOKENS, index));
       asked.push(await chat(client, version.reference, content, index++));
+      const askedAt = steadyNow();
+      await bareClient.chat.completions.create({
+        model: version.reference,
+        messages: [{ role: 'user', content }],
+      });
+      bare.push(steadyNow() - askedAt);
     }
   };
   try {
     await Promise.all(Array.from({ length: CLIENTS }, ask));
   } finally {
+    bareServer.stop();
     await stop();
   }
   const warm = asked.slice(WARM_UP).map((one) => ({ ...one, engine: timingOf(timings, one.id) }));
@@ -85,6 +99,7 @@ export async function measureChatLatency(
       stream_end: percentiles(streams.map(addedInAll)),
       answer: percentiles(whole.map(addedInAll)),
     },
+    bare_ms: percentiles(bare.slice(WARM_UP)),
     engine_ms: {
       first_token: percentiles(warm.map(({ engine }) => engine.firstTokenAt - engine.submittedAt)),
       end: percentiles(warm.map(({ engine }) => engine.finishedAt - engine.submittedAt)),
@@ -116,6 +131,14 @@ async function chat(client: OpenAI, model: string, content: string, index: numbe
     id = chunk.id;
   }
   return { id, askedAt, firstTokenAt: firstTokenAt ?? Number.NaN, endedAt: steadyNow() };
+}
+
+async function startBareServer(): Promise<{ url: string; stop: () => void }> {
+  const child = fork(join(import.meta.dirname, '..', 'bare-server.ts'));
+  const url = await new Promise<string>((ready) => {
+    child.once('message', (message: BareServerMessage) => ready(message.url));
+  });
+  return { url, stop: () => child.disconnect() };
 }
 
 async function startTimedService(
