@@ -12,7 +12,9 @@ const ANSWER = {
   id: 'bare',
   object: 'chat.completion',
   created: 0,
-  choices: [{ index: 0, finish_reason: 'length', message: { role: 'assistant', content: 'as always' }, logprobs: null }],
+  choices: [
+    { index: 0, finish_reason: 'length', message: { role: 'assistant', content: 'as always' }, logprobs: null },
+  ],
   usage: { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 },
 };
 
