@@ -12,6 +12,6 @@ try {
   // Threads that are there already keep theirs; those that compute come later and inherit it.
   setPriority(NICENESS);
 } catch (error) {
-  console.warn(`the engine keeps the priority of the service: ${error}`);
+  process.stderr.write(`the engine keeps the priority of the service: ${error}\n`);
 }
 serveEngine(openLayout);
