@@ -3,7 +3,7 @@
  */
 
 /** Layers from the bottom up: a file may import from its own and from lower layers only. */
-const SHARED_LAYERS = ['lib', 'contracts', 'database', '(bucket|files|http|jobs|lines|text)', 'files-api'];
+const SHARED_LAYERS = ['lib', 'contracts', 'database', '(bucket|files|http|jobs|lines|text)', '(files-api|sockets)'];
 const INFERENCE_LAYERS = ['runtime', 'engine', 'generation', 'http'];
 const TRAINER_LAYERS = [
   '(supervisor|environment)',

@@ -6,11 +6,10 @@ import { z } from 'zod';
 import type { ChatAnswer, ChatDelta } from './chat.ts';
 import { AppError } from './errors.ts';
 import { absent, integer, parseFields } from './request-fields.ts';
+import { messageFields, type SocketError } from './sockets.ts';
 
 /** What a client that offers subprotocols must offer; the service answers with it. */
 export const CHAT_PROTOCOL = 'slipway.chat';
-/** Before an API key in base64url, among the subprotocols: browsers let a page set no header. */
-export const KEY_PROTOCOL_PREFIX = 'slipway.key.';
 
 /** Of one message. A longer history goes over HTTP. */
 export const MOST_MESSAGE_BYTES = 512 * 1024;
@@ -35,7 +34,7 @@ const TYPES = ['chat', 'cancel', 'resume', 'ping'] as const;
 
 /** Of a message's text. AppError invalid_json, invalid_field. */
 export function parseSocketMessage(text: string): ChatSocketMessage {
-  const { type, ...fields } = objectIn(text);
+  const { type, ...fields } = messageFields(text);
   if (type === 'chat') {
     const { turn, ...body } = fields;
     return { type, ...parseFields({ turn }, ASKED, 'type'), body };
@@ -46,31 +45,11 @@ export function parseSocketMessage(text: string): ChatSocketMessage {
   throw new AppError('invalid_field', `type must be one of ${TYPES.join(', ')}`);
 }
 
-function objectIn(text: string): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    const reason = error instanceof SyntaxError ? error.message : String(error);
-    throw new AppError('invalid_json', `a message must be JSON: ${text === '' ? 'it is empty' : reason}`);
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new AppError('invalid_field', 'a message must be a JSON object with a type');
-  }
-  return { ...value };
-}
-
-export interface ChatSocketError {
-  readonly error: { readonly code: string; readonly message: string; readonly request_id: string };
-  /** Seconds, where it passes by itself. */
-  readonly retry_after?: number;
-}
-
 /** How a turn ends. `response` of an answer is empty: the deltas have said it. */
 export type ChatTurnEnd =
   | ({ readonly type: 'done' } & ChatAnswer)
   | { readonly type: 'cancelled' }
-  | ({ readonly type: 'error' } & ChatSocketError);
+  | ({ readonly type: 'error' } & SocketError);
 
 /** `number`: of a turn's events, from 1; one that stands for several has the last one's. */
 interface Numbered {
@@ -84,5 +63,5 @@ export type ChatSocketEvent =
   | ({ readonly type: 'delta' } & Numbered & ChatDelta)
   | (Numbered & ChatTurnEnd)
   /** Of a message that began no turn, or that the named one could not do. */
-  | ({ readonly type: 'error'; readonly turn?: string } & ChatSocketError)
+  | ({ readonly type: 'error'; readonly turn?: string } & SocketError)
   | { readonly type: 'pong' };

@@ -40,8 +40,6 @@ const SETTINGS = {
     file: 'CHAT.SESSION_TTL_SECONDS',
   }),
   maxSessions: integer(1, 1_000_000, 10_000, { env: 'MAX_SESSIONS', file: 'CHAT.MAX_SESSIONS' }),
-  /** Between questions to the other end of a WebSocket whether it is still there. */
-  heartbeatSeconds: integer(1, 3600, 20, { env: 'HEARTBEAT_SECONDS', file: 'CHAT.HEARTBEAT_SECONDS' }),
   /** An answer whose WebSocket broke goes on so long, and can be had so long after its end. */
   resumeSeconds: integer(0, 3600, 30, { env: 'RESUME_SECONDS', file: 'CHAT.RESUME_SECONDS' }),
 

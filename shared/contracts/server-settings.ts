@@ -24,6 +24,8 @@ export const SERVER_SETTINGS = {
   }),
   /** Beyond it who has asked nothing for longest is closed. */
   maxConnections: integer(16, 100_000, 4096, { env: 'MAX_CONNECTIONS', file: 'SERVER.MAX_CONNECTIONS' }),
+  /** Between questions to the other end of a WebSocket whether it is still there. */
+  heartbeatSeconds: integer(1, 3600, 20, { env: 'HEARTBEAT_SECONDS', file: 'CHAT.HEARTBEAT_SECONDS' }),
   drainSeconds: integer(0, 600, 60, { env: 'DRAIN_SECONDS', file: 'SERVER.DRAIN_SECONDS' }),
   logLevel: choice(LOG_LEVELS, 'info', { env: 'LOG_LEVEL', file: 'SERVER.LOG_LEVEL' }),
   /** What a service keeps of its users: conversations, files, batches, runs. Made when it is first needed. */

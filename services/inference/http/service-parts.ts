@@ -8,13 +8,13 @@ import type { InFlight } from '@slipway/shared/http/in-flight.ts';
 import type { KeyRing } from '@slipway/shared/http/key-ring.ts';
 import type { UnsentAnswers } from '@slipway/shared/http/unsent-answers.ts';
 import type { Logger } from '@slipway/shared/lib/log.ts';
+import type { OpenSockets } from '@slipway/shared/sockets/open-sockets.ts';
 import type { AnswerCache } from '../generation/answer-cache.ts';
 import type { Occupancy, Turns } from '../generation/occupancy.ts';
 import type { ServedModels } from '../models/served-models.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import type { LazyBatches } from './batches/lazy-batches.ts';
 import type { Metrics } from './metrics/metrics.ts';
-import type { OpenSockets } from './sockets/open-sockets.ts';
 import type { Tracing } from './tracing/tracing.ts';
 
 export interface ServiceParts {

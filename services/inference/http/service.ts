@@ -11,6 +11,8 @@ import { drain, listen } from '@slipway/shared/http/listen.ts';
 import { openKeyRing } from '@slipway/shared/http/open-key-ring.ts';
 import { UnsentAnswers } from '@slipway/shared/http/unsent-answers.ts';
 import type { Logger } from '@slipway/shared/lib/log.ts';
+import { OpenSockets } from '@slipway/shared/sockets/open-sockets.ts';
+import { isUpgradeOf, takeUpgrades } from '@slipway/shared/sockets/upgrades.ts';
 import type { AnswerCache } from '../generation/answer-cache.ts';
 import { Occupancy } from '../generation/occupancy.ts';
 import { isReady, type ServedModels } from '../models/served-models.ts';
@@ -20,8 +22,6 @@ import { createApp } from './app.ts';
 import { LazyBatches } from './batches/lazy-batches.ts';
 import { Metrics } from './metrics/metrics.ts';
 import type { ServiceParts } from './service-parts.ts';
-import { OpenSockets } from './sockets/open-sockets.ts';
-import { isUpgrade, takeUpgrades } from './sockets/upgrades.ts';
 import { startTracing } from './tracing/tracing.ts';
 
 export interface ServiceOptions {
@@ -45,8 +45,6 @@ const READ_BEYOND_QUEUE = 32;
 /** All bodies that are on their way at once; at least so many times the largest one. */
 const BODY_BYTES = 64 * 2 ** 20;
 const LARGEST_BODIES = 2;
-/** Of all connections, so that the others always find room. */
-const SOCKETS_SHARE = 1 / 4;
 
 /** Listens. AppError already_exists when the port is taken, invalid_field or not_found for a file of keys that cannot be used. */
 export async function startService({ config, models, log }: ServiceOptions): Promise<Service> {
@@ -57,7 +55,7 @@ export async function startService({ config, models, log }: ServiceOptions): Pro
     bodies.cutSlowest(),
   );
   const unsent = new UnsentAnswers();
-  const sockets = new OpenSockets(Math.ceil(config.maxConnections * SOCKETS_SHARE));
+  const sockets = new OpenSockets(config.maxConnections);
   const metrics = new Metrics({
     models: () => models.loaded(),
     totals: () => models.totals(),
@@ -88,7 +86,7 @@ export async function startService({ config, models, log }: ServiceOptions): Pro
   const { fetch } = createApp(parts);
   const errorHandler = refuseMalformed(log);
   const server = createServer(
-    { ...SERVER_OPTIONS, shouldUpgradeCallback: isUpgrade },
+    { ...SERVER_OPTIONS, shouldUpgradeCallback: isUpgradeOf((path) => path === '/ws/chat') },
     getRequestListener(fetch, { errorHandler }),
   );
   takeUpgrades(server, fetch, errorHandler);

@@ -29,6 +29,7 @@ import {
 import { FeedRoutes } from './routes/run-feeds.ts';
 import { askRoute, listRunsRoute, logsRoute, resumeRoute, runRoute, trainRoute } from './routes/runs.ts';
 import { healthRoute, livenessRoute, metricsRoute, readinessRoute, rootRoute } from './routes/service.ts';
+import { trainingSocketRoute } from './routes/training-socket.ts';
 import type { ServiceParts } from './service-parts.ts';
 
 export function createApp(parts: ServiceParts): Hono<RequestEnvironment> {
@@ -74,6 +75,7 @@ function routeRuns(app: Hono<RequestEnvironment>, parts: ServiceParts): void {
   app.get('/runs/:id/logs', logsRoute(parts));
   app.get('/runs/:id/logs/stream', feeds.logs());
   app.get('/runs/:id/events', feeds.events());
+  app.get('/ws/training/:id', trainingSocketRoute(parts));
   app.on('POST', ['/runs/:id/cancel', '/api/v1/training/jobs/:id/cancel'], askRoute(parts, 'cancelled'));
   app.on('POST', ['/runs/:id/pause', '/api/v1/training/jobs/:id/pause'], askRoute(parts, 'paused'));
   app.on('POST', ['/runs/:id/resume', '/api/v1/training/jobs/:id/resume'], resumeRoute(parts));

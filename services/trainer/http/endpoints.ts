@@ -18,6 +18,7 @@ export const ENDPOINTS = [
   { method: 'GET', path: '/runs/{id}/logs', purpose: 'the last lines that its kernel printed' },
   { method: 'GET', path: '/runs/{id}/logs/stream', purpose: 'those lines as they come: server-sent events' },
   { method: 'GET', path: '/runs/{id}/events', purpose: 'what happens to it: server-sent events' },
+  { method: 'GET', path: '/ws/training/{id}', purpose: 'those events over a WebSocket' },
   { method: 'POST', path: '/runs/{id}/cancel', purpose: 'end it' },
   { method: 'POST', path: '/runs/{id}/pause', purpose: 'let it wait, with a checkpoint' },
   { method: 'POST', path: '/runs/{id}/resume', purpose: 'go on with a paused or failed one' },

@@ -9,6 +9,7 @@ import type { KeyRing } from '@slipway/shared/http/key-ring.ts';
 import type { UnsentAnswers } from '@slipway/shared/http/unsent-answers.ts';
 import type { JobQueue } from '@slipway/shared/jobs/job-queue.ts';
 import type { Logger } from '@slipway/shared/lib/log.ts';
+import type { OpenSockets } from '@slipway/shared/sockets/open-sockets.ts';
 import type { RunEvaluator } from './evaluations/run-evaluator.ts';
 import type { TrainerMetrics } from './trainer-metrics.ts';
 
@@ -21,6 +22,7 @@ export interface ServiceParts {
   readonly bodies: BodyReaders;
   readonly inFlight: InFlight;
   readonly unsent: UnsentAnswers;
+  readonly sockets: OpenSockets;
   readonly evaluator: RunEvaluator;
   readonly metrics: TrainerMetrics;
   /** Aborted when feeds are to end: the service leaves. */

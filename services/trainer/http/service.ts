@@ -14,6 +14,8 @@ import { drain, listen } from '@slipway/shared/http/listen.ts';
 import { openKeyRing } from '@slipway/shared/http/open-key-ring.ts';
 import { UnsentAnswers } from '@slipway/shared/http/unsent-answers.ts';
 import type { Logger } from '@slipway/shared/lib/log.ts';
+import { OpenSockets } from '@slipway/shared/sockets/open-sockets.ts';
+import { isUpgradeOf, takeUpgrades } from '@slipway/shared/sockets/upgrades.ts';
 import type { ServeVersion } from '../evaluation/serve-version.ts';
 import { keepWorking } from '../runs/keep-working.ts';
 import { openRunQueue } from '../runs/open-run-queue.ts';
@@ -59,6 +61,7 @@ export async function startTrainer({
   const bodies = new BodyReaders(BODY_BYTES, () => performance.now());
   const inFlight = new InFlight(REQUESTS_AT_ONCE, () => bodies.cutSlowest());
   const unsent = new UnsentAnswers();
+  const sockets = new OpenSockets(config.maxConnections);
   const leaving = new AbortController();
   const worker = config.workRuns
     ? keepWorking({ dataFolder, queue, stages, ...options }, config.worker ?? hostname(), log)
@@ -76,15 +79,19 @@ export async function startTrainer({
     bodies,
     inFlight,
     unsent,
+    sockets,
     evaluator,
     metrics,
     leaving: leaving.signal,
     isWorking,
   };
+  const { fetch } = createApp(parts);
+  const errorHandler = refuseMalformed(log);
   const server = createServer(
-    SERVER_OPTIONS,
-    getRequestListener(createApp(parts).fetch, { errorHandler: refuseMalformed(log) }),
+    { ...SERVER_OPTIONS, shouldUpgradeCallback: isUpgradeOf((path) => path.startsWith('/ws/training/')) },
+    getRequestListener(fetch, { errorHandler }),
   );
+  takeUpgrades(server, fetch, errorHandler);
   unsent.watch(server);
   guardConnections(server, config.maxConnections);
   const close = async () => {
@@ -92,6 +99,7 @@ export async function startTrainer({
     unfollow();
     server.close();
     server.closeAllConnections();
+    sockets.destroy();
     await Promise.all([worker?.leave(), evaluator.leave()]);
     await queue.close();
     files.close();
@@ -105,6 +113,7 @@ export async function startTrainer({
       async drain(seconds) {
         const left = Promise.all([worker?.leave(), evaluator.leave()]);
         leaving.abort();
+        sockets.goAway();
         const late = Promise.withResolvers<boolean>();
         const timer = setTimeout(() => late.resolve(false), seconds * 1000);
         const isGivenBack = await Promise.race([left.then(() => true), late.promise]);

@@ -1,5 +1,5 @@
 /**
- * Talks to a service's chat over a WebSocket by `ws`, and keeps all that it is told.
+ * Talks to a service over a WebSocket by `ws`, mostly to its chat, and keeps all that it is told.
  */
 import { once } from 'node:events';
 import { type ClientOptions, WebSocket } from 'ws';
@@ -10,6 +10,8 @@ export type Event = any;
 
 /** Greedy: the answer follows from all that the model is shown. */
 const GREEDY = { temperature: 0, max_tokens: 8, min_new_tokens: 8 };
+
+const CHAT = '/ws/chat';
 
 export class SocketClient {
   readonly socket: WebSocket;
@@ -27,8 +29,13 @@ export class SocketClient {
   }
 
   /** Rejects with the refusal's status and body. */
-  static async open(url: string, options: ClientOptions = {}, protocols: string[] = []): Promise<SocketClient> {
-    const socket = new WebSocket(addressOf(url), protocols, options);
+  static async open(
+    url: string,
+    options: ClientOptions = {},
+    protocols: string[] = [],
+    path = CHAT,
+  ): Promise<SocketClient> {
+    const socket = new WebSocket(addressOf(url, path), protocols, options);
     const refused = new Promise<never>((_, reject) => {
       socket.once('unexpected-response', (_request, response) => {
         let body = '';
@@ -96,8 +103,8 @@ class Refusal extends Error {
   }
 }
 
-export function addressOf(url: string): string {
-  return `${url.replace('http', 'ws')}/ws/chat`;
+export function addressOf(url: string, path = CHAT): string {
+  return url.replace('http', 'ws') + path;
 }
 
 export function textOf(events: readonly Event[]): string {

@@ -1,5 +1,5 @@
 /**
- * One WebSocket over which is chatted: its messages taken, its turns' events sent, its peer asked whether it is still there. Knows nothing of
+ * One WebSocket over which is chatted: its messages taken, its turns' events sent. Knows nothing of
  * how a turn is answered, nor what becomes of one whose listener has gone.
  */
 import {
@@ -12,9 +12,10 @@ import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { errorBody } from '@slipway/shared/http/error-response.ts';
 import { describeError } from '@slipway/shared/http/request-context.ts';
 import type { Logger } from '@slipway/shared/lib/log.ts';
-import type { OpenSocket } from './open-sockets.ts';
+import { hearPeer } from '@slipway/shared/sockets/hear-peer.ts';
+import type { OpenSocket } from '@slipway/shared/sockets/open-sockets.ts';
+import type { TellingSocket } from '@slipway/shared/sockets/telling-socket.ts';
 import type { SocketTurn, SocketTurns, TurnListener } from './socket-turns.ts';
-import type { TellingSocket } from './telling-socket.ts';
 
 export interface ChatSocketOptions {
   readonly turns: SocketTurns;
@@ -29,38 +30,23 @@ export interface ChatSocketOptions {
 }
 
 const GOING_AWAY = 1001;
-const POLICY_VIOLATION = 1008;
-/** Messages that say nothing: who sends more of them does not mean it. */
-const MOST_MISTAKES = 16;
-/** What may wait for a reader at any moment; how long, and how much for all of them, is bounded with other answers. */
-const MOST_UNREAD_BYTES = 4 * 2 ** 20;
-
 export class ChatSocket implements OpenSocket, TurnListener {
   readonly #socket: TellingSocket;
   readonly #options: ChatSocketOptions;
   /** Those that are being answered to it. */
   readonly #turns = new Set<SocketTurn>();
-  readonly #heartbeat: NodeJS.Timeout;
-  #isHeard = true;
   #isLeaving = false;
-  #mistakes = 0;
 
   constructor(socket: TellingSocket, options: ChatSocketOptions) {
     this.#socket = socket;
     this.#options = options;
-    this.#heartbeat = setInterval(() => this.#beat(), options.heartbeatSeconds * 1000);
-    socket.on('message', (data, isBinary) => {
-      this.#isHeard = true;
-      // What comes after a good-bye is not taken any more.
-      if (socket.readyState === socket.OPEN) this.#take(isBinary ? undefined : String(data));
+    hearPeer(socket, {
+      heartbeatSeconds: options.heartbeatSeconds,
+      parse: parseSocketMessage,
+      take: (message) => this.#take(message),
+      refuse: (error) => this.#refuse(error),
     });
-    socket.on('pong', () => {
-      this.#isHeard = true;
-    });
-    // It is closed then, and has been told why.
-    socket.on('error', () => {});
     socket.once('close', () => {
-      clearInterval(this.#heartbeat);
       for (const turn of this.#turns) options.turns.leave(turn, this);
       this.#turns.clear();
     });
@@ -75,12 +61,6 @@ export class ChatSocket implements OpenSocket, TurnListener {
     this.#socket.terminate();
   }
 
-  #beat(): void {
-    if (!this.#isHeard) this.#socket.terminate();
-    else this.#socket.ping();
-    this.#isHeard = false;
-  }
-
   hear(turn: SocketTurn, event: ChatSocketEvent): void {
     this.#send(event);
     if (event.type === 'accepted' || event.type === 'delta') return;
@@ -88,17 +68,7 @@ export class ChatSocket implements OpenSocket, TurnListener {
     if (this.#isLeaving) this.goAway();
   }
 
-  #take(text: string | undefined): void {
-    let message: ChatSocketMessage;
-    try {
-      if (text === undefined) throw new AppError('malformed_request', 'a message must be text, and came as binary');
-      message = parseSocketMessage(text);
-    } catch (error) {
-      this.#refuse(error);
-      this.#mistakes += 1;
-      if (this.#mistakes > MOST_MISTAKES) this.#socket.close(POLICY_VIOLATION, 'too many messages say nothing');
-      return;
-    }
+  #take(message: ChatSocketMessage): void {
     try {
       if (message.type === 'ping') this.#send({ type: 'pong' });
       else if (message.type === 'chat') this.#begin(message.turn, message.body);
@@ -135,7 +105,6 @@ export class ChatSocket implements OpenSocket, TurnListener {
   }
 
   #send(event: ChatSocketEvent): void {
-    if (this.#socket.bufferedAmount > MOST_UNREAD_BYTES) this.#socket.terminate();
-    else this.#socket.send(JSON.stringify(event));
+    this.#socket.tell(event);
   }
 }

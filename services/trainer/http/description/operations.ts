@@ -70,6 +70,8 @@ export function operations(): Readonly<Record<KeyOf<(typeof ENDPOINTS)[number]>,
     },
     'GET /runs/{id}/logs/stream': { event: text },
     'GET /runs/{id}/events': { event: TrainerEvent },
+    // A WebSocket has no place in OpenAPI.
+    'GET /ws/training/{id}': { query: { after: { type: 'integer', description: 'the last event that was had' } } },
     'POST /runs/{id}/cancel': run,
     'POST /runs/{id}/pause': run,
     'POST /runs/{id}/resume': run,

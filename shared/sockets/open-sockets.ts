@@ -2,7 +2,7 @@
  * The WebSockets that are open: how many there may be, and how all are told to leave. Knows nothing of what is said over them, so that it
  * costs nothing where none is ever opened.
  */
-import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { AppError } from '../contracts/errors.ts';
 
 export interface OpenSocket {
   /** Closes it when what was asked over it has been answered. */
@@ -11,13 +11,15 @@ export interface OpenSocket {
 }
 
 const RETRY_AFTER = 5;
+/** Of all connections, so that the others always find room. */
+const SHARE = 1 / 4;
 
 export class OpenSockets {
   readonly #limit: number;
   readonly #sockets = new Set<OpenSocket>();
 
-  constructor(limit: number) {
-    this.#limit = limit;
+  constructor(maxConnections: number) {
+    this.#limit = Math.ceil(maxConnections * SHARE);
   }
 
   get count(): number {

@@ -5,13 +5,15 @@
 import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { RequestError } from '@hono/node-server';
-import { KEY_PROTOCOL_PREFIX } from '@slipway/shared/contracts/chat-socket.ts';
-import type { RequestEnvironment } from '@slipway/shared/http/request-context.ts';
-
-const PATHS = new Set(['/ws/chat']);
+import { z } from 'zod';
+import { KEY_PROTOCOL_PREFIX, type SocketError } from '../contracts/sockets.ts';
+import type { RequestEnvironment } from '../http/request-context.ts';
 
 /** The service's paths, as a function of a request. */
 export type Dispatch = (request: Request, bindings: RequestEnvironment['Bindings']) => Response | Promise<Response>;
+
+/** Those that are not of what is asked over the socket. */
+const HANDSHAKE_HEADERS = /^(connection|upgrade|x-request-id|sec-websocket-.*)$/;
 
 /** What HTTP has no place for: the connection itself. */
 export class Handshake {
@@ -35,6 +37,12 @@ export class Handshake {
     return this.#isTaken;
   }
 
+  /** What its caller asks of a path over the socket: under the same rules as by HTTP, the key looked at again. */
+  request(path: string, signal: AbortSignal | null = null): Request {
+    const headers = [...this.asked.headers].filter(([name]) => !HANDSHAKE_HEADERS.test(name));
+    return new Request(new URL(path, this.asked.url), { method: 'POST', headers, signal });
+  }
+
   /** The connection, which is its taker's own from here on. */
   take(): Duplex {
     this.#isTaken = true;
@@ -50,9 +58,13 @@ export function handshakeOf(request: Request): Handshake | undefined {
 }
 
 /** For `createServer`: every other request that names a protocol to change to is answered as if it did not. */
-export function isUpgrade({ url = '', headers }: Pick<IncomingMessage, 'url' | 'headers'>): boolean {
-  const [path = ''] = url.split('?');
-  return PATHS.has(path) && headers.upgrade?.toLowerCase() === 'websocket';
+export function isUpgradeOf(
+  isSocketPath: (path: string) => boolean,
+): (request: Pick<IncomingMessage, 'url' | 'headers'>) => boolean {
+  return ({ url = '', headers }) => {
+    const [path = ''] = url.split('?');
+    return isSocketPath(path) && headers.upgrade?.toLowerCase() === 'websocket';
+  };
 }
 
 export function takeUpgrades(server: Server, dispatch: Dispatch, onError: (error: unknown) => Response): void {
@@ -76,6 +88,15 @@ async function refusalOf(
   handshakes.set(request, handshake);
   const response = await dispatch(request, { incoming });
   return handshake.isTaken ? undefined : response;
+}
+
+const ERROR = z.object({ error: z.object({ code: z.string(), message: z.string(), request_id: z.string() }) });
+
+/** Of a request that was asked over the socket, as it is told there. */
+export async function answeredError(response: Response): Promise<SocketError> {
+  const retryAfter = response.headers.get('retry-after');
+  const { error } = ERROR.parse(await response.json());
+  return { error, ...(retryAfter === null ? {} : { retry_after: Number(retryAfter) }) };
 }
 
 function requestOf({ method = 'GET', url = '/', headers }: IncomingMessage): Request {
