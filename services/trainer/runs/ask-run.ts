@@ -4,6 +4,7 @@
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { JobQueue } from '@slipway/shared/jobs/job-queue.ts';
+import { oneAtATime } from './one-at-a-time.ts';
 import { OpenRun } from './open-run.ts';
 import { forgetWish, readRun, runFolder, type Wish, writeWish } from './run-folder.ts';
 import type { RunRecord } from './run-record.ts';
@@ -11,7 +12,11 @@ import { nextState } from './run-state.ts';
 import { jobIdOf } from './submit-run.ts';
 
 /** Resolves when it is asked, which may be before it has happened. AppError not_found, or conflict when it comes too late. */
-export async function askRun(dataFolder: string, queue: JobQueue, id: string, wish: Wish): Promise<RunRecord> {
+export function askRun(dataFolder: string, queue: JobQueue, id: string, wish: Wish): Promise<RunRecord> {
+  return oneAtATime(runFolder(dataFolder, id).path, () => ask(dataFolder, queue, id, wish));
+}
+
+async function ask(dataFolder: string, queue: JobQueue, id: string, wish: Wish): Promise<RunRecord> {
   const found = await readRun(dataFolder, id);
   const event = wish === 'paused' ? 'pause_asked' : 'cancel_asked';
   if (nextState(found.state, event) === undefined) {

@@ -71,7 +71,7 @@ export async function createRunFolder(folder: RunFolder, record: RunRecord): Pro
 
 /** Durable when it resolves. */
 export async function writeRun(folder: RunFolder, record: RunRecord): Promise<void> {
-  const passing = `${folder.record}.passing`;
+  const passing = passingName(folder.record);
   const handle = await open(passing, 'w');
   try {
     await handle.writeFile(`${JSON.stringify(record, null, 2)}\n`);
@@ -81,6 +81,11 @@ export async function writeRun(folder: RunFolder, record: RunRecord): Promise<vo
   }
   await rename(passing, folder.record);
   await syncToDisk(folder.path);
+}
+
+/** Of a file that is being written: the service and the command line may ask something of a run at the same time. */
+function passingName(path: string): string {
+  return `${path}.${process.pid}.passing`;
 }
 
 /** AppError not_found. */
@@ -135,8 +140,9 @@ export const Wish = z.enum(['paused', 'cancelled']);
 export type Wish = z.infer<typeof Wish>;
 
 export async function writeWish({ wish }: RunFolder, what: Wish): Promise<void> {
-  await writeFile(`${wish}.passing`, what);
-  await rename(`${wish}.passing`, wish);
+  const passing = passingName(wish);
+  await writeFile(passing, what);
+  await rename(passing, wish);
 }
 
 export async function readWish({ wish }: RunFolder): Promise<Wish | undefined> {

@@ -5,6 +5,7 @@ import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { Recipe } from '@slipway/shared/contracts/recipe.ts';
 import type { Job, JobQueue, Priority } from '@slipway/shared/jobs/job-queue.ts';
 import { describeMachine, gitCommit } from './machine.ts';
+import { oneAtATime } from './one-at-a-time.ts';
 import { OpenRun } from './open-run.ts';
 import { createRunFolder, forgetWish, newRunId, readRun, runFolder } from './run-folder.ts';
 import type { RunRecord, RunRequest } from './run-record.ts';
@@ -67,7 +68,11 @@ export async function submitRun(dataFolder: string, queue: JobQueue, submission:
 }
 
 /** One that is queued or worked on stays as it is. AppError not_found, or conflict for one that has ended. */
-export async function resumeRun(dataFolder: string, queue: JobQueue, id: string): Promise<RunRecord> {
+export function resumeRun(dataFolder: string, queue: JobQueue, id: string): Promise<RunRecord> {
+  return oneAtATime(runFolder(dataFolder, id).path, () => resume(dataFolder, queue, id));
+}
+
+async function resume(dataFolder: string, queue: JobQueue, id: string): Promise<RunRecord> {
   const found = await readRun(dataFolder, id);
   if (nextState(found.state, 'resume_asked') === undefined) {
     if (hasEnded(found.state)) {
