@@ -2,6 +2,18 @@ import { describe, expect, it } from 'vitest';
 import { classifyExit, type ExitObservations } from './classify-exit.ts';
 
 const NOTHING: ExitObservations = { code: 1, signal: null, memoryKills: [0, 0], freeBytes: 1e12, lines: [] };
+/** As torchrun prints it when the system has killed one process, and another one followed. */
+const TORCHRUN = [
+  'Failures:',
+  '[1]:',
+  '  rank      : 0 (local_rank: 0)',
+  '  exitcode  : 1 (pid: 2562) ',
+  'Root Cause (first observed failure):',
+  '[0]:',
+  '  rank      : 1 (local_rank: 1)',
+  '  exitcode  : -9 (pid: 2563)  (SIGKILL)',
+  '  traceback : Signal 9 (SIGKILL) received by PID 2563',
+];
 const seen = (some: Partial<ExitObservations>) => classifyExit({ ...NOTHING, ...some });
 
 describe('what a kernel died of', () => {
@@ -9,7 +21,9 @@ describe('what a kernel died of', () => {
     ['memory, by the control group', { code: null, signal: 'SIGKILL', memoryKills: [3, 4] }, 'out_of_memory'],
     ['a SIGKILL nobody counted', { code: null, signal: 'SIGKILL', memoryKills: [3, 3] }, 'crashed'],
     ['a SIGKILL where nobody counts', { code: null, signal: 'SIGKILL', memoryKills: [undefined, 1] }, 'crashed'],
-    ['a signal as torchrun tells it', { code: 137, memoryKills: [3, 4] }, 'out_of_memory'],
+    ['a signal as a shell tells it', { code: 137, memoryKills: [3, 4] }, 'out_of_memory'],
+    ['memory, of one process of several', { lines: TORCHRUN, memoryKills: [3, 4] }, 'out_of_memory'],
+    ['a signal, of one process of several', { lines: TORCHRUN }, 'crashed'],
     ['a segmentation fault', { code: null, signal: 'SIGSEGV', memoryKills: [3, 4] }, 'crashed'],
     ['an abort of a library', { code: 134 }, 'crashed'],
     ['a mapped file on a full disk', { code: null, signal: 'SIGBUS', freeBytes: 4096 }, 'disk_full'],

@@ -30,7 +30,7 @@ export interface ExitObservations {
 const FULL_BYTES = 4 * 2 ** 20;
 const SHOWN_LINES = 12;
 
-/** A shell and torchrun report a child's signal as 128 + its number. */
+/** A shell reports a child's signal as 128 + its number. */
 const SIGNALS: Readonly<Record<number, string>> = {
   132: 'SIGILL',
   134: 'SIGABRT',
@@ -40,6 +40,9 @@ const SIGNALS: Readonly<Record<number, string>> = {
   139: 'SIGSEGV',
   143: 'SIGTERM',
 };
+
+/** What torchrun prints of each process that a signal ended, the one that died first last; it exits with 1 itself. */
+const ENDED_BY_SIGNAL = /exitcode\s*: -\d+ \(pid: \d+\)\s+\((SIG\w+)\)/;
 
 /** What a kernel prints when it dies, the most telling first. */
 const PATTERNS: readonly { readonly pattern: RegExp; readonly class: FailureClass }[] = [
@@ -67,7 +70,7 @@ const ADVICE: Readonly<Partial<Record<FailureClass, string>>> = {
 };
 
 export function classifyExit(seen: ExitObservations): Failure {
-  const signal = seen.signal ?? SIGNALS[seen.code ?? 0] ?? null;
+  const signal = seen.signal ?? SIGNALS[seen.code ?? 0] ?? signalOfProcess(seen.lines);
   const how = describeEnd(seen, signal);
   const kind = classOf(seen, signal);
   const advice = ADVICE[kind];
@@ -77,6 +80,10 @@ export function classifyExit(seen: ExitObservations): Failure {
     ...(shown.length > 0 ? ['It printed last:', ...shown] : []),
   ].join('\n');
   return { class: kind, message, step: null, example: null };
+}
+
+function signalOfProcess(lines: readonly string[]): string | null {
+  return lines.flatMap((line) => ENDED_BY_SIGNAL.exec(line)?.[1] ?? []).at(-1) ?? null;
 }
 
 function classOf({ ended, memoryKills: [before, after], freeBytes, lines }: ExitObservations, signal: string | null) {

@@ -11,14 +11,16 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 
 from slipway_kernel.classify import classify
 from slipway_kernel.operations import find_operation
-from slipway_kernel.protocol import Channel, Stopped
+from slipway_kernel.protocol import Channel, LostProcess, Stopped
 
 PR_SET_PDEATHSIG = 1
+PATIENCE_SECONDS = 30.0
 
 
 def main() -> int:
@@ -37,14 +39,10 @@ def main() -> int:
     except Exception as error:
         traceback.print_exc()
         failure = classify(error)
-        channel.send(
-            "failed",
-            **{"class": failure.kind},
-            message=failure.message[:16384],
-            step=failure.step,
-            example=failure.example,
-            checkpoint=failure.checkpoint,
-        )
+        if isinstance(failure, LostProcess):
+            # Its reason is what counts: its own word, or how it died, after which torchrun ends the others.
+            time.sleep(PATIENCE_SECONDS)
+        channel.failed(failure)
         return 1
     return 0
 

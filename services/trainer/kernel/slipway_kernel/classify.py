@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import errno
 
-from slipway_kernel.protocol import Failure
+from slipway_kernel.protocol import Failure, LostProcess
 
 OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """torch says it in two ways, one of which is an ordinary RuntimeError; its own class cannot be named without importing it."""
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    """torch says it in several ways, most of them ordinary RuntimeErrors; its own class cannot be named without importing it."""
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or any(words in str(error) for words in ("can't allocate memory", "out of memory"))
 
 
 def classify(error: Exception) -> Failure:
@@ -23,6 +24,8 @@ def classify(error: Exception) -> Failure:
         return Failure("disk_full", f"there is no room left on the disk: {error}")
     if is_out_of_memory(error):
         return Failure("out_of_memory", f"there is not enough memory: {error}")
+    if "gloo/transport" in text or type(error).__name__ in ("DistBackendError", "DistNetworkError"):
+        return LostProcess(f"the processes of the run lost each other: {error}")
     if "CUDA error" in text or "NCCL" in text or "AcceleratorError" in text:
         return Failure("device", f"the device failed: {error}")
     if isinstance(error, FileNotFoundError):

@@ -46,6 +46,13 @@ class Failure(Exception):
         self.checkpoint: str | None = None
 
 
+class LostProcess(Failure):
+    """Another process of the run is gone, and knows why; or torchrun does."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("device", message)
+
+
 class Stopped(Exception):
     """The parent asked to stop, and the operation has."""
 
@@ -57,11 +64,13 @@ class Stopped(Exception):
 
 
 class Channel:
-    """The parent, as operations see it. Only rank 0 has one that speaks; the others' `send` does nothing."""
+    """The parent, as operations see it. Rank 0 speaks; the others' `send` does nothing, and they say only what they failed of.
+    The parent hears the first failure."""
 
     def __init__(self, *, speaks: bool) -> None:
         sys.stdout.flush()
-        self._out = os.fdopen(os.dup(1), "wb", buffering=0) if speaks else None
+        self._out = os.fdopen(os.dup(1), "wb", buffering=0)
+        self._speaks = speaks
         os.dup2(2, 1)
         self._lock = threading.Lock()
         self._job: str | None = None
@@ -72,8 +81,22 @@ class Channel:
             threading.Thread(target=self._beat, daemon=True, name="heartbeat").start()
 
     def send(self, kind: str, **fields: object) -> None:
-        if self._out is None:
-            return
+        if self._speaks:
+            self._write(kind, fields)
+
+    def failed(self, failure: Failure) -> None:
+        self._write(
+            "failed",
+            {
+                "class": failure.kind,
+                "message": failure.message[:16384],
+                "step": failure.step,
+                "example": failure.example,
+                "checkpoint": failure.checkpoint,
+            },
+        )
+
+    def _write(self, kind: str, fields: Mapping[str, object]) -> None:
         line = json.dumps({"type": kind, **_sendable(fields)}, separators=(",", ":"), allow_nan=False).encode()
         if len(line) >= MAX_LINE_BYTES:
             raise ValueError(f"a {kind} message of {len(line)} bytes is longer than the protocol allows")

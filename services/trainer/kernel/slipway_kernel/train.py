@@ -184,12 +184,17 @@ class Trainer:
         setup.optimizer.zero_grad(set_to_none=True)
         if setup.device.device.type == "cuda":
             torch.cuda.empty_cache()
-        if state.micro_batch_size == 1 or setup.processes.world > 1:
+        if state.micro_batch_size == 1:
             raise Failure(
                 "out_of_memory",
-                f"there is not enough memory for {state.micro_batch_size} sequence(s) at once. Shorten them (data.max_length, "
-                "training.sequence_length), set training.gradient_checkpointing, or, with several processes, lower "
-                f"training.micro_batch_size. ({reason[:300]})",
+                "there is not enough memory for 1 sequence at once. Shorten them (data.max_length, training.sequence_length), "
+                f"or set training.gradient_checkpointing. ({reason[:300]})",
+            )
+        if setup.processes.world > 1:
+            # The others are in the middle of adding up gradients, and cannot be told: the run begins again from its checkpoint.
+            raise Failure(
+                "out_of_memory",
+                f"process {setup.processes.rank} has not enough memory for {state.micro_batch_size} sequences at once. ({reason[:300]})",
             )
         before = state.micro_batch_size
         state.micro_batch_size = (before + 1) // 2
@@ -203,11 +208,16 @@ class Trainer:
 
     def _refuse_not_finite(self, positions: range, losses: list[torch.Tensor], loss: float, norm: float) -> None:
         """Names the micro-batches whose own loss is at fault, or the whole batch when only the gradient is."""
-        size, world, rank = self.state.micro_batch_size, self.setup.processes.world, self.setup.processes.rank
-        bad = [index for index, value in enumerate(losses) if not bool(torch.isfinite(value))]
-        at_fault = [self.order.index(position) for index in bad for position in positions[(index * world + rank) * size :][:size]] or [
-            self.order.index(position) for position in positions
-        ]
+        size, processes = self.state.micro_batch_size, self.setup.processes
+        faults = [0.0] * len(positions)
+        for index, summed in enumerate(losses):
+            begin = (index * processes.world + processes.rank) * size
+            if not bool(torch.isfinite(summed)):
+                faults[begin : begin + size] = [1.0] * len(faults[begin : begin + size])
+        # Which process had them does not matter: all say the same.
+        faults = processes.sum(faults)
+        bad = [position for position, fault in zip(positions, faults, strict=True) if fault]
+        at_fault = [self.order.index(position) for position in bad or positions]
         what, value = ("loss", loss) if not math.isfinite(loss) else ("gradient", norm)
         kind = "window" if self.setup.train.kind == "stream" else "example"
         raise Failure(
