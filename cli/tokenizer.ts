@@ -25,7 +25,11 @@ Examples:
     .addOption(new Option('--kind <kind>', 'what it is made of').choices(TOKENIZER_KINDS).default('bpe'))
     .option('--vocabulary-size <number>', 'tokens; needed, but for characters', wholeNumber(1, 1_000_000))
     .requiredOption('--out <folder>', 'where its folder is to be; nothing may be there')
-    .option('--holdout <share>', 'share of the text that is measured on instead of learnt from', share, 0.05)
+    .option(
+      '--holdout <share>',
+      'share of the text that is measured on instead of learnt from (default: 0.05, and 0 for characters)',
+      share,
+    )
     .option('--bos <token>', 'put this token in front of every text')
     .option('--eos <token>', 'the token that ends a text (default: <|endoftext|> of bpe, </s> of SentencePiece)')
     .option('--pad <token>', 'a token that fills up')

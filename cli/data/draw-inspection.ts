@@ -3,7 +3,7 @@
  * own properties.
  */
 import { styleText } from 'node:util';
-import type { Inspection, Lengths, Part } from '@slipway/trainer/data';
+import { describeUnknown, type Inspection, type Lengths, type Part } from '@slipway/trainer/data';
 import { humanBytes, humanCount } from '../human-units.ts';
 import { textTable } from '../text-table.ts';
 
@@ -23,7 +23,7 @@ const TYPES: Readonly<Record<string, string>> = {
 
 /** `model`: whose tokenizer the tokens are of. */
 export function drawInspection(inspection: Inspection, model: string | null): string {
-  const { characters, tokens, rejected, refused, shown, problems } = inspection;
+  const { characters, tokens, rejected, refused, unknown, shown, problems } = inspection;
   return [
     drawFiles(inspection),
     ...(characters ? ['', heading('Characters', `of ${counted(characters.count)}`), drawLengths(characters)] : []),
@@ -43,6 +43,7 @@ export function drawInspection(inspection: Inspection, model: string | null): st
     ...(refused.length === 0
       ? []
       : ['', heading('Left out by the template', 'of those whose tokens were counted'), drawReasons(refused)]),
+    ...(unknown === null ? [] : ['', heading('Unknown', describeUnknown(unknown))]),
     ...shown.flatMap(({ file, line, parts }) => ['', heading('Example', `${file}:${line}`), drawParts(parts)]),
     ...(shown.length > 0 ? ['', legend()] : []),
     ...(problems.length === 0 ? [] : ['', ...problems.map((problem) => `${styled('red', 'PROBLEM')}  ${problem}`)]),
@@ -71,14 +72,17 @@ function drawFiles({ files, examples, duplicates, rejected }: Inspection): strin
 function drawLengths({ bars, median, p90, p99, longest }: Lengths): string {
   const most = Math.max(...bars.map(({ count }) => count));
   const last = bars.length - 1;
+  const first = bars.findIndex(({ count }) => count > 0);
   const lines = textTable(
     ['>', '>', '', '>'],
-    bars.map(({ from, to, count }, index) => [
-      `  ${humanCount(from)}`,
-      index === last && index > 0 ? 'and more' : `to ${humanCount(to - 1)}`,
-      styled('cyan', bar(count / most).padEnd(BAR)),
-      String(count),
-    ]),
+    bars
+      .map(({ from, to, count }, index) => [
+        `  ${humanCount(from)}`,
+        index === last && index > 0 ? 'and more' : `to ${humanCount(to - 1)}`,
+        styled('cyan', bar(count / most).padEnd(BAR)),
+        String(count),
+      ])
+      .slice(first),
   );
   return `${lines}\n  half have at most ${median}, 90 % ${p90}, 99 % ${p99}, the longest ${longest}`;
 }

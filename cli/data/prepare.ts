@@ -3,7 +3,7 @@
  * report.
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
-import { type Prepared, prepareDataset } from '@slipway/trainer/data';
+import { describeUnknown, type Prepared, prepareDataset } from '@slipway/trainer/data';
 import { humanCount } from '../human-units.ts';
 import { interruptible } from '../interruptible.ts';
 import { createProgress } from '../progress-bar.ts';
@@ -50,7 +50,7 @@ function summaryOf({ train, validation, preparation, isReused }: Prepared) {
 }
 
 function describe({ preparation, isReused }: Prepared, out: string): string {
-  const { kind, format, lengths, files, rejected, reasons } = preparation;
+  const { kind, format, lengths, files, rejected, reasons, unknown_characters: unknown } = preparation;
   const duplicates = files.reduce((sum, file) => sum + file.duplicates, 0);
   const sides = [
     ['train', preparation.train],
@@ -80,6 +80,7 @@ function describe({ preparation, isReused }: Prepared, out: string): string {
           `  max_length  ${max_length}: ${truncated === 0 ? 'none is cut' : `${truncated} cut`}; half have at most ${lengths.median} tokens, 99 % ${lengths.p99}, the longest ${lengths.longest}`,
         ]),
     ...(duplicates === 0 ? [] : [`  duplicates  ${duplicates} left out`]),
+    ...(unknown === null ? [] : [`  unknown     ${describeUnknown(unknown)}`]),
     ...(rejected === 0 ? [] : [`  rejected    ${rejected}, listed in ${out}/rejected.jsonl`, drawReasons(reasons)]),
   ].join('\n');
 }

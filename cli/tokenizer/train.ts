@@ -10,11 +10,13 @@ import { print } from '../models/bucket-option.ts';
 import { textTable } from '../text-table.ts';
 import { statisticsRows } from './statistics-rows.ts';
 
+const HOLDOUT = 0.05;
+
 interface TrainOptions {
   readonly kind: TokenizerKind;
   readonly vocabularySize?: number;
   readonly out: string;
-  readonly holdout: number;
+  readonly holdout?: number;
   readonly bos?: string;
   readonly eos?: string;
   readonly pad?: string;
@@ -25,10 +27,12 @@ interface TrainOptions {
 }
 
 export async function train(files: readonly string[], options: TrainOptions): Promise<void> {
-  const { kind, vocabularySize = null, out, holdout, seed, bos, eos, pad, chat, specialToken } = options;
+  const { kind, vocabularySize = null, out, seed, bos, eos, pad, chat, specialToken } = options;
   if (vocabularySize === null && kind !== 'character') {
     throw new AppError('invalid_field', `a tokenizer of kind ${kind} needs --vocabulary-size`);
   }
+  // A character that is only in what is held out would be unknown.
+  const holdout = options.holdout ?? (kind === 'character' ? 0 : HOLDOUT);
   const specialTokens = {
     ...(bos !== undefined && { bos }),
     ...(eos !== undefined && { eos }),

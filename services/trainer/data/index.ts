@@ -6,3 +6,4 @@ export type { Preparation } from './preparation.ts';
 export { type Prepared, prepareDataset } from './prepare-dataset.ts';
 export type { Phase, PrepareRequest } from './prepare-request.ts';
 export type { Part } from './show-example.ts';
+export { describeUnknown } from './unknown-characters.ts';

@@ -25,6 +25,7 @@ import { preflight } from './preflight.ts';
 import { type Part, showEncoded, showPlain } from './show-example.ts';
 import { type ModelText, openTextSide, type TextSide } from './text-side.ts';
 import { type Bar, histogram, type LengthSummary, suggestMaxLength, summarizeLengths } from './token-lengths.ts';
+import { textsOf, type UnknownCharacters, UnknownTally } from './unknown-characters.ts';
 
 interface Model {
   readonly text: ModelText;
@@ -73,6 +74,8 @@ export interface Inspection {
   readonly tokens: (Lengths & { readonly suggestedMaxLength: number }) | null;
   /** Why the template takes some of those thousand not, or not whole. */
   readonly refused: readonly Reason[];
+  /** Of all examples; null without a model, or where it knows every character. */
+  readonly unknown: UnknownCharacters | null;
   readonly shown: readonly { readonly file: string; readonly line: number; readonly parts: readonly Part[] }[];
 }
 
@@ -89,6 +92,7 @@ export async function inspectData(request: InspectRequest): Promise<Inspection> 
   const rejections = new Rejections(rejectedFile === undefined ? null : await HashedFile.create(rejectedFile));
   const sample = new Sample(SAMPLE);
   const characters = new GrowingColumn();
+  const unknown = new UnknownTally();
   const problems: string[] = [];
   const reports: { readonly report: FileReport; readonly bytes: number }[] = [];
   const options = collectOptions(request, rejections, files);
@@ -98,7 +102,15 @@ export async function inspectData(request: InspectRequest): Promise<Inspection> 
       reports.push({ report, bytes: file.bytes });
       for await (const batch of batches) {
         for (const collected of batch) {
-          characters.push(charactersOf(parseExample(collected.json)));
+          const example = parseExample(collected.json);
+          characters.push(charactersOf(example));
+          if (side?.findUnknown) {
+            for (const text of textsOf(example)) {
+              const looked = side.findUnknown(text);
+              unknown.looked(looked.characters);
+              for (const character of looked.unknown) unknown.add(character, 1, collected);
+            }
+          }
           sample.add(collected);
         }
         await rejections.flush();
@@ -129,6 +141,7 @@ export async function inspectData(request: InspectRequest): Promise<Inspection> 
     characters: describeLengths(characters.values()),
     tokens: counted?.tokens ?? null,
     refused: counted?.refused ?? [],
+    unknown: unknown.summary(),
     shown: sample.examples.slice(0, request.show).map(({ file, line, json }) => {
       const example = parseExample(json);
       return { file, line, parts: (counted?.tokens && side && showEncoded(example, side)) || showPlain(example) };

@@ -5,6 +5,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { DATASET_FILE, Dataset } from './dataset-file.ts';
+import { UnknownCharacters } from './unknown-characters.ts';
 
 export const PREPARATION_FILE = 'preparation.json';
 
@@ -47,6 +48,7 @@ export const Preparation = z.object({
       }),
     )
     .describe('of rejections, the most frequent first; the same with other numbers is the same'),
+  unknown_characters: UnknownCharacters.nullable().describe('of train and validation; null: the tokenizer knows all'),
   lengths: Lengths.describe('tokens per example, before anything was cut'),
   suggested_max_length: z.number(),
   stop_ids: z.array(z.number()),

@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { prepareDataset } from './prepare-dataset.ts';
 import type { PrepareRequest } from './prepare-request.ts';
 import { temporaryFolder, tinyText } from './testing/tiny-text.ts';
+import type { ModelText } from './text-side.ts';
 
 const DATA: Omit<DataRecipe, 'train'> = {
   validation: 0,
@@ -36,6 +37,21 @@ function requestFor(content: string, data: Partial<DataRecipe> = {}, name = 'dat
 
 function lines(...values: readonly unknown[]): string {
   return values.map((value) => `${JSON.stringify(value)}\n`).join('');
+}
+
+/** A tokenizer of these characters alone. */
+function letters(alphabet: string): ModelText {
+  const vocab = Object.fromEntries(['<unk>', '</s>', ...alphabet].map((piece, id) => [piece, id]));
+  return {
+    ...tinyText({ special: ['</s>'] }),
+    tokenizerJson: {
+      added_tokens: ['<unk>', '</s>'].map((content, id) => ({ id, content, special: true })),
+      pre_tokenizer: { type: 'Split', pattern: { Regex: '[\\s\\S]' }, behavior: 'Isolated', invert: false },
+      decoder: { type: 'Fuse' },
+      model: { type: 'WordLevel', vocab, unk_token: '<unk>' },
+    },
+    eosTokenIds: [1],
+  };
 }
 
 const IM_END = 259;
@@ -94,6 +110,31 @@ describe('examples', () => {
     await prepareDataset(request);
     expect(existsSync(owned(pid))).toBe(false);
     expect(existsSync(owned(process.ppid))).toBe(true);
+  });
+
+  test('characters that the tokenizer does not know are counted, with where they were first', async () => {
+    const request = requestFor(
+      lines({ prompt: 'a\u00e9b', completion: 'ba' }, { prompt: 'ab', completion: '\u00e9\u{1f600}\n' }),
+      { template: 'model' },
+    );
+    const { preparation } = await prepareDataset({ ...request, text: letters('ab\n') });
+    expect(preparation.unknown_characters).toEqual({
+      count: 3,
+      of: 10,
+      distinct: 2,
+      most: [
+        { character: '\u00e9', count: 2, file: 'data.jsonl', line: 1 },
+        { character: '\u{1f600}', count: 1, file: 'data.jsonl', line: 2 },
+      ],
+    });
+    const known = await prepareDataset({
+      ...request,
+      folder: `${request.folder}-2`,
+      text: letters('ab\n\u00e9\u{1f600}'),
+    });
+    expect(known.preparation.unknown_characters).toBeNull();
+    const bytes = await prepareDataset({ ...request, folder: `${request.folder}-3` });
+    expect(bytes.preparation.unknown_characters).toBeNull();
   });
 
   test('more data moves no example to the other side of the split', async () => {

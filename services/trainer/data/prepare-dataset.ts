@@ -92,6 +92,7 @@ export async function prepareDataset(request: PrepareRequest): Promise<Prepared>
       })),
       rejected: rejections.count,
       reasons: rejections.reasons(),
+      unknown_characters: encoded.unknown,
       lengths: encoded.summary,
       suggested_max_length: looked.suggestedMaxLength,
       stop_ids: [...side.stopIds],

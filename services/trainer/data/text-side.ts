@@ -8,6 +8,7 @@ import type { Tokenizer } from '@slipway/shared/text/contract.ts';
 import { loadTokenizer } from '@slipway/shared/text/tokenizer.ts';
 import type { Conversation, Message } from './canonical.ts';
 import { findTemplate, type TemplateName } from './templates/find-template.ts';
+import { type FindUnknown, unknownFinder } from './unknown-characters.ts';
 
 /** As a checkpoint's reader gives it. */
 export interface ModelText {
@@ -30,6 +31,7 @@ export interface TextSide {
   readonly addBos: boolean;
   /** Each ends an answer: the model's own, and a named template's end of turn. */
   readonly stopIds: readonly number[];
+  readonly findUnknown: FindUnknown;
 }
 
 /** Templates that write the date would make other bytes of the same data every day; they fall back to this day themselves. */
@@ -47,6 +49,7 @@ export function openTextSide(text: ModelText, template: TemplateName): TextSide 
     eosTokenIds,
     addBos,
     stopIds: [...new Set([...eosTokenIds, ...stopIds])],
+    findUnknown: unknownFinder(tokenizer),
   };
 }
 

@@ -9,6 +9,7 @@ import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { loadTokenizer } from '@slipway/shared/text/tokenizer.ts';
 import { prepareDataset } from '../data/prepare-dataset.ts';
 import { type ModelText, openTextSide } from '../data/text-side.ts';
+import { describeUnknown } from '../data/unknown-characters.ts';
 import { type BaseModel, findBaseModel } from '../prepare/base-model.ts';
 import { samplePrompts } from '../prepare/sample-prompts.ts';
 import { scratchConfig } from '../prepare/scratch-config.ts';
@@ -58,7 +59,7 @@ export async function prepareRun(
     signal: tools.signal,
     onProgress: (phase, part) => tools.onProgress(`${phase} data`, part),
   });
-  const { stop_ids, chat_template, verify } = preparation;
+  const { stop_ids, chat_template, verify, unknown_characters: unknown } = preparation;
   await writeTokenizerFolder(run.folder.tokenizer, text, chat_template, stop_ids);
   run.log({
     type: 'data',
@@ -70,6 +71,7 @@ export async function prepareRun(
     rejected: preparation.rejected,
     vocabulary_size: vocabularySize,
   });
+  if (unknown !== null) run.log({ type: 'log', level: 'warning', message: describeUnknown(unknown) });
   const side = openTextSide({ ...text, chatTemplate: chat_template }, 'model');
   const { prompts, max_new_tokens } = recipe.evaluation;
   return {

@@ -3,6 +3,7 @@
  */
 import { parseExample } from '../canonical.ts';
 import type { TextSide } from '../text-side.ts';
+import { textsOf } from '../unknown-characters.ts';
 import { encodeExample } from './encode-example.ts';
 
 export interface EncodedBatch {
@@ -19,6 +20,16 @@ export interface EncodedBatch {
   readonly endless: readonly number[];
   readonly rejected: readonly { readonly source: number; readonly reason: string }[];
   readonly highestId: number;
+  /** Characters that were looked at for whether the tokenizer knows them; none where it knows any. */
+  readonly characters: number;
+  readonly unknown: readonly UnknownInBatch[];
+}
+
+interface UnknownInBatch {
+  readonly character: string;
+  count: number;
+  /** The first line it is in. */
+  readonly source: number;
 }
 
 /** `keep`: more tokens of one example than these are counted, not returned. */
@@ -58,5 +69,24 @@ export function encodeBatch(batch: readonly string[], side: TextSide, keep: numb
     endless: kept.flatMap(({ one }, index) => (one.isEndless ? index : [])),
     rejected: made.flatMap(({ reason, source }) => (reason === '' ? [] : { source, reason })),
     highestId,
+    ...findUnknown(batch, side),
   };
+}
+
+function findUnknown(batch: readonly string[], side: TextSide): Pick<EncodedBatch, 'characters' | 'unknown'> {
+  if (side.findUnknown === null) return { characters: 0, unknown: [] };
+  const found = new Map<string, UnknownInBatch>();
+  let characters = 0;
+  for (const [source, line] of batch.entries()) {
+    for (const text of textsOf(parseExample(line))) {
+      const looked = side.findUnknown(text);
+      characters += looked.characters;
+      for (const character of looked.unknown) {
+        const known = found.get(character);
+        if (known) known.count++;
+        else found.set(character, { character, count: 1, source });
+      }
+    }
+  }
+  return { characters, unknown: [...found.values()] };
 }

@@ -5,6 +5,7 @@ import type { CollectedSide, Place } from '../collect/collect-sides.ts';
 import type { Dataset } from '../dataset-file.ts';
 import { type DatasetShape, DatasetWriter } from '../dataset-writer.ts';
 import type { TextSide } from '../text-side.ts';
+import type { UnknownTally } from '../unknown-characters.ts';
 import { encodeBatch } from './encode-batch.ts';
 import { type EncodedLines, encodeInThreads } from './encode-in-threads.ts';
 import type { ThreadData } from './encode-thread.ts';
@@ -22,6 +23,7 @@ export interface EncodeSideOptions {
   readonly text: TextSide;
   readonly onBytes: (bytes: number) => void;
   readonly onRejected: (place: Place, reason: string) => void;
+  readonly unknown: UnknownTally;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -58,6 +60,10 @@ export async function encodeSide(side: CollectedSide, options: EncodeSideOptions
       signal?.throwIfAborted();
       const placeOf = (source: number) => places[source] as Place;
       for (const { source, reason } of encoded.rejected) options.onRejected(placeOf(source), reason);
+      options.unknown.looked(encoded.characters);
+      for (const { character, count, source } of encoded.unknown) {
+        options.unknown.add(character, count, placeOf(source));
+      }
       let at = 0;
       for (const [index, source] of encoded.sources.entries()) {
         const length = encoded.lengths[index] as number;

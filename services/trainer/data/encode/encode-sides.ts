@@ -11,6 +11,7 @@ import { type PreflightLimits, requireFewCut, requireFitting } from '../prefligh
 import type { PrepareRequest } from '../prepare-request.ts';
 import type { TextSide } from '../text-side.ts';
 import { type LengthSummary, suggestMaxLength, summarizeLengths } from '../token-lengths.ts';
+import { type UnknownCharacters, UnknownTally } from '../unknown-characters.ts';
 import { type EncodedSide, encodeSide } from './encode-side.ts';
 import { recutDataset } from './recut-dataset.ts';
 
@@ -22,6 +23,7 @@ export interface EncodedSides {
   readonly lengths: Uint32Array;
   readonly summary: LengthSummary;
   readonly endless: number;
+  readonly unknown: UnknownCharacters | null;
 }
 
 interface EncodeSidesOptions {
@@ -38,6 +40,7 @@ export async function encodeSides(collected: CollectedSides, options: EncodeSide
   const { folder, source, limits, request, rejections } = options;
   const { kind, sides } = collected;
   const totalBytes = sides.train.bytes + sides.validation.bytes;
+  const unknown = new UnknownTally();
   let bytes = 0;
   const encode = async (side: 'train' | 'validation', maxLength: number | null): Promise<EncodedSide> => {
     const encoded = await encodeSide(sides[side], {
@@ -51,6 +54,7 @@ export async function encodeSides(collected: CollectedSides, options: EncodeSide
         bytes += added;
         request.onProgress?.('encoding', Math.min(1, bytes / totalBytes), { bytes, totalBytes });
       },
+      unknown,
       onRejected: (place, reason) => rejections.add({ ...place, reason }),
     });
     await rejections.flush();
@@ -103,5 +107,6 @@ export async function encodeSides(collected: CollectedSides, options: EncodeSide
     lengths: encoded.lengths,
     summary,
     endless: encoded.endless + (validation?.endless ?? 0),
+    unknown: unknown.summary(),
   };
 }
