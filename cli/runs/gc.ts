@@ -37,6 +37,11 @@ export async function gc({ json, dryRun = false, keepDays, below }: GcOptions): 
     kept ?? (dryRun ? 'would be freed' : 'is freed'),
   ]);
   if (rows.length > 0) console.log(textTable(['run', 'name', 'state', '>size', ''], rows));
+  for (const { bucket, examples } of freed.buckets) {
+    if (examples.length === 0) continue;
+    console.log(`Examples in ${bucket} that no version and no run names${dryRun ? ' would be freed' : ''}:`);
+    for (const name of examples) console.log(`  ${name}`);
+  }
   const inBuckets = freed.buckets.reduce((sum, { bytes }) => sum + bytes, 0);
   console.log(
     `${dryRun ? 'Would free' : 'Freed'} ${humanBytes(freed.bytes)} in ${dataFolderOf()}/runs and ${humanBytes(inBuckets)} in buckets.`,

@@ -75,6 +75,8 @@ export interface Bucket {
    * the caller's own. AppError not_found, or conflict when the folder is there already.
    */
   fetchFiles(name: string, folder: string): Promise<FileSet>;
+  /** Everything that can be resolved, restored or fetched. Rejects when a record of it is damaged: what that names is then not known. */
+  contents(): Promise<BucketContents>;
   /** Its name is free; `collect` frees its files. Nothing happens when it is not there. */
   removeFiles(name: string): Promise<void>;
 
@@ -100,6 +102,11 @@ export interface FileSet {
   readonly name: string;
   readonly created_at: string;
   readonly files: readonly { readonly path: string; readonly bytes: number; readonly sha256: string }[];
+}
+
+export interface BucketContents {
+  readonly manifests: readonly Manifest[];
+  readonly fileSets: readonly FileSet[];
 }
 
 export interface ByteRange {

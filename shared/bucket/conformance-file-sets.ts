@@ -112,6 +112,18 @@ export function fileSetsConformance(kind: string, openEmpty: () => Promise<Bucke
       },
     );
 
+    it('are told with the versions that are there or can be restored', async () => {
+      const bucket = await openEmpty();
+      const [first, second] = [await publish(bucket, 'tiny', 'one'), await publish(bucket, 'tiny', 'two')];
+      await bucket.remove('tiny', first.version);
+      const set = await bucket.putFiles('data/x', await folderOf({ a: '1' }));
+      const { manifests, fileSets } = await bucket.contents();
+      expect(new Set(manifests)).toEqual(new Set([first, second]));
+      expect(fileSets).toEqual([set]);
+      await bucket.collect({ graceMs: 0, fileSets: ['data/x'] });
+      expect(await bucket.contents()).toEqual({ manifests: [second], fileSets: [] });
+    });
+
     it('are spared by a collection, with what they share, until they are removed', async () => {
       const bucket = await openEmpty();
       const version = await publish(bucket, 'tiny', 'content');

@@ -155,6 +155,7 @@ export function openFolderBucket(path: string): Bucket {
       await fetchInto(folder, set, (file, path) => copyBlob(file, path, name));
       return set;
     },
+    contents: async () => ({ manifests: await catalogue.allManifests(), fileSets: await sets.all() }),
     removeFiles: sets.remove,
     collect,
   };

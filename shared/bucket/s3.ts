@@ -147,6 +147,7 @@ export function openS3Bucket(url: string, options: S3BucketOptions = {}): Bucket
       await fetchInto(folder, set, (file, path) => download(sourceOf(file), path, options.download));
       return set;
     },
+    contents: async () => ({ manifests: await catalogue.allManifests(), fileSets: await sets.all() }),
     removeFiles: sets.remove,
     collect: (wanted) => collect(store, catalogue, sets, times, wanted),
   };

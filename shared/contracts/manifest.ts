@@ -120,9 +120,12 @@ export const Lineage = z.object({
 });
 export type Lineage = z.infer<typeof Lineage>;
 
+/** Where the file sets of examples are. */
+export const EXAMPLES_IN_BUCKET = 'data/';
+
 /** The file set that holds an examples.jsonl. */
 export function examplesInBucket(sha256: string): string {
-  return `data/${sha256}`;
+  return EXAMPLES_IN_BUCKET + sha256;
 }
 
 export const Manifest = z.object({

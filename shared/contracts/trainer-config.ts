@@ -2,7 +2,7 @@
  * Every setting of the trainer's service: its name in flags and environment, its range and its default. Knows nothing of what the service
  * does with them.
  */
-import { flag, list, type SettingsOf, text } from '../lib/settings.ts';
+import { flag, integer, list, type SettingsOf, text } from '../lib/settings.ts';
 import { redisProblem, SERVER_SETTINGS, settingsFrom } from './server-settings.ts';
 
 const FOLDERS = 'folders, with commas between them';
@@ -20,6 +20,10 @@ const SETTINGS = {
   workRuns: flag(true, { env: 'WORK_RUNS' }),
   /** Who works: of one name one at a time. Null: the machine's name. */
   worker: text(null, { env: 'WORKER' }),
+  /** GiB that are to be free on the disk of the data folder: below it ended runs are freed. 0: none ever is. */
+  keepFreeGib: integer(0, 1_000_000, 50, { env: 'RUNS_KEEP_FREE_GIB' }),
+  /** How long an ended run keeps everything, however full the disk is. */
+  keepDays: integer(0, 36_500, 7, { env: 'RUNS_KEEP_DAYS' }),
   /** A Redis for the queue, with its password. Null: a file in the data folder. */
   jobsUrl: text(null, { env: 'JOBS_URL' }),
 } as const;

@@ -17,6 +17,7 @@ import type { Logger } from '@slipway/shared/lib/log.ts';
 import { OpenSockets } from '@slipway/shared/sockets/open-sockets.ts';
 import { isUpgradeOf, takeUpgrades } from '@slipway/shared/sockets/upgrades.ts';
 import type { ServeVersion } from '../evaluation/serve-version.ts';
+import { keepRoom } from '../runs/keep-room.ts';
 import { keepWorking } from '../runs/keep-working.ts';
 import { openRunQueue } from '../runs/open-run-queue.ts';
 import type { Stages } from '../runs/stages.ts';
@@ -66,6 +67,7 @@ export async function startTrainer({
   const worker = config.workRuns
     ? keepWorking({ dataFolder, queue, stages, ...options }, config.worker ?? hostname(), log)
     : undefined;
+  const room = config.workRuns && config.keepFreeGib > 0 ? keepRoom(config, log) : undefined;
   const evaluator = new RunEvaluator({ dataFolder, serve, log });
   const isWorking = () => worker?.isWorking() ?? false;
   const metrics = new TrainerMetrics({ dataFolder, isReady: () => !inFlight.draining, isWorking });
@@ -100,7 +102,7 @@ export async function startTrainer({
     server.close();
     server.closeAllConnections();
     sockets.destroy();
-    await Promise.all([worker?.leave(), evaluator.leave()]);
+    await Promise.all([worker?.leave(), evaluator.leave(), room?.leave()]);
     await queue.close();
     files.close();
   };
@@ -111,7 +113,7 @@ export async function startTrainer({
       url,
       close,
       async drain(seconds) {
-        const left = Promise.all([worker?.leave(), evaluator.leave()]);
+        const left = Promise.all([worker?.leave(), evaluator.leave(), room?.leave()]);
         leaving.abort();
         sockets.goAway();
         const late = Promise.withResolvers<boolean>();

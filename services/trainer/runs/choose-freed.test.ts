@@ -23,7 +23,8 @@ it('frees what ended long enough ago, and says why the rest stays', () => {
       space('fresh', 6.5),
       space('paused', null, { state: 'paused' }),
       space('publishing', null, { state: 'publishing' }),
-      space('before', 9, { freed_at: '2026-01-30T00:00:00Z' }),
+      { ...space('before', 9, { freed_at: '2026-01-30T00:00:00Z' }), bytes: 0 },
+      space('half', 9, { freed_at: '2026-01-30T00:00:00Z' }),
     ]),
   ).toEqual({
     done: null,
@@ -33,6 +34,7 @@ it('frees what ended long enough ago, and says why the rest stays', () => {
     paused: 'is paused and can be resumed',
     publishing: 'is publishing',
     before: 'was freed before',
+    half: null,
   });
 });
 

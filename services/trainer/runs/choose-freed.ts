@@ -36,8 +36,9 @@ export function chooseFreed(spaces: readonly RunSpace[], wanted: Wanted): Verdic
     });
 }
 
-function whyKept({ run }: RunSpace, { now, graceMs }: Wanted, bases: ReadonlyMap<string | undefined, string>) {
-  if (run.freed_at !== null) return 'was freed before';
+function whyKept({ run, bytes }: RunSpace, { now, graceMs }: Wanted, bases: ReadonlyMap<string | undefined, string>) {
+  // Who freed it may have been killed before all of it was gone.
+  if (run.freed_at !== null && bytes === 0) return 'was freed before';
   if (run.state === 'paused') return 'is paused and can be resumed';
   if (!hasEnded(run.state)) return `is ${run.state}`;
   const user = bases.get(run.name);

@@ -1,15 +1,20 @@
 /**
  * Makes room: ended runs lose their checkpoints, trained model and prepared data, here and in their buckets. Their record, recipe, events
- * and log stay. Which runs is decided in choose-freed.ts.
+ * and log stay. Which runs is decided in choose-freed.ts, which examples go with them in unneeded-examples.ts.
  */
 import { lstat, readdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { FileSet } from '@slipway/shared/bucket/bucket.ts';
 import { openBucket } from '@slipway/shared/bucket/open-bucket.ts';
 import { chooseFreed, type Verdict } from './choose-freed.ts';
+import { examplesOf } from './keep-examples.ts';
+import { oneAtATime } from './one-at-a-time.ts';
 import { OpenRun } from './open-run.ts';
-import { listRuns, readRun, runFolder } from './run-folder.ts';
+import { listRuns, runFolder } from './run-folder.ts';
 import { checkpointsInBucket, preparedInBucket } from './run-in-bucket.ts';
+import type { RunRecord } from './run-record.ts';
 import { hasEnded } from './run-state.ts';
+import { unneededExamples } from './unneeded-examples.ts';
 
 export interface FreeRequest {
   readonly dryRun: boolean;
@@ -23,10 +28,20 @@ export interface FreedRuns {
   readonly runs: readonly Verdict[];
   /** Freed in the data folder; files that a bucket shares are counted there. */
   readonly bytes: number;
-  readonly buckets: readonly { readonly bucket: string; readonly bytes: number; readonly problem: string | null }[];
+  readonly buckets: readonly FreedInBucket[];
 }
 
-export async function freeRuns(dataFolder: string, { dryRun, graceMs, belowBytes }: FreeRequest): Promise<FreedRuns> {
+interface FreedInBucket {
+  readonly bucket: string;
+  readonly bytes: number;
+  /** File sets of examples that no version and no run names. */
+  readonly examples: readonly string[];
+  /** Why nothing was freed. */
+  readonly problem: string | null;
+}
+
+export async function freeRuns(dataFolder: string, request: FreeRequest): Promise<FreedRuns> {
+  const { dryRun, graceMs, belowBytes } = request;
   const records = await listRuns(dataFolder);
   if (records.length === 0) return { runs: [], bytes: 0, buckets: [] };
   const spaces = await Promise.all(
@@ -35,8 +50,8 @@ export async function freeRuns(dataFolder: string, { dryRun, graceMs, belowBytes
       bytes: (await sizesOf(dataFolder, run.id)).all,
     })),
   );
-  const bytes = belowBytes === null ? Number.POSITIVE_INFINITY : belowBytes - (await freeOn(dataFolder));
-  const chosen = chooseFreed(spaces, { now: Date.now(), graceMs, bytes });
+  const missing = belowBytes === null ? Number.POSITIVE_INFINITY : belowBytes - (await freeOn(dataFolder));
+  const chosen = chooseFreed(spaces, { now: Date.now(), graceMs, bytes: missing });
   const runs = await Promise.all(
     chosen.map(async (verdict) =>
       verdict.kept !== null || dryRun || (await markFreed(dataFolder, verdict.run.id))
@@ -51,32 +66,46 @@ export async function freeRuns(dataFolder: string, { dryRun, graceMs, belowBytes
     own += sizes.own;
     if (!dryRun) await removeParts(dataFolder, id, sizes.all);
   }
-  const buckets = [];
-  const places = Map.groupBy(
-    records.filter(({ id }) => freed.has(id)),
-    ({ bucket }) => bucket,
-  );
-  for (const [bucket, its] of places) {
-    const ids = its.map(({ id }) => id);
+  const isFreed = ({ id, freed_at }: RunRecord) => freed.has(id) || freed_at !== null;
+  const buckets = missing <= 0 ? [] : await freeInBuckets(dataFolder, records, isFreed, request);
+  return { runs: runs.map(({ run, bytes, kept }) => ({ run, bytes, kept })), bytes: own, buckets };
+}
+
+async function freeInBuckets(
+  dataFolder: string,
+  records: readonly RunRecord[],
+  isFreed: (run: RunRecord) => boolean,
+  request: FreeRequest,
+): Promise<FreedInBucket[]> {
+  const ids = records.filter(isFreed).map(({ id }) => id);
+  const buckets: FreedInBucket[] = [];
+  for (const bucket of new Set(records.map((run) => run.bucket))) {
     try {
-      buckets.push({ bucket, bytes: await freeInBucket(bucket, ids, dryRun), problem: null });
+      const used = new Set<string>();
+      for (const run of records) {
+        if (!isFreed(run)) for (const sha256 of await examplesOf(runFolder(dataFolder, run.id))) used.add(sha256);
+      }
+      buckets.push({ bucket, ...(await freeInBucket(bucket, ids, used, request)), problem: null });
     } catch (error) {
-      buckets.push({ bucket, bytes: 0, problem: error instanceof Error ? error.message : String(error) });
+      const problem = error instanceof Error ? error.message : String(error);
+      buckets.push({ bucket, bytes: 0, examples: [], problem });
     }
   }
-  return { runs: runs.map(({ run, bytes: size, kept }) => ({ run, bytes: size, kept })), bytes: own, buckets };
+  return buckets;
 }
 
 /** From then on it cannot be resumed. False when somebody has resumed it since it was looked at. */
-async function markFreed(dataFolder: string, id: string): Promise<boolean> {
-  if (!hasEnded((await readRun(dataFolder, id)).state)) return false;
-  const run = await OpenRun.open(dataFolder, id);
-  try {
-    await run.update(() => ({ freed_at: new Date().toISOString() }));
-    return true;
-  } finally {
-    run.close();
-  }
+function markFreed(dataFolder: string, id: string): Promise<boolean> {
+  return oneAtATime(runFolder(dataFolder, id).path, async () => {
+    const run = await OpenRun.open(dataFolder, id);
+    try {
+      if (!hasEnded(run.record.state)) return false;
+      await run.update(() => ({ freed_at: new Date().toISOString() }));
+      return true;
+    } finally {
+      run.close();
+    }
+  });
 }
 
 async function removeParts(dataFolder: string, id: string, bytes: number): Promise<void> {
@@ -86,17 +115,23 @@ async function removeParts(dataFolder: string, id: string, bytes: number): Promi
   run.close();
 }
 
-async function freeInBucket(address: string, ids: readonly string[], dryRun: boolean): Promise<number> {
+async function freeInBucket(
+  address: string,
+  ids: readonly string[],
+  used: ReadonlySet<string>,
+  { dryRun, graceMs }: FreeRequest,
+): Promise<Pick<FreedInBucket, 'bytes' | 'examples'>> {
   const bucket = openBucket(address);
-  const fileSets: string[] = [];
-  for (const id of ids) {
-    const all = await bucket.fileSets(`runs/${id}/`);
-    fileSets.push(...all.filter((name) => name.startsWith(checkpointsInBucket(id)) || name === preparedInBucket(id)));
-  }
+  const { manifests, fileSets } = await bucket.contents();
+  const isOfFreed = ({ name }: FileSet) =>
+    ids.some((id) => name.startsWith(checkpointsInBucket(id)) || name === preparedInBucket(id));
+  const rest = fileSets.filter((set) => !isOfFreed(set));
+  const examples = unneededExamples({ manifests, fileSets: rest }, { used, before: Date.now() - graceMs });
+  const gone = [...fileSets.filter(isOfFreed).map(({ name }) => name), ...examples];
+  if (gone.length === 0) return { bytes: 0, examples };
   // Removed versions stay restorable: models gc is for those.
-  return fileSets.length === 0
-    ? 0
-    : (await bucket.collect({ fileSets, dryRun, graceMs: Number.POSITIVE_INFINITY })).bytes;
+  const { bytes } = await bucket.collect({ fileSets: gone, dryRun, graceMs: Number.POSITIVE_INFINITY });
+  return { bytes, examples };
 }
 
 function partsOf(dataFolder: string, id: string): string[] {

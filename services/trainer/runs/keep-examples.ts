@@ -5,11 +5,12 @@
 import { mkdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Bucket } from '@slipway/shared/bucket/bucket.ts';
-import { linkOrCopy, sha256Of } from '@slipway/shared/bucket/durable-files.ts';
+import { errorCode, linkOrCopy, sha256Of } from '@slipway/shared/bucket/durable-files.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { examplesInBucket, type Lineage } from '@slipway/shared/contracts/manifest.ts';
 import { DATASET_FILE, Dataset } from '../data/dataset-file.ts';
-import type { PreparedJob } from './stages.ts';
+import type { RunFolder } from './run-folder.ts';
+import { PreparedJob } from './stages.ts';
 
 const EXAMPLES = 'examples.jsonl';
 
@@ -26,6 +27,17 @@ export async function describeExamples({ train, validation }: PreparedJob['data'
     examples.push({ name: `${side}/${EXAMPLES}`, bytes: (await stat(join(folder, EXAMPLES))).size, sha256 });
   }
   return examples;
+}
+
+/** sha256 of those that a run has prepared; none before that. */
+export async function examplesOf({ prepared }: RunFolder): Promise<string[]> {
+  try {
+    const { data } = PreparedJob.parse(JSON.parse(await readFile(prepared, 'utf8')));
+    return (await describeExamples(data)).map(({ sha256 }) => sha256);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 /** Nothing is kept of more than `limitBytes` in all. `scratch` is a folder that may be made and removed. AppError, and what a bucket throws. */
