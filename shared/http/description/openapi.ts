@@ -45,6 +45,14 @@ export interface Operation {
   readonly others?: Readonly<Record<number, z.ZodType>>;
 }
 
+/** Of a list that is given by pages: `most` on one at most. */
+export function pageQuery(most: number, fallback: number) {
+  return {
+    after: { type: 'string', description: 'the last one of the page before' },
+    limit: { type: 'integer', minimum: 1, maximum: most, default: fallback },
+  } as const satisfies Operation['query'];
+}
+
 /** `GET /health` of a list of endpoints: who describes them describes each. */
 export type KeyOf<One> = One extends { readonly method: infer Method; readonly path: infer Path }
   ? `${Method & string} ${Path & string}`

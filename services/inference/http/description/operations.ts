@@ -8,7 +8,6 @@ import { LoadAnswer, MODEL_REQUEST_FIELDS, ModelsAnswer, UnloadAnswer } from '@s
 import { BatchCreateRequest, BatchList, BatchObject } from '@slipway/shared/contracts/openai/batch.ts';
 import { ChatCompletion, ChatCompletionChunk, ChatRequest } from '@slipway/shared/contracts/openai/chat.ts';
 import { Completion, CompletionRequest } from '@slipway/shared/contracts/openai/completion.ts';
-import { FileDeleted, FileList, FileObject, fileUpload } from '@slipway/shared/contracts/openai/file.ts';
 import { ModelEntry, ModelList } from '@slipway/shared/contracts/openai/model.ts';
 import {
   DetokenizeAnswer,
@@ -18,8 +17,9 @@ import {
   TokenizerInfo,
 } from '@slipway/shared/contracts/openai/tokenize.ts';
 import { SCORE_FIELDS } from '@slipway/shared/contracts/score.ts';
+import { describeFiles } from '@slipway/shared/files-api/describe-files.ts';
 import { type JsonSchema, jsonSchemaOf, jsonSchemaOfFields } from '@slipway/shared/http/description/json-schema.ts';
-import type { KeyOf, Operation } from '@slipway/shared/http/description/openapi.ts';
+import { type KeyOf, type Operation, pageQuery } from '@slipway/shared/http/description/openapi.ts';
 import type { z } from 'zod';
 import type { ENDPOINTS } from '../endpoints.ts';
 import * as answers from './answers.ts';
@@ -28,15 +28,6 @@ export function operations(limits: GenerateLimits): Readonly<Record<KeyOf<(typeo
   const openAi = (schema: z.ZodType): JsonSchema => jsonSchemaOf(schema, 'input');
   const modelName = jsonSchemaOfFields(MODEL_REQUEST_FIELDS);
   const owner = { owner: { type: 'string', description: 'whose, for keys with the scope admin' } };
-  const page = (most: number, fallback: number) => ({
-    after: { type: 'string', description: 'the last one of the page before' },
-    limit: { type: 'integer', minimum: 1, maximum: most, default: fallback },
-  });
-  const files = {
-    purpose: { type: 'string' },
-    ...page(10_000, 10_000),
-    order: { enum: ['asc', 'desc'], default: 'desc' },
-  };
   const limit = { limit: { type: 'integer', minimum: 1, maximum: 10_000, default: 100 } };
   return {
     'GET /': { answer: answers.FrontPage },
@@ -76,13 +67,9 @@ export function operations(limits: GenerateLimits): Readonly<Record<KeyOf<(typeo
     'POST /v1/completions': { body: openAi(CompletionRequest), answer: Completion, event: Completion },
     'POST /v1/chat/completions': { body: openAi(ChatRequest), answer: ChatCompletion, event: ChatCompletionChunk },
     'POST /v1/embeddings': { body: { type: 'object' } },
-    'POST /v1/files': { form: openAi(fileUpload('batch')), answer: FileObject },
-    'GET /v1/files': { query: files, answer: FileList },
-    'GET /v1/files/{id}': { answer: FileObject },
-    'GET /v1/files/{id}/content': { answer: 'application/octet-stream' },
-    'DELETE /v1/files/{id}': { answer: FileDeleted },
+    ...describeFiles('batch'),
     'POST /v1/batches': { body: openAi(BatchCreateRequest), answer: BatchObject },
-    'GET /v1/batches': { query: page(100, 20), answer: BatchList },
+    'GET /v1/batches': { query: pageQuery(100, 20), answer: BatchList },
     'GET /v1/batches/{id}': { answer: BatchObject },
     'POST /v1/batches/{id}/cancel': { answer: BatchObject },
     'POST /tokenize': { body: openAi(TokenizeRequest), answer: TokenizeAnswer },

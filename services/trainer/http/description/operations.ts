@@ -2,7 +2,7 @@
  * What each endpoint takes and gives, for the description of the API. Whoever adds a line to ENDPOINTS adds one here: the compiler asks
  * for it.
  */
-import { FileDeleted, FileList, FileObject, fileUpload, listOf } from '@slipway/shared/contracts/openai/file.ts';
+import { listOf } from '@slipway/shared/contracts/openai/file.ts';
 import {
   FineTuningCheckpointList,
   FineTuningCreateRequest,
@@ -11,8 +11,9 @@ import {
   FineTuningJobList,
 } from '@slipway/shared/contracts/openai/fine-tuning.ts';
 import { Recipe } from '@slipway/shared/contracts/recipe.ts';
+import { describeFiles } from '@slipway/shared/files-api/describe-files.ts';
 import { jsonSchemaOf, jsonSchemaOfFields } from '@slipway/shared/http/description/json-schema.ts';
-import type { KeyOf, Operation } from '@slipway/shared/http/description/openapi.ts';
+import { type KeyOf, type Operation, pageQuery } from '@slipway/shared/http/description/openapi.ts';
 import { z } from 'zod';
 import { RunState } from '../../runs/run-state.ts';
 import type { ENDPOINTS } from '../endpoints.ts';
@@ -34,25 +35,19 @@ const NotReady = z.object({ ready: z.literal(false), reason: text });
 const Description = z.looseObject({ openapi: text, paths: z.record(text, z.unknown()) });
 
 export function operations(): Readonly<Record<KeyOf<(typeof ENDPOINTS)[number]>, Operation>> {
-  const page = (most: number, fallback: number) => ({
-    after: { type: 'string', description: 'the last one of the page before' },
-    limit: { type: 'integer', minimum: 1, maximum: most, default: fallback },
-  });
-  const files = {
-    purpose: { type: 'string' },
-    ...page(10_000, 10_000),
-    order: { enum: ['asc', 'desc'], default: 'desc' },
-  };
   const train: Operation = {
     body: jsonSchemaOf(Recipe, 'input'),
     bodyTypes: ['application/json', 'application/yaml'],
     answer: RunAnswer,
   };
-  const runs: Operation = { query: { state: { enum: RunState.options }, ...page(100, 20) }, answer: listOf(RunAnswer) };
+  const runs: Operation = {
+    query: { state: { enum: RunState.options }, ...pageQuery(100, 20) },
+    answer: listOf(RunAnswer),
+  };
   const run: Operation = { answer: RunAnswer };
   const evaluation = { id: { type: 'string', description: 'which one; without it the newest' } };
   const job: Operation = { answer: FineTuningJob };
-  const jobPage = page(100, 20);
+  const jobPage = pageQuery(100, 20);
   return {
     'GET /': { answer: FrontPage },
     'GET /docs': { answer: 'text/html' },
@@ -88,11 +83,7 @@ export function operations(): Readonly<Record<KeyOf<(typeof ENDPOINTS)[number]>,
     'POST /api/v1/training/jobs/{id}/cancel': run,
     'POST /api/v1/training/jobs/{id}/pause': run,
     'POST /api/v1/training/jobs/{id}/resume': run,
-    'POST /v1/files': { form: jsonSchemaOf(fileUpload('fine-tune'), 'input'), answer: FileObject },
-    'GET /v1/files': { query: files, answer: FileList },
-    'GET /v1/files/{id}': { answer: FileObject },
-    'GET /v1/files/{id}/content': { answer: 'application/octet-stream' },
-    'DELETE /v1/files/{id}': { answer: FileDeleted },
+    ...describeFiles('fine-tune'),
     'POST /v1/fine_tuning/jobs': { body: jsonSchemaOf(FineTuningCreateRequest, 'input'), answer: FineTuningJob },
     'GET /v1/fine_tuning/jobs': { query: jobPage, answer: FineTuningJobList },
     'GET /v1/fine_tuning/jobs/{id}': job,
