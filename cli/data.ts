@@ -2,6 +2,7 @@
  * `slipway data ...`: what is in training data, and the same made ready to train on. Knows the options; each command's file does the rest.
  */
 import { DataRecipe } from '@slipway/shared/contracts/recipe.ts';
+import { describeIssues } from '@slipway/shared/lib/describe-issues.ts';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { columnPairs } from './column-pairs.ts';
 
@@ -32,7 +33,8 @@ Examples:
     .description('clean, split and encode it into the folder that a training reads')
     .requiredOption('--out <folder>', 'where to put it; what was prepared there before is replaced')
     .option('--validation <share>', 'share that is held out', share, 0.05)
-    .option('--seed <number>', 'what the split is drawn with', wholeNumber, 1)
+    .option('--weights <numbers>', 'how often the examples of each file are trained on: 2,1,0.5', weights)
+    .option('--seed <number>', 'what the split and the changed copies are drawn with', wholeNumber, 1)
     .action(async (files: string[], flags) => (await import('./data/prepare.ts')).prepare(files, flags));
   data
     .command('fetch <version> <folder>')
@@ -60,8 +62,28 @@ function shared(command: Command): Command {
     )
     .option('--max-length <tokens>', 'tokens of an example (default: what 99 % of them have)', wholeNumber)
     .option('--truncated <share>', 'share of examples that may be cut', share, 0.05)
+    .addOption(
+      new Option('--augment [settings]', 'with changed copies, as data.augment of a recipe: copies=2,typos=0.05')
+        .preset('')
+        .argParser(augment),
+    )
     .option('--bucket <url>', 'where versions are kept (BUCKET_URL; default: ./bucket)')
     .option('--json', 'print it as JSON');
+}
+
+function weights(text: string): number[] {
+  const values = text.split(',').map(Number);
+  if (values.every((value) => value > 0 && value <= 100)) return values;
+  throw new InvalidArgumentError('They must be numbers above 0, up to 100.');
+}
+
+/** Without settings: the recipe's own. */
+function augment(text: string) {
+  const pairs = text === '' ? {} : columnPairs(text);
+  const settings = Object.entries(pairs).map(([name, value]) => [name, Number(value)]);
+  const parsed = DataRecipe.shape.augment.safeParse(Object.fromEntries(settings));
+  if (parsed.success) return parsed.data;
+  throw new InvalidArgumentError(describeIssues(parsed.error));
 }
 
 function wholeNumber(text: string): number {

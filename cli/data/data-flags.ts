@@ -12,6 +12,7 @@ export interface DataFlags {
   readonly mixed: DataRecipe['mixed'];
   readonly maxLength?: number;
   readonly truncated: number;
+  readonly augment?: NonNullable<DataRecipe['augment']>;
   readonly bucket?: string;
   readonly json?: true;
 }
@@ -25,6 +26,7 @@ export function dataRecipe(flags: DataFlags) {
     mixed,
     truncated,
     max_length: flags.maxLength ?? ('auto' as const),
+    augment: flags.augment ?? null,
   };
 }
 

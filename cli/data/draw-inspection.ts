@@ -44,7 +44,11 @@ export function drawInspection(inspection: Inspection, model: string | null): st
       ? []
       : ['', heading('Left out by the template', 'of those whose tokens were counted'), drawReasons(refused)]),
     ...(unknown === null ? [] : ['', heading('Unknown', describeUnknown(unknown))]),
-    ...shown.flatMap(({ file, line, parts }) => ['', heading('Example', `${file}:${line}`), drawParts(parts)]),
+    ...shown.flatMap(({ file, line, isChanged, parts }) => [
+      '',
+      heading(isChanged ? 'Changed copy' : 'Example', `${file}:${line}`),
+      drawParts(parts),
+    ]),
     ...(shown.length > 0 ? ['', legend()] : []),
     ...(problems.length === 0 ? [] : ['', ...problems.map((problem) => `${styled('red', 'PROBLEM')}  ${problem}`)]),
   ].join('\n');

@@ -3,6 +3,7 @@
  * report.
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { type DataRecipe, trainOf } from '@slipway/shared/contracts/recipe.ts';
 import { describeUnknown, type Prepared, prepareDataset } from '@slipway/trainer/data';
 import { humanCount } from '../human-units.ts';
 import { interruptible } from '../interruptible.ts';
@@ -16,6 +17,7 @@ interface PrepareFlags extends DataFlags {
   readonly out: string;
   readonly validation: number;
   readonly seed: number;
+  readonly weights?: readonly number[];
 }
 
 export async function prepare(files: readonly string[], flags: PrepareFlags): Promise<void> {
@@ -29,7 +31,13 @@ export async function prepare(files: readonly string[], flags: PrepareFlags): Pr
     const prepared = await interruptible('nothing was written', (signal) =>
       prepareDataset({
         ...opened,
-        data: { ...dataRecipe(flags), train: [...files], validation, deduplicate: true },
+        data: {
+          ...dataRecipe(flags),
+          train: weighted(files, flags.weights),
+          validation,
+          deduplicate: true,
+          augment: flags.augment ?? null,
+        },
         seed,
         folder: out,
         cacheFolder: downloadFolder(),
@@ -44,6 +52,13 @@ export async function prepare(files: readonly string[], flags: PrepareFlags): Pr
   }
 }
 
+function weighted(files: readonly string[], weights: readonly number[] = files.map(() => 1)): DataRecipe['train'] {
+  if (weights.length !== files.length) {
+    throw new AppError('invalid_field', `--weights has ${weights.length} numbers for ${files.length} files`);
+  }
+  return trainOf(files.map((source, index) => ({ source, weight: weights[index] ?? 1 })));
+}
+
 function summaryOf({ train, validation, preparation, isReused }: Prepared) {
   const { verify: _, chat_template: __, ...rest } = preparation;
   return { train_folder: train, validation_folder: validation, reused: isReused, ...rest };
@@ -51,6 +66,7 @@ function summaryOf({ train, validation, preparation, isReused }: Prepared) {
 
 function describe({ preparation, isReused }: Prepared, out: string): string {
   const { kind, format, lengths, files, rejected, reasons, unknown_characters: unknown } = preparation;
+  const { repeated, unused, changed } = preparation.multiplied;
   const duplicates = files.reduce((sum, file) => sum + file.duplicates, 0);
   const sides = [
     ['train', preparation.train],
@@ -79,6 +95,9 @@ function describe({ preparation, isReused }: Prepared, out: string): string {
       : [
           `  max_length  ${max_length}: ${truncated === 0 ? 'none is cut' : `${truncated} cut`}; half have at most ${lengths.median} tokens, 99 % ${lengths.p99}, the longest ${lengths.longest}`,
         ]),
+    ...(repeated === 0 ? [] : [`  repeated    ${repeated}, by the weight of their file`]),
+    ...(unused === 0 ? [] : [`  not used    ${unused}, by the weight of their file`]),
+    ...(changed === 0 ? [] : [`  augmented   ${changed} changed copies`]),
     ...(duplicates === 0 ? [] : [`  duplicates  ${duplicates} left out`]),
     ...(unknown === null ? [] : [`  unknown     ${describeUnknown(unknown)}`]),
     ...(rejected === 0 ? [] : [`  rejected    ${rejected}, listed in ${out}/rejected.jsonl`, drawReasons(reasons)]),

@@ -97,8 +97,24 @@ const Tokenizer = z.union([
   z.strictObject({ path: z.string().min(1).describe('A folder with tokenizer.json to take instead.') }),
 ]);
 
+const Augment = z.strictObject({
+  copies: z.number().int().min(1).max(16).default(1).describe('Changed copies of each example.'),
+  lowercase: share().default(0.5).describe('Share of the copies that ask in small letters.'),
+  unpunctuated: share().default(0.5).describe('Share of the copies that ask without the last full stop, ? or !.'),
+  typos: share().default(0.03).describe('Share of the words in which two neighbouring letters change places.'),
+});
+
 export const DataRecipe = z.strictObject({
-  train: paths().describe('What is learnt: a file, a pattern, a URL, or a list of them.'),
+  train: z
+    .union([
+      paths(),
+      z
+        .record(z.string().min(1), z.number().positive().max(100))
+        .refine((weights) => Object.keys(weights).length > 0, 'names no file'),
+    ])
+    .describe(
+      'What is learnt: a file, a pattern, a URL, or a list of them; or each with its weight, { a.jsonl: 2, b.jsonl: 0.5 }: all of it twice, half of it.',
+    ),
   validation: z
     .union([z.number().min(0).max(0.5), paths()])
     .nullable()
@@ -126,9 +142,26 @@ export const DataRecipe = z.strictObject({
     .describe("Tokens of an example; auto: what 99 % of them have, at most the model's context."),
   truncated: share().default(0.05).describe('Refuse when more than this share of the examples would be cut.'),
   deduplicate: z.boolean().default(true).describe('Leave out examples that were there before.'),
+  augment: Augment.nullable()
+    .default(null)
+    .describe('Train on copies with changed questions as well; the answers stay. null: on none.'),
 });
 
 export type DataRecipe = z.infer<typeof DataRecipe>;
+
+/** What is trained on, each with its weight. */
+export function weightedSources(train: DataRecipe['train']): { readonly source: string; readonly weight: number }[] {
+  if (typeof train === 'string') return [{ source: train, weight: 1 }];
+  if (Array.isArray(train)) return train.map((source) => ({ source, weight: 1 }));
+  return Object.entries(train).map(([source, weight]) => ({ source, weight }));
+}
+
+/** The other way round; a list where nothing is weighted. */
+export function trainOf(sources: ReturnType<typeof weightedSources>): Exclude<DataRecipe['train'], string> {
+  return sources.every(({ weight }) => weight === 1)
+    ? sources.map(({ source }) => source)
+    : Object.fromEntries(sources.map(({ source, weight }) => [source, weight]));
+}
 
 const EarlyStopping = z.strictObject({
   patience: count().default(3).describe('Evaluations without a better loss until it stops.'),
@@ -274,6 +307,8 @@ export function contradictions({ model, tokenizer, data, training, publish }: Re
     if (data.template === 'model' && data.format !== 'text' && data.format !== 'auto')
       say('data.template', 'a new model has no chat template; name one, such as chatml');
   }
+  if (data.augment !== null && data.augment.lowercase + data.augment.unpunctuated + data.augment.typos === 0)
+    say('data.augment', 'changes nothing: raise lowercase, unpunctuated or typos');
   const { batch_size, micro_batch_size, warmup } = training;
   if (micro_batch_size !== 'auto' && batch_size % micro_batch_size !== 0)
     say('training.micro_batch_size', `batch_size (${batch_size}) is no multiple of ${micro_batch_size}`);

@@ -15,6 +15,7 @@ import {
 import { DigestSet } from './collect/digest-set.ts';
 import { findFiles } from './collect/find-files.ts';
 import type { FoundFile } from './collect/found-file.ts';
+import { multiplyExample, requireNoMultiplication } from './collect/multiply-example.ts';
 import { type Reason, Rejections } from './collect/rejections.ts';
 import { requireExamples, requireOneFormat } from './collect/require-one-format.ts';
 import { Sample } from './collect/sample.ts';
@@ -37,7 +38,7 @@ interface Model {
 
 export interface InspectRequest {
   readonly sources: readonly string[];
-  readonly data: Pick<DataRecipe, 'format' | 'columns' | 'mixed' | 'template' | 'truncated' | 'max_length'>;
+  readonly data: Pick<DataRecipe, 'format' | 'columns' | 'mixed' | 'template' | 'truncated' | 'max_length' | 'augment'>;
   /** Absent: no tokens are counted. */
   readonly model?: Model | undefined;
   readonly cacheFolder: string;
@@ -76,13 +77,20 @@ export interface Inspection {
   readonly refused: readonly Reason[];
   /** Of all examples; null without a model, or where it knows every character. */
   readonly unknown: UnknownCharacters | null;
-  readonly shown: readonly { readonly file: string; readonly line: number; readonly parts: readonly Part[] }[];
+  readonly shown: readonly {
+    readonly file: string;
+    readonly line: number;
+    /** A copy as data.augment changes it. */
+    readonly isChanged: boolean;
+    readonly parts: readonly Part[];
+  }[];
 }
 
 /** Examples whose tokens are counted. */
 const SAMPLE = 1000;
 const PREFLIGHT = 100;
 const BARS = 10;
+const SEED = 1;
 
 /** AppError not_found, or what is wrong with the model. */
 export async function inspectData(request: InspectRequest): Promise<Inspection> {
@@ -101,6 +109,7 @@ export async function inspectData(request: InspectRequest): Promise<Inspection> 
       const { report, batches } = await openCollection(file, options);
       reports.push({ report, bytes: file.bytes });
       for await (const batch of batches) {
+        if (report.formats.has('text')) requireNoMultiplication({ weight: 1, augment: data.augment, seed: SEED });
         for (const collected of batch) {
           const example = parseExample(collected.json);
           characters.push(charactersOf(example));
@@ -142,11 +151,19 @@ export async function inspectData(request: InspectRequest): Promise<Inspection> 
     tokens: counted?.tokens ?? null,
     refused: counted?.refused ?? [],
     unknown: unknown.summary(),
-    shown: sample.examples.slice(0, request.show).map(({ file, line, json }) => {
-      const example = parseExample(json);
-      return { file, line, parts: (counted?.tokens && side && showEncoded(example, side)) || showPlain(example) };
-    }),
+    shown: sample.examples.slice(0, request.show).flatMap((one) =>
+      [one.json, ...changedCopies(one, data.augment)].map((json, index) => {
+        const example = parseExample(json);
+        const parts = (counted?.tokens && side && showEncoded(example, side)) || showPlain(example);
+        return { file: one.file, line: one.line, isChanged: index > 0, parts };
+      }),
+    ),
   };
+}
+
+/** Those of a training with the recipe's own seed. */
+function changedCopies(one: Collected, augment: DataRecipe['augment']): readonly string[] {
+  return multiplyExample(one, { weight: 1, augment, seed: SEED }).changed;
 }
 
 function collectOptions(request: InspectRequest, rejections: Rejections, files: readonly FoundFile[]): CollectOptions {
@@ -155,7 +172,7 @@ function collectOptions(request: InspectRequest, rejections: Rejections, files: 
   return {
     format: request.data.format,
     columns: request.data.columns,
-    seed: 0,
+    seed: SEED,
     split: 'train',
     seen: new DigestSet(),
     signal: request.signal,

@@ -38,6 +38,9 @@ export const Preparation = z.object({
       rejected: z.number(),
     }),
   ),
+  multiplied: z
+    .object({ repeated: z.number(), unused: z.number(), changed: z.number() })
+    .describe('by the weights of files: trained once more, and not at all; by data.augment: changed copies'),
   rejected: z.number().describe('all of them stand in rejected.jsonl'),
   reasons: z
     .array(

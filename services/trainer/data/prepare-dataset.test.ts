@@ -18,6 +18,7 @@ const DATA: Omit<DataRecipe, 'train'> = {
   truncated: 0.05,
   deduplicate: true,
   mixed: 'refuse',
+  augment: null,
 };
 
 function requestFor(content: string, data: Partial<DataRecipe> = {}, name = 'data.jsonl'): PrepareRequest {
@@ -162,6 +163,79 @@ describe('examples', () => {
     expect(readFileSync(join(train, 'examples.jsonl'), 'utf8').trim().split('\n')).toHaveLength(1);
     expect(preparation.files.map(({ duplicates }) => duplicates)).toEqual([0, 2]);
     expect(preparation.validation?.examples).toBe(1);
+  });
+
+  describe('more than once', () => {
+    const rows = Array.from({ length: 60 }, (_, n) => ({ user: `Tell me about number ${n}.`, assistant: `${n}` }));
+    const augment = { copies: 3, lowercase: 0.5, unpunctuated: 0.5, typos: 0.2 };
+    const examplesIn = (folder: string | null) =>
+      readFileSync(join(folder ?? '', 'examples.jsonl'), 'utf8')
+        .trim()
+        .split('\n');
+
+    test('changed copies are trained on, counted, and the same for the same seed; what is held out stays', async () => {
+      const request = requestFor(lines(...rows), { validation: 0.3 });
+      const plain = await prepareDataset(request);
+      const grown = await prepareDataset({ ...request, data: { ...request.data, augment } });
+      const again = await prepareDataset({
+        ...request,
+        folder: `${request.folder}-2`,
+        data: { ...request.data, augment },
+      });
+      expect(again.preparation.train.sha256).toEqual(grown.preparation.train.sha256);
+      expect(grown.preparation.validation?.sha256).toEqual(plain.preparation.validation?.sha256);
+      const { changed } = grown.preparation.multiplied;
+      expect(changed).toBeGreaterThan(20);
+      expect(grown.preparation.train.examples).toBe(plain.preparation.train.examples + changed);
+      expect(new Set(examplesIn(grown.train)).size).toBe(grown.preparation.train.examples);
+    });
+
+    test('no copy says what a held-out example says', async () => {
+      const both = rows.flatMap((row) => [row, { ...row, user: row.user.toLowerCase().replace('.', '') }]);
+      const data = { augment: { ...augment, typos: 0 } };
+      const shared = await prepareDataset(requestFor(lines(...both), { validation: 0.3, ...data }));
+      const request = requestFor(lines(...rows), data);
+      const validation = join(request.folder, '..', 'held-out.jsonl');
+      writeFileSync(validation, lines(...both.filter((_, index) => index % 2 === 1)));
+      const named = await prepareDataset({ ...request, data: { ...request.data, validation } });
+      for (const prepared of [shared, named]) {
+        const heldOut = new Set(examplesIn(prepared.validation));
+        expect(heldOut.size).toBeGreaterThan(10);
+        expect(prepared.preparation.multiplied.changed).toBeGreaterThan(10);
+        expect(examplesIn(prepared.train).filter((line) => heldOut.has(line))).toEqual([]);
+      }
+    });
+
+    test('the examples of a file by its weight', async () => {
+      const request = requestFor(lines(...rows), { validation: 0.3 });
+      const rare = join(request.folder, '..', 'rare.jsonl');
+      writeFileSync(rare, lines({ user: 'Who are you?', assistant: 'Slipway.' }));
+      const common = String(request.data.train);
+      const { train, preparation } = await prepareDataset({
+        ...request,
+        data: { ...request.data, train: { [common]: 0.5, [rare]: 3 } },
+      });
+      const { repeated, unused, changed } = preparation.multiplied;
+      const trained = examplesIn(train);
+      expect(trained.filter((line) => line.includes('Slipway'))).toHaveLength(3);
+      expect(repeated).toBe(2);
+      expect(unused).toBeGreaterThan(5);
+      expect(changed).toBe(0);
+      expect(trained.length + unused + (preparation.validation?.examples ?? 0)).toBe(60 + 3);
+    });
+
+    test('is refused for text, and where a file has two weights', async () => {
+      const text = requestFor('To be, or not to be.\n', { augment }, 'a.txt');
+      await expect(prepareDataset(text)).rejects.toThrow(/data\.augment changes what is asked/);
+      const train = String(text.data.train);
+      const weighted = { ...text, data: { ...text.data, augment: null, train: { [train]: 2 } } };
+      await expect(prepareDataset(weighted)).rejects.toThrow(/data\.train: weights count examples/);
+      const twice = {
+        ...weighted,
+        data: { ...weighted.data, train: { [train]: 1, [train.replace('a.txt', '*.txt')]: 2 } },
+      };
+      await expect(prepareDataset(twice)).rejects.toThrow(/has two weights, 1 and 2/);
+    });
   });
 
   test('bad ones are skipped, counted and listed with their line', async () => {

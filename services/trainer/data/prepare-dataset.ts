@@ -9,8 +9,8 @@ import { basename, dirname, join } from 'node:path';
 import { isDead, newOwnedName } from '@slipway/shared/bucket/owner.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { collectSides } from './collect/collect-sides.ts';
-import { findFiles } from './collect/find-files.ts';
-import type { FoundFile } from './collect/found-file.ts';
+import { findFiles, findTrained } from './collect/find-files.ts';
+import type { FindOptions, FoundFile } from './collect/found-file.ts';
 import { Rejections } from './collect/rejections.ts';
 import type { Dataset } from './dataset-file.ts';
 import { encodeSides } from './encode/encode-sides.ts';
@@ -40,10 +40,11 @@ export async function prepareDataset(request: PrepareRequest): Promise<Prepared>
   const { data, folder, text } = request;
   const side = openTextSide(text, data.template);
   const limits = limitsOf(request);
-  const train = await find(data.train, request);
+  const train = await findTrained(data.train, findOptions(request));
   const { validation: heldOut } = data;
   const share = typeof heldOut === 'number' ? heldOut : 0;
-  const validation = heldOut === null || typeof heldOut === 'number' ? [] : await find(heldOut, request);
+  const validation =
+    heldOut === null || typeof heldOut === 'number' ? [] : await findFiles([heldOut].flat(), findOptions(request));
   const files = await hashFiles([...validation, ...train], request);
   const fingerprint = sha256(JSON.stringify([MADE_BY, data, request.seed, text, limits, files]));
   const known = await findPreparation(folder, fingerprint);
@@ -62,6 +63,7 @@ export async function prepareDataset(request: PrepareRequest): Promise<Prepared>
       folder: partial,
       options: { format: data.format, columns: data.columns, seed: request.seed, signal: request.signal },
       deduplicate: data.deduplicate,
+      augment: data.augment,
       mixed: data.mixed,
       onBytes: meter(request, 'reading', files),
     });
@@ -90,6 +92,7 @@ export async function prepareDataset(request: PrepareRequest): Promise<Prepared>
         ...report,
         formats: Object.fromEntries([...formats].map(([name, { count }]) => [name, count])),
       })),
+      multiplied: collected.multiplied,
       rejected: rejections.count,
       reasons: rejections.reasons(),
       unknown_characters: encoded.unknown,
@@ -121,11 +124,8 @@ function limitsOf({ data, contextLength, vocabularySize }: PrepareRequest): Pref
   return { maxLength: data.max_length, truncated: data.truncated, contextLength, vocabularySize };
 }
 
-function find(
-  sources: string | readonly string[],
-  { cacheFolder, signal, onProgress }: PrepareRequest,
-): Promise<FoundFile[]> {
-  return findFiles([sources].flat(), {
+function findOptions({ cacheFolder, signal, onProgress }: PrepareRequest): FindOptions {
+  return {
     cacheFolder,
     signal,
     onDownload: (bytes, totalBytes) =>
@@ -133,7 +133,7 @@ function find(
         bytes,
         ...(totalBytes === undefined ? {} : { totalBytes }),
       }),
-  });
+  };
 }
 
 async function hashFiles(files: readonly FoundFile[], request: PrepareRequest): Promise<Dataset['source']['files']> {

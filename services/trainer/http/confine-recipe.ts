@@ -6,7 +6,7 @@ import { glob, realpath } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { isModelReference } from '@slipway/shared/contracts/manifest.ts';
-import type { Recipe } from '@slipway/shared/contracts/recipe.ts';
+import { type Recipe, trainOf, weightedSources } from '@slipway/shared/contracts/recipe.ts';
 
 export interface Readable {
   readonly dataRoots: readonly string[];
@@ -25,6 +25,9 @@ export async function confineRecipe(recipe: Recipe, readable: Readable): Promise
   const { data, model, tokenizer } = recipe;
   const files = async (field: string, sources: string | readonly string[]) =>
     (await Promise.all([sources].flat().map((source) => confineData(field, source, readable)))).flat();
+  const train = weightedSources(data.train).map(async ({ source, weight }) =>
+    (await confineData('data.train', source, readable)).map((path) => ({ source: path, weight })),
+  );
   return {
     ...recipe,
     model: { ...model, base: model.base === null ? null : await confineBase('model.base', model.base, readable) },
@@ -34,7 +37,7 @@ export async function confineRecipe(recipe: Recipe, readable: Readable): Promise
         : tokenizer,
     data: {
       ...data,
-      train: await files('data.train', data.train),
+      train: trainOf((await Promise.all(train)).flat()),
       validation:
         data.validation === null || typeof data.validation === 'number'
           ? data.validation

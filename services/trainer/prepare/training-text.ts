@@ -9,7 +9,7 @@ import { pipeline } from 'node:stream/promises';
 import type { DataRecipe } from '@slipway/shared/contracts/recipe.ts';
 import { type Example, parseExample } from '../data/canonical.ts';
 import { type CollectedSide, collectSides } from '../data/collect/collect-sides.ts';
-import { findFiles } from '../data/collect/find-files.ts';
+import { findTrained } from '../data/collect/find-files.ts';
 import { Rejections } from '../data/collect/rejections.ts';
 
 export interface TrainingTextRequest {
@@ -32,13 +32,14 @@ export async function writeTrainingText({
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
   const { sides } = await collectSides({
-    train: await findFiles([data.train].flat(), { cacheFolder, signal }),
+    train: (await findTrained(data.train, { cacheFolder, signal })).map((file) => ({ ...file, weight: 1 })),
     validation: [],
     share: 0,
     folder,
     rejections: new Rejections(null),
     options: { format: data.format, columns: data.columns, seed, signal },
     deduplicate: data.deduplicate,
+    augment: null,
     mixed: data.mixed,
     onBytes: () => {},
   });

@@ -32,6 +32,9 @@ it('sees the paths of the file from its folder, those of --set from where one is
   const changed = await located(['model.base=mine', 'data.train=x.txt'], at);
   expect(changed.model.base).toBe(join(at.working, 'mine'));
   expect(changed.data.train).toEqual([join(at.working, 'x.txt')]);
+  const weighted = await located(['model.base=mine', 'data.train={x.jsonl: 2, y.jsonl: 1}'], at);
+  expect(weighted.data.train).toEqual({ [join(at.working, 'x.jsonl')]: 2, [join(at.working, 'y.jsonl')]: 1 });
+  expect(withoutPlaces(weighted).data.train).toEqual({ 'x.jsonl': 2, 'y.jsonl': 1 });
 });
 
 it('keeps of every path what the file is called, and addresses as they are', async () => {

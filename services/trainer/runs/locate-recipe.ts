@@ -7,7 +7,7 @@ import { basename, isAbsolute, resolve } from 'node:path';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { isModelReference } from '@slipway/shared/contracts/manifest.ts';
 import type { ParsedRecipe } from '@slipway/shared/contracts/parse-recipe.ts';
-import type { Recipe } from '@slipway/shared/contracts/recipe.ts';
+import { type Recipe, trainOf, weightedSources } from '@slipway/shared/contracts/recipe.ts';
 
 /** AppError not_found says what is not there, and how to get or name it. */
 export async function locateRecipe(
@@ -29,7 +29,9 @@ export async function locateRecipe(
         : tokenizer,
     data: {
       ...data,
-      train: all('data.train', data.train),
+      train: trainOf(
+        weightedSources(data.train).map(({ source, weight }) => ({ source: locate('data.train', source), weight })),
+      ),
       validation:
         data.validation === null || typeof data.validation === 'number'
           ? data.validation
@@ -49,7 +51,7 @@ export function withoutPlaces(recipe: Recipe): Recipe {
     tokenizer: tokenizer !== null && 'path' in tokenizer ? { path: named(tokenizer.path) } : tokenizer,
     data: {
       ...data,
-      train: all(data.train),
+      train: trainOf(weightedSources(data.train).map(({ source, weight }) => ({ source: named(source), weight }))),
       validation:
         data.validation === null || typeof data.validation === 'number' ? data.validation : all(data.validation),
     },

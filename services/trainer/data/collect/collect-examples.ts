@@ -150,7 +150,8 @@ function countFormat(report: FileReport, format: FormatName, line: number): void
   if (known.firstLines.length < FIRST_LINES) known.firstLines.push(line);
 }
 
-function digestOf(text: string): Buffer {
+/** Of an example: of its line of canonical JSON. */
+export function digestOf(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
 

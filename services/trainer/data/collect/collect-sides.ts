@@ -9,16 +9,18 @@ import type { DatasetKind } from '../canonical.ts';
 import { HashedFile } from '../hashed-file.ts';
 import { readLines } from '../readers/lines.ts';
 import { CHUNK_BYTES } from '../readers/reading.ts';
-import { type Collected, type CollectOptions, type FileReport, openCollection } from './collect-examples.ts';
+import type { Augmentation } from './augment-example.ts';
+import { type Collected, type CollectOptions, digestOf, type FileReport, openCollection } from './collect-examples.ts';
 import { DigestSet } from './digest-set.ts';
-import type { FoundFile } from './found-file.ts';
+import type { FoundFile, TrainedFile } from './found-file.ts';
+import { multiplyExample, requireNoMultiplication } from './multiply-example.ts';
 import type { Rejections } from './rejections.ts';
 import { requireExamples, requireOneFormat } from './require-one-format.ts';
 import { Sample } from './sample.ts';
-import type { Side } from './split-side.ts';
+import { type Side, sideOf } from './split-side.ts';
 
 export interface SidesRequest {
-  readonly train: readonly FoundFile[];
+  readonly train: readonly TrainedFile[];
   /** Files of their own; empty: `share` of the others. */
   readonly validation: readonly FoundFile[];
   readonly share: number;
@@ -26,6 +28,7 @@ export interface SidesRequest {
   readonly rejections: Rejections;
   readonly options: Pick<CollectOptions, 'format' | 'columns' | 'seed' | 'signal'>;
   readonly deduplicate: boolean;
+  readonly augment: Augmentation | null;
   readonly mixed: 'refuse' | 'accept';
   readonly onBytes: (bytes: number) => void;
 }
@@ -54,6 +57,8 @@ export interface CollectedSides {
   /** Of all files: `alpaca`, or `alpaca, messages`. */
   readonly format: string;
   readonly reports: readonly FileReport[];
+  /** Examples that are trained once more, and those that are not, as their files' weights want it; and changed copies. */
+  readonly multiplied: { readonly repeated: number; readonly unused: number; readonly changed: number };
   readonly sample: readonly Collected[];
   readonly sides: Readonly<Record<Side, CollectedSide>>;
 }
@@ -73,12 +78,23 @@ export async function collectSides(request: SidesRequest): Promise<CollectedSide
   const seen = request.deduplicate ? new DigestSet() : null;
   const sample = new Sample(SAMPLE);
   const reports: FileReport[] = [];
+  const multiplied = { repeated: 0, unused: 0, changed: 0 };
   const files = [
-    ...validation.map((file) => ({ file, split: 'validation' as const })),
-    ...train.map((file) => ({ file, split: validation.length > 0 ? ('train' as const) : request.share })),
+    ...validation.map((file) => ({ file, weight: 1, split: 'validation' as const })),
+    ...train.map((file) => ({
+      file,
+      weight: file.weight,
+      split: validation.length > 0 ? ('train' as const) : request.share,
+    })),
   ];
+  // A copy that says what a held-out example says would be trained, wherever that stands.
+  const mayBeTrained = (json: string, split: number | Side) => {
+    const digest = digestOf(json);
+    return !seen?.has(digest) && (typeof split !== 'number' || sideOf(digest, options.seed, split) === 'train');
+  };
   try {
-    for (const { file, split } of files) {
+    for (const { file, weight, split } of files) {
+      const multiplication = { weight, augment: request.augment, seed: options.seed };
       const { report, batches } = await openCollection(file, {
         ...options,
         split,
@@ -88,9 +104,20 @@ export async function collectSides(request: SidesRequest): Promise<CollectedSide
       });
       reports.push(report);
       for await (const batch of batches) {
+        if (report.formats.has('text')) requireNoMultiplication(multiplication);
         for (const collected of batch) {
-          if (collected.side === 'train') sample.add(collected);
-          await writers[collected.side].add(collected);
+          if (collected.side === 'validation') {
+            await writers.validation.add(collected);
+            continue;
+          }
+          const { times, ...copies } = multiplyExample(collected, multiplication);
+          const changed = copies.changed.filter((json) => mayBeTrained(json, split));
+          if (times > 0) sample.add(collected);
+          for (let time = 0; time < times; time++) await writers.train.add(collected);
+          for (const json of changed) await writers.train.add({ ...collected, json });
+          multiplied.repeated += Math.max(0, times - 1);
+          multiplied.unused += times === 0 ? 1 : 0;
+          multiplied.changed += changed.length;
         }
         await rejections.flush();
       }
@@ -108,6 +135,7 @@ export async function collectSides(request: SidesRequest): Promise<CollectedSide
     kind: formats.includes('text') ? 'stream' : 'examples',
     format: formats.toSorted().join(', '),
     reports,
+    multiplied,
     sample: sample.examples,
     sides: { train: writers.train.written(), validation: writers.validation.written() },
   };

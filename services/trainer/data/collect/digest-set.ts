@@ -13,19 +13,16 @@ export class DigestSet {
   /** False when it was there already. `digest`: at least 16 bytes, evenly distributed. */
   add(digest: Buffer): boolean {
     if ((this.size + 1) * WORDS > this.#slots.length * FULLEST) this.#grow();
-    // A digest of zeros is none: it would look like an empty slot.
-    const words = Uint32Array.of(
-      digest.readUInt32LE(0),
-      digest.readUInt32LE(4),
-      digest.readUInt32LE(8),
-      digest.readUInt32LE(12),
-    );
-    if (words.every((word) => word === 0)) words.fill(1);
+    const words = wordsOf(digest);
     const slot = place(this.#slots, words);
     if (slot === undefined) return false;
     this.#slots.set(words, slot);
     this.size++;
     return true;
+  }
+
+  has(digest: Buffer): boolean {
+    return place(this.#slots, wordsOf(digest)) === undefined;
   }
 
   #grow(): void {
@@ -38,6 +35,17 @@ export class DigestSet {
       if (slot !== undefined) this.#slots.set(words, slot);
     }
   }
+}
+
+function wordsOf(digest: Buffer): Uint32Array {
+  const words = Uint32Array.of(
+    digest.readUInt32LE(0),
+    digest.readUInt32LE(4),
+    digest.readUInt32LE(8),
+    digest.readUInt32LE(12),
+  );
+  // A digest of zeros is none: it would look like an empty slot.
+  return words.every((word) => word === 0) ? words.fill(1) : words;
 }
 
 /** The empty slot where it belongs; undefined when it is there. */

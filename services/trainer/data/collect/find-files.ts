@@ -4,8 +4,9 @@
 import { glob, readdir, stat } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { type DataRecipe, weightedSources } from '@slipway/shared/contracts/recipe.ts';
 import { downloadToCache } from './download.ts';
-import type { FindOptions, FoundFile } from './found-file.ts';
+import type { FindOptions, FoundFile, TrainedFile } from './found-file.ts';
 
 const KNOWN = /\.(json|jsonl|ndjson|csv|tsv|parquet|txt|md|text)(\.gz)?$/i;
 const IS_GLOB = /[*?[\]{}]/;
@@ -17,6 +18,21 @@ export async function findFiles(sources: readonly string[], options: FindOptions
     const files = await filesOf(source, options);
     if (files.length === 0) throw new AppError('not_found', `${source}: there is no data file`);
     for (const file of files) found.set(file.path, found.get(file.path) ?? file);
+  }
+  return [...found.values()];
+}
+
+/** AppError not_found; invalid_field: a file has two weights. */
+export async function findTrained(train: DataRecipe['train'], options: FindOptions): Promise<TrainedFile[]> {
+  const found = new Map<string, TrainedFile>();
+  for (const { source, weight } of weightedSources(train)) {
+    for (const file of await findFiles([source], options)) {
+      const known = found.get(file.path) ?? { ...file, weight };
+      if (known.weight !== weight) {
+        throw new AppError('invalid_field', `data.train: ${file.name} has two weights, ${known.weight} and ${weight}`);
+      }
+      found.set(file.path, known);
+    }
   }
   return [...found.values()];
 }

@@ -9,6 +9,11 @@ export interface FoundFile {
   readonly bytes: number;
 }
 
+export interface TrainedFile extends FoundFile {
+  /** How often each of its examples is trained on. */
+  readonly weight: number;
+}
+
 export interface FindOptions {
   /** Where downloads are kept. */
   readonly cacheFolder: string;
