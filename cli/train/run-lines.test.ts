@@ -105,6 +105,18 @@ describe('a run on a terminal', () => {
     `);
   });
 
+  it('leaves out what does not fit instead of cutting it, and what the kernel began with once it has', () => {
+    const starting: Happening = { type: 'phase', phase: 'starting the kernel', part: 0 };
+    const lines = (events: readonly Happening[]) => runLines(view, pictureOf(events), 60, 24, PLAIN);
+    expect(lines([...EVENTS.slice(0, 3), starting])[2]).toBe(
+      ' ✓ prepare   ▸ train  starting the kernel   · prove and publish',
+    );
+    const begun = lines([...EVENTS.slice(0, 3), starting, ...EVENTS.slice(3)]);
+    expect(begun[2]).toBe(' ✓ prepare   ▸ train   · prove and publish');
+    expect(begun.find((line) => line.includes('tokens/s'))).toBe('  12,345 tokens/s   256.0 MiB   gradient 0.80');
+    expect(begun.find((line) => line.includes('step 30'))).toMatch(/step 30 of 100$/);
+  });
+
   it('has no more lines than there is room for', () => {
     const picture = pictureOf(EVENTS);
     for (const [columns, rows] of [

@@ -1,6 +1,7 @@
 /**
  * A run as lines of a terminal: its stages, curves, pace and samples, as many as fit. Pure: a picture and a size in, lines out.
  */
+import { stripVTControlCharacters } from 'node:util';
 import { humanBytes, humanCount, humanSeconds } from '../human-units.ts';
 import { brailleChart } from './braille-chart.ts';
 import { type RunPicture, secondsLeft } from './run-picture.ts';
@@ -46,8 +47,8 @@ const TALLEST_CHART = 18;
 /** At most `rows` lines of at most `columns` characters. */
 export function runLines(view: RunView, picture: RunPicture, columns: number, rows: number, paint: Painter): string[] {
   const width = Math.min(columns - 1, WIDEST);
-  const head = [titleLine(view, picture, width, paint), '', stageLine(picture, paint), ''];
-  const pace = paceLines(picture, paint);
+  const head = [titleLine(view, picture, width, paint), '', stageLine(picture, width, paint), ''];
+  const pace = paceLines(picture, width, paint);
   const samples = sampleLines(view, picture, width, paint);
   const foot = [
     ...(picture.warning === null ? [] : ['', paint.validation(cut(`  ${picture.warning}`, width))]),
@@ -91,7 +92,13 @@ function titleLine({ name, id }: RunView, { state, message }: RunPicture, width:
 const STAGES = ['preparing', 'running', 'publishing'] as const;
 const STAGE_NAMES = { preparing: 'prepare', running: 'train', publishing: 'prove and publish' } as const;
 
-function stageLine({ state, phase, data, published }: RunPicture, paint: Painter): string {
+/** Without what was prepared where there is no room for it. */
+function stageLine(picture: RunPicture, width: number, paint: Painter): string {
+  const line = stagesInWords(picture, paint);
+  return widthOf(line) <= width ? line : stagesInWords({ ...picture, data: null }, paint);
+}
+
+function stagesInWords({ state, phase, data, published }: RunPicture, paint: Painter): string {
   const at =
     state === 'succeeded'
       ? STAGES.length
@@ -116,7 +123,7 @@ function dataWords({ tokens, validation_tokens, rejected }: NonNullable<RunPictu
   return `${humanCount(tokens)} tokens${held}${rejected === 0 ? '' : `, ${rejected} lines left out`}`;
 }
 
-function paceLines(picture: RunPicture, paint: Painter): string[] {
+function paceLines(picture: RunPicture, width: number, paint: Painter): string[] {
   const { progress, started } = picture;
   const total = progress?.total_steps ?? started?.total_steps;
   if (total === undefined) return [];
@@ -147,8 +154,11 @@ function paceLines(picture: RunPicture, paint: Painter): string[] {
           `learning rate ${progress.learning_rate.toExponential(1)}`,
           picture.checkpoint === null ? '' : `checkpoint at ${picture.checkpoint}`,
         ];
-  return [first, second.map((part) => paint.dim(part))].map(
-    (parts, index) => `${index === 0 ? '' : '  '}${parts.filter((part) => part !== '').join('   ')}`,
+  return [first, second.map((part) => paint.dim(part))].map((parts, index) =>
+    joined(
+      parts.map((part, at) => (index > 0 && at === 0 ? `  ${part}` : part)),
+      width,
+    ),
   );
 }
 
@@ -162,12 +172,29 @@ function sampleLines({ decode }: RunView, { samples }: RunPicture, width: number
   });
 }
 
-function oneLine(text: string): string {
+/** As many of the parts, from the first on, as fit. */
+function joined(parts: readonly string[], width: number): string {
+  const [first = '', ...rest] = parts.filter((part) => stripVTControlCharacters(part) !== '');
+  let line = first;
+  for (const part of rest) {
+    const longer = `${line}   ${part}`;
+    if (widthOf(longer) > width) break;
+    line = longer;
+  }
+  return line;
+}
+
+function widthOf(painted: string): number {
+  return stripVTControlCharacters(painted).length;
+}
+
+/** What a model wrote, on one line and harmless. */
+export function oneLine(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: what a model writes must not steer the terminal
   return text.replaceAll(/\s*\n\s*/g, ' ⏎ ').replaceAll(/[\x00-\x1f\x7f-\x9f]/g, ' ');
 }
 
-function cut(text: string, width: number): string {
+export function cut(text: string, width: number): string {
   return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
 }
 

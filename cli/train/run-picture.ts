@@ -64,6 +64,7 @@ export function withEvent(picture: RunPicture, event: LoggedEvent): RunPicture {
       return {
         ...withoutStepsBehind(picture, event.step),
         started: event,
+        phase: null,
         failure: null,
         paceFrom: null,
         stepsPerSecond: null,

@@ -4,7 +4,7 @@
  */
 import type { LoggedEvent } from '@slipway/trainer/runs';
 import { humanSeconds } from '../human-units.ts';
-import { COLOURS, type RunView, runLines } from './run-lines.ts';
+import { COLOURS, cut, oneLine, type RunView, runLines } from './run-lines.ts';
 import { type RunPicture, secondsLeft } from './run-picture.ts';
 
 export interface RunScreen {
@@ -14,6 +14,9 @@ export interface RunScreen {
   hint(text: string): void;
   close(): void;
 }
+
+/** Of a line without a terminal. */
+const SAMPLE_WIDTH = 100;
 
 /** Another screen, no cursor, and lines that are too long cut off instead of broken. */
 const ALTERNATE = '\x1b[?1049h\x1b[?25l\x1b[?7l';
@@ -30,13 +33,20 @@ export function openRunScreen(view: RunView, isJson: boolean, stream: NodeJS.Wri
 function liveScreen(view: RunView, stream: NodeJS.WriteStream): RunScreen {
   let last: RunPicture | undefined;
   let { hint } = view;
+  let shown = '';
   const draw = () => {
     if (last === undefined) return;
     const lines = runLines({ ...view, hint }, last, stream.columns, stream.rows - 1, COLOURS);
-    stream.write(`${FRAME_BEGIN}${lines.map((line) => `${line}\x1b[K`).join('\n')}${FRAME_END}`);
+    const frame = lines.map((line) => `${line}\x1b[K`).join('\n');
+    if (frame !== shown) stream.write(`${FRAME_BEGIN}${frame}${FRAME_END}`);
+    shown = frame;
+  };
+  const redraw = () => {
+    shown = '';
+    draw();
   };
   stream.write(ALTERNATE);
-  stream.on('resize', draw);
+  stream.on('resize', redraw);
   const giveBack = () => stream.write(BACK);
   process.once('exit', giveBack);
   return {
@@ -49,7 +59,7 @@ function liveScreen(view: RunView, stream: NodeJS.WriteStream): RunScreen {
       draw();
     },
     close() {
-      stream.off('resize', draw);
+      stream.off('resize', redraw);
       process.off('exit', giveBack);
       giveBack();
     },
@@ -61,7 +71,9 @@ function plainLines({ decode }: RunView, stream: NodeJS.WriteStream): RunScreen 
   const say = (text: string) => stream.write(`${text}\n`);
   return {
     show(events, picture) {
+      const newest = Math.max(...events.map((event) => (event.type === 'sample' ? event.step : 0)));
       for (const event of events) {
+        if (event.type === 'sample' && event.step < newest) continue;
         if (event.type === 'phase') {
           if (event.phase !== phase) say(`${event.phase} ...`);
           phase = event.phase;
@@ -79,27 +91,29 @@ function inWords(event: LoggedEvent, picture: RunPicture, decode: RunView['decod
       return [`${event.state}: ${event.message}`];
     case 'data':
       return [
-        `data: ${event.examples} examples, ${event.tokens} tokens, ${event.validation_tokens} held out, ${event.rejected} left out`,
+        `data: ${event.format === 'text' ? 'text' : `${grouped(event.examples)} examples`}, ${grouped(event.tokens)} tokens, ${grouped(event.validation_tokens)} held out, ${grouped(event.rejected)} lines left out`,
       ];
     case 'started':
       return [
-        `${event.parameters} parameters on ${event.device} in ${event.precision}, ${event.total_steps} steps${event.resumed_from === null ? '' : `, going on from ${event.resumed_from}`}`,
+        `${grouped(event.parameters)} parameters on ${event.device} in ${event.precision}, ${event.total_steps} steps${event.resumed_from === null ? '' : `, going on from ${event.resumed_from}`}`,
       ];
     case 'progress': {
       const left = secondsLeft(picture);
-      const eta = left === null ? '' : `, ${humanSeconds(left)} left`;
+      const eta = left === null || event.step === event.total_steps ? '' : `, ${humanSeconds(left)} left`;
       return [
-        `step ${event.step}/${event.total_steps}: loss ${event.loss.toFixed(4)}, ${Math.round(event.tokens_per_second)} tokens/s${eta}`,
+        `step ${event.step}/${event.total_steps}: loss ${event.loss.toFixed(4)}, ${grouped(Math.round(event.tokens_per_second))} tokens/s${eta}`,
       ];
     }
     case 'evaluation':
       return [`step ${event.step}: held-out loss ${event.loss.toFixed(4)}${event.best ? ', the best so far' : ''}`];
     case 'sample':
-      return [`step ${event.step}: ${JSON.stringify(decode(event.prompt))} -> ${JSON.stringify(decode(event.ids))}`];
+      return [
+        cut(`step ${event.step}: ${oneLine(decode(event.prompt))} -> ${oneLine(decode(event.ids))}`, SAMPLE_WIDTH),
+      ];
     case 'micro_batch':
       return [`memory ran out: ${event.to} sequences at once instead of ${event.from}`];
     case 'log':
-      return [`${event.level}: ${event.message}`];
+      return [event.level === 'info' ? event.message : `${event.level}: ${event.message}`];
     case 'failure':
       return [`failure (${event.class}): ${event.message}`];
     case 'published':
@@ -108,6 +122,10 @@ function inWords(event: LoggedEvent, picture: RunPicture, decode: RunView['decod
     case 'phase':
       return [];
   }
+}
+
+function grouped(count: number): string {
+  return count.toLocaleString('en');
 }
 
 function jsonLines(stream: NodeJS.WriteStream): RunScreen {
