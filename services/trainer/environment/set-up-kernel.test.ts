@@ -62,6 +62,7 @@ it('makes the environment once, and again when a lock file has changed', async (
   expect(uv).toContain('python -m pip install --quiet --disable-pip-version-check --require-hashes');
   expect(packages).toContain('uv pip install');
   expect(packages).toContain('--require-hashes');
+  expect(packages).toContain('--compile-bytecode');
   expect(more).toEqual([]);
 
   await setUp();

@@ -98,7 +98,9 @@ async function make(options: SetUpOptions): Promise<void> {
     options,
   );
 
-  const install = [join(venv, 'bin', 'uv'), 'pip', 'install', '--python', venvPython] as const;
+  // Compiled here, once: where the environment says that Python writes none (many containers), or may write none, every start would
+  // compile torch anew, for eight seconds.
+  const install = [join(venv, 'bin', 'uv'), 'pip', 'install', '--compile-bytecode', '--python', venvPython] as const;
   const checksLock = checks ? ['-r', join(kernel, 'requirements-dev.lock')] : [];
   if (cpu) {
     const { rest, torch } = withoutCuda(await readFile(join(kernel, 'requirements.lock'), 'utf8'));
