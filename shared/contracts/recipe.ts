@@ -234,8 +234,12 @@ const Training = z.strictObject({
   evaluate_every: every()
     .nullable()
     .default('auto')
-    .describe('Steps between two looks at the validation data; null: none. auto: about ten a run.'),
-  checkpoint_every: every().default('auto').describe('Steps between two checkpoints. auto: when it evaluates.'),
+    .describe(
+      'Steps between two looks at the validation data; null: none. auto: ten a run, fewer where they are over a tenth of its work.',
+    ),
+  checkpoint_every: every()
+    .default('auto')
+    .describe('Steps between two checkpoints. auto: when it evaluates, at least ten a run.'),
   keep_checkpoints: count().default(2).describe('The newest ones; the best is kept besides.'),
   early_stopping: EarlyStopping.nullable()
     .default(null)

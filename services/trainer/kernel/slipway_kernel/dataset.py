@@ -71,6 +71,11 @@ class Dataset:
         """Targets per example, or None for a stream."""
         return np.diff(self._offsets) - 1 if self.kind == "examples" else None
 
+    @property
+    def targets(self) -> int:
+        """Of all sequences together, those that do not count among them: what a pass over everything computes."""
+        return len(self._tokens) - (self.size if self.kind == "examples" else 1)
+
     def whole(self) -> list[int]:
         """Every sequence once, the rest of a stream too."""
         return list(range(self.size + (1 if self.slack > 0 else 0)))

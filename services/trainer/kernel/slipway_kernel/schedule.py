@@ -1,4 +1,4 @@
-"""The learning rate of a step. Pure."""
+"""What is done at which step: the learning rate, and when validation data is looked at. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,22 @@ import math
 from slipway_kernel.settings import Training
 
 STABLE_SHARE = 0.8
+LOOKS = 10
+LOOKING_SHARE = 0.1
+"""Of the work of the steps."""
+WORK_OF_A_STEP = 3
+"""Of a token trained on, forward and backward, beside one that is only looked at."""
+
+
+def tenth(total_steps: int) -> int:
+    return math.ceil(total_steps / LOOKS)
+
+
+def steps_between_looks(total_steps: int, tokens_per_step: float, tokens_per_look: int) -> int:
+    """A tenth of the run, or as many tenths as it takes for looking to be no more than its share. It may be more steps than there are:
+    the last step is looked at in any case."""
+    paid_for = tokens_per_look / (LOOKING_SHARE * WORK_OF_A_STEP * tokens_per_step)
+    return tenth(total_steps) * max(1, math.ceil(paid_for / tenth(total_steps)))
 
 
 def warmup_steps(training: Training, total_steps: int) -> int:

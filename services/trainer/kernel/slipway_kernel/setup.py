@@ -21,6 +21,7 @@ from slipway_kernel.models import LanguageModel, build_scratch, read_folder
 from slipway_kernel.optimizer import load_parameters, load_state, make_optimizer, trainable, whole
 from slipway_kernel.processes import Processes, join
 from slipway_kernel.protocol import Failure
+from slipway_kernel.schedule import steps_between_looks, tenth
 from slipway_kernel.settings import TrainJob
 
 LONGEST_AUTO_WINDOW = 1024
@@ -137,8 +138,11 @@ def set_up(job: TrainJob) -> Setup:
     validation = None if job.data.validation is None else open_dataset(job.data.validation, window, model)
     total_sequences = count_sequences(job, train)
     total_steps = math.ceil(total_sequences / training.batch_size)
-    tenth = max(1, math.ceil(total_steps / 10))
-    evaluate_every = tenth if training.evaluate_every == "auto" else training.evaluate_every
+    evaluate_every = training.evaluate_every
+    if evaluate_every == "auto":
+        tokens = training.batch_size * train.targets / train.size
+        evaluate_every = steps_between_looks(total_steps, tokens, 0 if validation is None else validation.targets)
+    often = min(tenth(total_steps), evaluate_every or total_steps)
     wrapped = processes.wrap(module, training.sharding, device.device)
     if training.compile:
         wrapped = torch.compile(wrapped)
@@ -159,7 +163,7 @@ def set_up(job: TrainJob) -> Setup:
         total_sequences=total_sequences,
         total_steps=total_steps,
         evaluate_every=evaluate_every or total_steps,
-        checkpoint_every=(evaluate_every or tenth) if training.checkpoint_every == "auto" else training.checkpoint_every,
+        checkpoint_every=often if training.checkpoint_every == "auto" else training.checkpoint_every,
         micro_batch_size=choose_micro_batch(job, model, device, train, processes),
         packs=training.packing and model.packs and train.kind == "examples",
         parameter_count=parameter_count,
