@@ -1,11 +1,11 @@
 /** Runs over HTTP, from a recipe to their end: what is told of them, what is asked of them, and what recipes may not do. */
-import { symlinkSync } from 'node:fs';
+import { symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TrainerEvent } from '../../services/trainer/http/runs/trainer-event.ts';
-import { readRun } from '../../services/trainer/runs/run-folder.ts';
+import { readRun, runFolder } from '../../services/trainer/runs/run-folder.ts';
 import { readFeed } from './testing/read-feed.ts';
 import {
   type Answered,
@@ -108,6 +108,24 @@ describe('a run', () => {
     expect(events.map(({ data }) => data)).toEqual(Array.from({ length: 30 }, (_, index) => `did step ${index + 1}`));
     const later = await readFeed(`${url}/runs/${id}/logs/stream`, events[9]?.id);
     expect(later.events.map(({ data }) => data)).toEqual(events.slice(10).map(({ data }) => data));
+  });
+
+  it('has what its versions answered, when they were asked', async () => {
+    const { id } = (await submit()).body;
+    await until(id, inState('succeeded'));
+    expect((await ask(url, `/runs/${id}/samples`)).body).toEqual({ object: 'list', data: [] });
+    const sample = {
+      version: 'tiny@v001',
+      prompt: 'To',
+      prompt_ids: [1, 2],
+      text: ' be',
+      finish_reason: 'stop',
+      tokens: 1,
+    };
+    // As the publishing stage leaves them, which needs a version that can be served.
+    writeFileSync(runFolder(folders.data, id).samples, `${JSON.stringify(sample)}\n`.repeat(2));
+    expect((await ask(url, `/runs/${id}/samples`)).body.data).toEqual([sample, sample]);
+    expect((await ask(url, '/runs/run-20260101-000000-000000/samples')).status).toBe(404);
   });
 
   it('is listed by pages and by state', async () => {

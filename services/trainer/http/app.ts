@@ -27,7 +27,7 @@ import {
   resumeJobRoute,
 } from './routes/fine-tuning.ts';
 import { FeedRoutes } from './routes/run-feeds.ts';
-import { askRoute, listRunsRoute, logsRoute, resumeRoute, runRoute, trainRoute } from './routes/runs.ts';
+import { askRoute, listRunsRoute, logsRoute, resumeRoute, runRoute, samplesRoute, trainRoute } from './routes/runs.ts';
 import { healthRoute, livenessRoute, metricsRoute, readinessRoute, rootRoute } from './routes/service.ts';
 import { trainingSocketRoute } from './routes/training-socket.ts';
 import type { ServiceParts } from './service-parts.ts';
@@ -79,6 +79,7 @@ function routeRuns(app: Hono<RequestEnvironment>, parts: ServiceParts): void {
   app.on('POST', ['/runs/:id/cancel', '/api/v1/training/jobs/:id/cancel'], askRoute(parts, 'cancelled'));
   app.on('POST', ['/runs/:id/pause', '/api/v1/training/jobs/:id/pause'], askRoute(parts, 'paused'));
   app.on('POST', ['/runs/:id/resume', '/api/v1/training/jobs/:id/resume'], resumeRoute(parts));
+  app.get('/runs/:id/samples', samplesRoute(parts));
   app.post('/runs/:id/evaluate', evaluateRoute(parts));
   app.get('/runs/:id/eval', evaluationRoute(parts));
   app.get('/runs/:id/eval/report', reportRoute(parts));

@@ -22,6 +22,7 @@ export const ENDPOINTS = [
   { method: 'POST', path: '/runs/{id}/cancel', purpose: 'end it' },
   { method: 'POST', path: '/runs/{id}/pause', purpose: 'let it wait, with a checkpoint' },
   { method: 'POST', path: '/runs/{id}/resume', purpose: 'go on with a paused or failed one' },
+  { method: 'GET', path: '/runs/{id}/samples', purpose: "what its versions answer to the recipe's prompts" },
   { method: 'POST', path: '/runs/{id}/evaluate', purpose: 'measure its version on data, or against another' },
   { method: 'GET', path: '/runs/{id}/eval', purpose: 'how the newest evaluation of it stands, and what it found' },
   { method: 'GET', path: '/runs/{id}/eval/report', purpose: 'the same as a page' },

@@ -17,7 +17,11 @@ export interface KeptWorker {
 }
 
 /** `worker`: of one name one works at a time. */
-export function keepWorking(options: Omit<WorkOptions, 'signal' | 'isDone'>, worker: string, log: Logger): KeptWorker {
+export function keepWorking(
+  options: Omit<WorkOptions, 'signal' | 'isDone' | 'log'>,
+  worker: string,
+  log: Logger,
+): KeptWorker {
   const leaving = new AbortController();
   const { signal } = leaving;
   let isWorking = false;
@@ -28,7 +32,7 @@ export function keepWorking(options: Omit<WorkOptions, 'signal' | 'isDone'>, wor
       if (unlock !== undefined) {
         isWorking = true;
         try {
-          await workRuns({ ...options, signal });
+          await workRuns({ ...options, log, signal });
         } catch (error) {
           log.error({ err: error }, 'the queue cannot be worked on; it is tried again');
         } finally {

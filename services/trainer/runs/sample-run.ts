@@ -2,21 +2,38 @@
  * What the versions that a run has published answer to its recipe's prompts: samples.jsonl in its folder. They are asked as they are
  * served. A version is published whether or not it can be asked: then the run's events say why.
  */
-import { rename, writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { errorCode } from '@slipway/shared/bucket/durable-files.ts';
 import type { ServiceClient } from '@slipway/shared/lines/service-client.ts';
+import { z } from 'zod';
 import { continuePrompt, textOfTokens } from '../evaluation/ask-version.ts';
 import type { ServeVersion } from '../evaluation/serve-version.ts';
 import type { OpenRun } from './open-run.ts';
+import type { RunFolder } from './run-folder.ts';
 import type { PreparedJob, StageTools } from './stages.ts';
 
-interface VersionSample {
-  readonly version: string;
+const VersionSample = z.object({
+  version: z.string(),
   /** As the model has read it: a conversation with what its template adds. */
-  readonly prompt: string;
-  readonly prompt_ids: readonly number[];
-  readonly text: string;
-  readonly finish_reason: string;
-  readonly tokens: number;
+  prompt: z.string(),
+  prompt_ids: z.array(z.int()),
+  text: z.string(),
+  finish_reason: z.string(),
+  tokens: z.int(),
+});
+type VersionSample = z.infer<typeof VersionSample>;
+
+export const VersionSamples = z.object({ object: z.literal('list'), data: z.array(VersionSample) });
+
+/** None before the run has published, and of a recipe without prompts. */
+export async function samplesOf({ samples }: RunFolder): Promise<VersionSample[]> {
+  try {
+    const lines = (await readFile(samples, 'utf8')).split('\n').slice(0, -1);
+    return lines.map((line) => VersionSample.parse(JSON.parse(line)));
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 export async function sampleRun(
@@ -57,7 +74,7 @@ function answersOf(
       const options = { model: version, maxNewTokens: max_new_tokens, temperature: 0, seed: 0, signal };
       const { text, finish_reason, tokens } = await continuePrompt(client, prompt, options);
       const asked = await textOfTokens(client, prompt, options);
-      return { version, prompt: asked, prompt_ids: prompt, text, finish_reason, tokens };
+      return { version, prompt: asked, prompt_ids: [...prompt], text, finish_reason, tokens };
     }),
   );
 }

@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { createLogger } from '@slipway/shared/lib/log.ts';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { askRun } from './ask-run.ts';
 import { listRuns, readRun, runFolder } from './run-folder.ts';
@@ -54,6 +55,22 @@ async function undisturbedCurve(): Promise<ReadonlyMap<number, number>> {
 }
 
 describe('a run', () => {
+  it('is told of to who operates the worker, with how it ended', async () => {
+    const place = newPlace();
+    const lines: Record<string, unknown>[] = [];
+    const destination = { write: (line: string) => void lines.push(JSON.parse(line)) };
+    const log = createLogger({ service: 'test', level: 'info', destination });
+    const { id } = await submitTiny(place);
+    await workRuns({
+      ...{ ...place, log, stages: fakeStages(place.dataFolder), signal: new AbortController().signal },
+      isDone: async () => hasEnded((await readRun(place.dataFolder, id)).state),
+    });
+    expect(lines).toEqual([
+      expect.objectContaining({ run: id, name: 'tiny', owner: 'ada' }),
+      expect.objectContaining({ run: id, state: 'succeeded', published: ['tiny@v001'] }),
+    ]);
+  });
+
   it('goes from the queue to a version, and says what happened', async () => {
     const place = newPlace();
     const { id } = await submitTiny(place);

@@ -6,11 +6,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { errorCode } from '@slipway/shared/bucket/durable-files.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { type Claim, type JobQueue, LeaseLostError, type Outcome } from '@slipway/shared/jobs/job-queue.ts';
+import type { Logger } from '@slipway/shared/lib/log.ts';
 import { z } from 'zod';
 import { type CarriedOut, carryOutRun } from './carry-out-run.ts';
 import { OpenRun } from './open-run.ts';
 import { writeWish } from './run-folder.ts';
-import { RunId } from './run-record.ts';
+import { RunId, type RunRecord } from './run-record.ts';
 import { hasEnded } from './run-state.ts';
 import type { Stages } from './stages.ts';
 import { QUEUE } from './submit-run.ts';
@@ -23,6 +24,8 @@ export interface WorkOptions {
   readonly signal: AbortSignal;
   /** Asked between two runs: whether there is nothing more to wait for. */
   readonly isDone?: () => Promise<boolean>;
+  /** Of whoever operates it: which runs begin, and how they end. */
+  readonly log?: Logger;
   /** How soon another worker may take over after this one was killed. */
   readonly leaseMilliseconds?: number;
 }
@@ -54,7 +57,7 @@ export async function workRuns(options: WorkOptions): Promise<void> {
   }
 }
 
-async function workOn(claim: Claim, { dataFolder, queue, stages, signal }: WorkOptions): Promise<void> {
+async function workOn(claim: Claim, { dataFolder, queue, stages, signal, log }: WorkOptions): Promise<void> {
   const { run: id } = Payload.parse(claim.job.payload);
   let run: OpenRun;
   try {
@@ -79,7 +82,9 @@ async function workOn(claim: Claim, { dataFolder, queue, stages, signal }: WorkO
   }, claim.leaseMilliseconds / 5);
   try {
     const isOver = hasEnded(run.record.state) || run.record.state === 'paused';
+    if (!isOver) log?.info({ run: id, name: run.record.name, owner: run.record.owner }, 'a run begins');
     const carriedOut = isOver ? 'ended' : await carryOutRun(run, stages, leave.signal);
+    if (!isOver) log?.info(summaryOf(run.record), 'a run is left');
     await queue.settle(claim, outcomeOf(carriedOut, run));
   } catch (error) {
     if (!(error instanceof LeaseLostError)) throw error;
@@ -88,6 +93,11 @@ async function workOn(claim: Claim, { dataFolder, queue, stages, signal }: WorkO
     signal.removeEventListener('abort', left);
     run.close();
   }
+}
+
+/** For the log. */
+function summaryOf({ id, state, message, failure, published, durations }: RunRecord): Record<string, unknown> {
+  return { run: id, state, message, class: failure?.class, published, seconds: durations };
 }
 
 /** What becomes of the job; what became of the run stands in its record. */

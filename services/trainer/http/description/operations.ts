@@ -16,6 +16,7 @@ import { jsonSchemaOf, jsonSchemaOfFields } from '@slipway/shared/http/descripti
 import { type KeyOf, type Operation, pageQuery } from '@slipway/shared/http/description/openapi.ts';
 import { z } from 'zod';
 import { RunState } from '../../runs/run-state.ts';
+import { VersionSamples } from '../../runs/sample-run.ts';
 import type { ENDPOINTS } from '../endpoints.ts';
 import { EVALUATION_FIELDS } from '../evaluations/evaluation-request.ts';
 import { EvaluationAnswer } from '../routes/evaluations.ts';
@@ -70,6 +71,7 @@ export function operations(): Readonly<Record<KeyOf<(typeof ENDPOINTS)[number]>,
     'POST /runs/{id}/cancel': run,
     'POST /runs/{id}/pause': run,
     'POST /runs/{id}/resume': run,
+    'GET /runs/{id}/samples': { answer: VersionSamples },
     'POST /runs/{id}/evaluate': {
       body: jsonSchemaOfFields(EVALUATION_FIELDS),
       status: 202,

@@ -16,6 +16,7 @@ import { askRun } from '../../runs/ask-run.ts';
 import { findRuns, runFolder, type Wish } from '../../runs/run-folder.ts';
 import type { RunRecord } from '../../runs/run-record.ts';
 import { RunState } from '../../runs/run-state.ts';
+import { samplesOf } from '../../runs/sample-run.ts';
 import { resumeRun, submitRun } from '../../runs/submit-run.ts';
 import { confineRecipe, type Readable } from '../confine-recipe.ts';
 import { lastLines } from '../follow-lines.ts';
@@ -107,6 +108,13 @@ export function logsRoute({ config }: ServiceParts): Route {
     const { id } = await accessibleRun(config.dataFolder, context.req.param('id'), context.get('principal'));
     const lines = await lastLines(runFolder(config.dataFolder, id).kernelLog, tail, MOST_LOG_BYTES);
     return context.text(lines.map((line) => `${line}\n`).join(''));
+  };
+}
+
+export function samplesRoute({ config }: ServiceParts): Route {
+  return async (context) => {
+    const { id } = await accessibleRun(config.dataFolder, context.req.param('id'), context.get('principal'));
+    return context.json({ object: 'list', data: await samplesOf(runFolder(config.dataFolder, id)) });
   };
 }
 
