@@ -2,7 +2,8 @@
  * `slipway tokenizer train`: text files to a tokenizer's folder, by the trainer's kernel.
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
-import { findKernelEnvironment, KERNEL } from '@slipway/trainer/kernel-environment';
+import { kernelCommand } from '@slipway/trainer/kernel-command';
+import { findKernelEnvironment } from '@slipway/trainer/kernel-environment';
 import type { TokenizerKind } from '@slipway/trainer/tokenizer-statistics';
 import { trainTokenizer } from '@slipway/trainer/train-tokenizer';
 import { interruptible } from '../interruptible.ts';
@@ -41,7 +42,7 @@ export async function train(files: readonly string[], options: TrainOptions): Pr
     ...(specialToken !== undefined && { extra: specialToken }),
   };
   const request = { kind, vocabularySize, files, holdout, specialTokens, seed, folder: out };
-  const kernel = await kernelCommand();
+  const kernel = kernelCommand(await requirePython());
   const statistics = await interruptible('no tokenizer was made', async (signal) =>
     trainTokenizer(request, { ...kernel, signal, onMessage: (message) => console.error(`${message} ...`) }),
   );
@@ -50,11 +51,8 @@ export async function train(files: readonly string[], options: TrainOptions): Pr
   );
 }
 
-async function kernelCommand() {
+async function requirePython(): Promise<string> {
   const found = await findKernelEnvironment(process.env);
   if (!found) throw new AppError('not_found', 'the Python that trains is not set up; run ./slipway setup trainer');
-  return {
-    command: [found.python, '-m', 'slipway_kernel'] as const,
-    environment: { ...process.env, PYTHONPATH: KERNEL },
-  };
+  return found.python;
 }

@@ -1,7 +1,6 @@
 /**
  * The door to evaluations: what the command line, and whoever else evaluates versions, uses of this folder.
  */
-export { type KernelCommand, kernelCommand } from '../supervisor/kernel-command.ts';
 export { type EvaluationRequest, evaluate, type VersionToAsk } from './evaluate.ts';
 export { renderReport } from './report/render-report.ts';
 export { changeText, comparisonText, figureText, METRIC_WORDS, VERDICT_WORDS } from './report/words.ts';

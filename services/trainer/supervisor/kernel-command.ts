@@ -2,10 +2,9 @@
  * How a kernel is started: by which Python, and as how many processes. Knows no job.
  */
 import { execFile } from 'node:child_process';
-import { delimiter, resolve } from 'node:path';
+import { delimiter } from 'node:path';
 import { promisify } from 'node:util';
-
-const KERNEL = resolve(import.meta.dirname, '../kernel');
+import { KERNEL } from '../environment/kernel-environment.ts';
 
 export interface KernelCommand {
   /** A program and its arguments. */

@@ -3,7 +3,7 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { kernelCommand } from '@slipway/trainer/evaluation';
+import { kernelCommand } from '@slipway/trainer/kernel-command';
 import { z } from 'zod';
 import { DatasetWriter } from '../../../services/trainer/data/dataset-writer.ts';
 import { startKernel } from '../../../services/trainer/supervisor/kernel-process.ts';

@@ -6,7 +6,7 @@ import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { kernelCommand } from '@slipway/trainer/evaluation';
+import { kernelCommand } from '@slipway/trainer/kernel-command';
 import { z } from 'zod';
 import { pythonEnvironment } from '../../deployment/testing/python-environment.ts';
 
