@@ -106,7 +106,7 @@ export default {
     {
       name: 'no-test-code-in-the-product',
       severity: 'error',
-      from: { pathNot: ['[.]test[.]ts$', '^tests/', '/testing/', '/fixtures/', 'conformance'] },
+      from: { pathNot: ['[.]test[.]ts$', '^(tests|bench)/', '/testing/', '/fixtures/', 'conformance'] },
       to: { path: ['[.]test[.]ts$', '/testing/', '/fixtures/', '^tests/'] },
     },
   ],

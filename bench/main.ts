@@ -14,6 +14,7 @@ import { measureImage } from './figures/image.ts';
 import { measureLlamaCppWeights } from './figures/llama-cpp-weights.ts';
 import { measureObserving } from './figures/observing.ts';
 import { measureProbe } from './figures/probe.ts';
+import { measureQueue } from './figures/queue.ts';
 import { measureSecondTurn } from './figures/second-turn.ts';
 import { measureSeveralModels } from './figures/several-models.ts';
 import { measureSoak } from './figures/soak.ts';
@@ -79,6 +80,7 @@ const OTHER_FIGURES = {
   'several-models': 'memory of a service with all versions given beside each alone, and after unloading (MiB)',
   image: "bytes of a container's production tree, and milliseconds until its process is ready (no model needed)",
   observing: 'what metrics cost: nanoseconds per token, milliseconds per scrape (no model needed)',
+  queue: '10,000 jobs enqueued and drained, one after the other, in SQLite and in Redis (no model needed)',
   convert: 'seconds and memory of a conversion (--source)',
   tokenizer: 'text to token ids, beside tokenizers in Python (--source FOLDER --text FILE; MB/s of processor time)',
   quality:
@@ -134,6 +136,7 @@ async function main(figure: string, options: Options): Promise<void> {
 async function measure(figure: string, options: Options): Promise<object> {
   if (figure === 'image') return { results: await measureImage(options.rounds) };
   if (figure === 'observing') return { results: await measureObserving(options.rounds) };
+  if (figure === 'queue') return { results: await measureQueue(options.rounds, tell) };
   if (figure === 'tokenizer') {
     const { source, text, rounds } = options;
     if (source === undefined || text === undefined) {

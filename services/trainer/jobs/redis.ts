@@ -9,17 +9,28 @@ import {
   type Job,
   type JobFilter,
   type JobQueue,
-  type JobState,
   LeaseLostError,
   type NewJob,
   type Outcome,
   PRIORITIES,
 } from '@slipway/shared/jobs/job-queue.ts';
 import { requireSame } from '@slipway/shared/jobs/require-same.ts';
-import { claimed, type Standing, settled } from '@slipway/shared/jobs/transitions.ts';
+import { claimed, settled } from '@slipway/shared/jobs/transitions.ts';
 import type { Logger } from '@slipway/shared/lib/log.ts';
-import { type Job as BullJob, Queue, UnrecoverableError, Worker } from 'bullmq';
+import { Queue, UnrecoverableError, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
+import {
+  type Bull,
+  idOf,
+  jobOf,
+  MARKS,
+  type Marks,
+  marksOf,
+  type Result,
+  RetryAfter,
+  type Stored,
+  standingOf,
+} from './bull-job.ts';
 import { BEGIN, CANCEL, HOLD, INDEX } from './redis-scripts.ts';
 
 const BULL_PREFIX = 'slipway';
@@ -27,17 +38,6 @@ const OWN_PREFIX = 'slipway-jobs';
 /** From a job's fetching to its lease; who dies in between holds it so long. */
 const FETCH_LOCK = 30_000;
 const STALLED_CHECK = 15_000;
-
-type Stored = Pick<NewJob, 'owner' | 'payload' | 'priority' | 'maxAttempts'> & { readonly createdAt: number };
-type Result = { readonly kind: 'completed' | 'cancelled'; readonly result: unknown };
-type Bull = BullJob<Stored, Result>;
-
-/** What BullMQ does not keep: when it was first begun, when somebody wished it cancelled, how often it was given back. */
-interface Marks {
-  readonly begun: number | null;
-  readonly cancelling: number | null;
-  readonly released: number;
-}
 
 interface Held {
   readonly bull: Bull;
@@ -105,7 +105,7 @@ class RedisQueue implements JobQueue {
       const token = bull.attemptsStarted;
       this.#held.set(holdingOf(id, token), { bull, lock });
       const isWanted = (await this.#redis.eval(BEGIN, 1, jobKey(id), Date.now())) === 1;
-      const job = await this.#describe(bull, 'running');
+      const job = await jobOf(bull, await this.#marks(id), 'running');
       const claim = { job, token, leaseMilliseconds };
       // BullMQ has counted this attempt already.
       const next = claimed({ ...standingOf(job), attempts: job.attempts - 1 }, Date.now(), leaseMilliseconds);
@@ -159,7 +159,7 @@ class RedisQueue implements JobQueue {
   async find(id: string): Promise<Job | undefined> {
     const queue = await this.#redis.hget(jobKey(id), 'queue');
     const bull: Bull | undefined = queue === null ? undefined : await this.#queue(queue).getJob(id);
-    return bull === undefined ? undefined : this.#describe(bull);
+    return bull === undefined ? undefined : jobOf(bull, await this.#marks(id));
   }
 
   async list({ queue, owner, after, limit }: JobFilter): Promise<readonly Job[]> {
@@ -243,44 +243,7 @@ class RedisQueue implements JobQueue {
   }
 
   async #marks(id: string): Promise<Marks> {
-    const [begun, cancelling, released] = await this.#redis.hmget(jobKey(id), 'begun', 'cancelling', 'released');
-    return { begun: numberOrNull(begun), cancelling: numberOrNull(cancelling), released: Number(released ?? 0) };
-  }
-
-  async #describe(bull: Bull, known?: JobState): Promise<Job> {
-    const id = idOf(bull);
-    const marks = await this.#marks(id);
-    const isUnwanted = marks.cancelling !== null && marks.begun === null;
-    const state = isUnwanted ? 'cancelled' : (known ?? stateOf(await bull.getState(), bull));
-    const hasEnded = state !== 'waiting' && state !== 'running';
-    const { owner, payload, priority, maxAttempts, createdAt } = bull.data;
-    return {
-      id,
-      queue: bull.queueName,
-      owner,
-      payload,
-      priority,
-      maxAttempts,
-      state,
-      attempts: bull.attemptsStarted - marks.released,
-      isCancelling: marks.cancelling !== null,
-      progress: progressOf(bull.progress),
-      result: state === 'completed' || state === 'cancelled' ? (bull.returnvalue?.result ?? null) : null,
-      error: state === 'completed' || state === 'cancelled' ? null : (bull.failedReason ?? null),
-      createdAt,
-      startedAt: marks.begun,
-      endedAt: hasEnded ? (bull.finishedOn ?? marks.cancelling) : null,
-    };
-  }
-}
-
-/** Told to BullMQ as the reason of a failure after which it is tried again. */
-class RetryAfter extends Error {
-  readonly pause: number;
-
-  constructor(message: string, pause: number) {
-    super(message);
-    this.pause = pause;
+    return marksOf(await this.#redis.hmget(jobKey(id), ...MARKS));
   }
 }
 
@@ -296,29 +259,6 @@ function listKey(queue: string, owner?: string): string {
 
 function holdingOf(id: string, token: number): string {
   return `${token} ${id}`;
-}
-
-function idOf({ id }: Bull): string {
-  if (id === undefined) throw new Error('BullMQ gave a job without an id');
-  return id;
-}
-
-function stateOf(state: string, bull: Bull): JobState {
-  if (state === 'active') return 'running';
-  if (state === 'completed') return bull.returnvalue?.kind ?? 'completed';
-  return state === 'failed' ? 'failed' : 'waiting';
-}
-
-function standingOf({ state, attempts, maxAttempts, isCancelling }: Job): Standing {
-  return { state, attempts, maxAttempts, isCancelling, availableAt: null };
-}
-
-function progressOf(progress: unknown): unknown {
-  return typeof progress === 'object' && progress !== null && 'value' in progress ? progress.value : null;
-}
-
-function numberOrNull(text: string | null | undefined): number | null {
-  return text === null || text === undefined ? null : Number(text);
 }
 
 function vanished(attempts: number): UnrecoverableError {
