@@ -128,6 +128,7 @@ describe('mapped columns', () => {
       completion: 'The Response',
     });
     expect(suggestColumns({ chat: [{ role: 'user', content: 'a' }] })).toEqual({ messages: 'chat' });
+    expect(suggestColumns({ q: 'a', a: 'b' })).toEqual({ prompt: 'q', completion: 'a' });
     expect(suggestColumns({ n: 1, story_text: 'long' })).toEqual({ text: 'story_text' });
     expect(suggestColumns({ n: 1 })).toBeUndefined();
     expect(describeColumns({ prompt: 'The Question' })).toBe('columns: { prompt: "The Question" }');

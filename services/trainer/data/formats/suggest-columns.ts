@@ -16,6 +16,8 @@ const ASKS = [
   'document',
   'context',
   'title',
+  'human',
+  'q',
 ];
 const ANSWERS = [
   'output',
@@ -29,6 +31,8 @@ const ANSWERS = [
   'summary',
   'highlights',
   'chosen',
+  'bot',
+  'a',
 ];
 const TEXTS = ['text', 'content', 'body', 'sentence', 'paragraph', 'passage', 'story', 'code'];
 
@@ -43,7 +47,8 @@ export function suggestColumns(fields: Fields): Readonly<Record<string, string>>
   if (conversation) return { messages: conversation[0] };
   const find = (words: readonly string[], without: readonly (string | undefined)[] = []) => {
     for (const word of words) {
-      const found = texts.find(({ path }) => lastPart(path).includes(word) && !without.includes(path));
+      const isMeant = (name: string) => (word.length === 1 ? name === word : name.includes(word));
+      const found = texts.find(({ path }) => isMeant(lastPart(path)) && !without.includes(path));
       if (found) return found.path;
     }
     return undefined;

@@ -39,6 +39,7 @@ describe('what a file is, is told by its content', () => {
   test.each<[string, string | Uint8Array, RegExp]>([
     ['a.pkl', Uint8Array.of(0x80, 4, 0x95, 0), /Python pickle, which is never opened/],
     ['a.json', Buffer.from('\ufeff[{"a": 1}]', 'utf16le'), /UTF-16/],
+    ['a.csv', Buffer.from('prompt,completion\nHi,Caf\u00e9\n', 'utf16le'), /UTF-16: convert it, perhaps with iconv/],
     ['a.txt', Uint8Array.of(65, 0, 66), /binary/],
     ['a.zip', 'PK\x03\x04...', /zip file/],
     ['a.parquet', 'not at all', /no Parquet file/],
@@ -144,6 +145,25 @@ describe('CSV', () => {
       [4, 'bad'],
       [5, { prompt: 'e', completion: 'f' }],
     ]);
+  });
+
+  test.each(['\n', '\r\n'])('a row is where it ends, whatever ends a line: %j', async (end) => {
+    const rows = ['a,b', '1,2', '3,"4', '', '5"', 'x', '"6', '","7', '8",9', '10,11', '12,"13'];
+    const reading = readAll('a.csv', rows.slice(0, -1).join(end));
+    expect((await reading).readings.map(({ line }) => line)).toEqual([2, 5, 6, 9, 10]);
+    await expect(readAll('a.csv', rows.join(end))).rejects.toThrow(/line 11: .*a quote is never closed/);
+  });
+
+  test('a row that is no UTF-8 is told, not filled with other characters', async () => {
+    const latin = Buffer.from('prompt,completion\nCaf\u00e9,yes\n', 'latin1');
+    const { readings } = await readAll('a.csv', Buffer.concat([latin, Buffer.from('Caf\u00e9,\u{1f600}\n')]));
+    expect(at(readings)).toEqual([
+      [2, 'bad'],
+      [3, { prompt: 'Caf\u00e9', completion: '\u{1f600}' }],
+    ]);
+    expect(readings[0]).toMatchObject({ reason: 'not valid UTF-8' });
+    const named = await readAll('b.csv', '\ufeff\u95ee;\u7b54\na;b\n');
+    expect(at(named.readings)).toEqual([[2, { \u95ee: 'a', \u7b54: 'b' }]]);
   });
 
   test('a quote that is never closed is told', async () => {

@@ -38,6 +38,8 @@ const EXPANSION_ALLOWANCE = 64 << 20;
 
 const PICKLE = 'a Python pickle, which is never opened: save it as JSON Lines or Parquet';
 
+const UTF_16 = 'UTF-16: convert it, perhaps with iconv -f UTF-16 -t UTF-8';
+
 /** Files that are often given by mistake, by their first bytes. */
 const FOREIGN: readonly (readonly [string, string])[] = [
   ['PK\x03\x04', 'a zip file: unpack it first'],
@@ -52,8 +54,8 @@ const FOREIGN: readonly (readonly [string, string])[] = [
   ['\x80\x05', PICKLE],
   ['\x93NUMPY', 'a NumPy array'],
   ['%PDF', 'a PDF: extract its text first'],
-  ['\xff\xfe', 'UTF-16: convert it to UTF-8'],
-  ['\xfe\xff', 'UTF-16: convert it to UTF-8'],
+  ['\xff\xfe', UTF_16],
+  ['\xfe\xff', UTF_16],
 ];
 
 /** AppError invalid_source: it is none of what can be read. */
@@ -71,7 +73,12 @@ export async function openDataFile(path: string, options: OpenOptions): Promise<
     return { type: 'parquet', isGzipped, readings: readParquet(path, name) };
   }
   if (bareName.endsWith('.parquet')) throw new AppError('invalid_source', `${name} is no Parquet file`);
-  if (head.includes(0)) throw new AppError('invalid_source', `${name} is binary: it has zero bytes`);
+  if (head.includes(0)) {
+    const what = looksLikeUtf16(head)
+      ? UTF_16
+      : 'binary: JSON, JSON Lines, CSV, Parquet and text are read, packed with gzip or not';
+    throw new AppError('invalid_source', `${name} is ${what}`);
+  }
 
   const text = head.toString('utf8').replace(/^\uFEFF/, '');
   const type = options.asText ? 'text' : typeOf(text, bareName, head.length < HEAD_BYTES);
@@ -106,6 +113,13 @@ function typeOf(head: string, name: string, isWhole: boolean): Exclude<FileType,
   }
   if (/\.(jsonl|ndjson)$/.test(name)) return 'jsonl';
   return /\.json$/.test(name) ? 'json' : 'text';
+}
+
+/** Without a mark at its beginning: every second byte of what is mostly ASCII is zero, and no other. */
+function looksLikeUtf16(head: Buffer): boolean {
+  const zeros = [0, 0];
+  for (const [at, byte] of head.entries()) if (byte === 0) zeros[at % 2] = (zeros[at % 2] ?? 0) + 1;
+  return head.length >= 8 && Math.min(...zeros) === 0 && Math.max(...zeros) > head.length / 4;
 }
 
 function isObject(line: string): boolean {
