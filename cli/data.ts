@@ -4,7 +4,7 @@
 import { DataRecipe } from '@slipway/shared/contracts/recipe.ts';
 import { describeIssues } from '@slipway/shared/lib/describe-issues.ts';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { columnPairs } from './column-pairs.ts';
+import { columnPairs, columnsOption } from './column-pairs.ts';
 
 const { format, template } = DataRecipe.shape;
 
@@ -54,7 +54,7 @@ function shared(command: Command): Command {
         .default('model'),
     )
     .addOption(new Option('--format <format>', 'what a record is').choices(format.unwrap().options).default('auto'))
-    .option('--columns <pairs>', 'our field=theirs, separated by commas; theirs may be a path: a.0.b', columnPairs, {})
+    .addOption(columnsOption())
     .addOption(
       new Option('--mixed <what>', 'a file whose records are of several formats')
         .choices(['refuse', 'accept'])
@@ -64,7 +64,7 @@ function shared(command: Command): Command {
     .option('--truncated <share>', 'share of examples that may be cut', share, 0.05)
     .addOption(
       new Option('--augment [settings]', 'with changed copies, as data.augment of a recipe: copies=2,typos=0.05')
-        .preset('')
+        .preset('copies=1')
         .argParser(augment),
     )
     .option('--bucket <url>', 'where versions are kept (BUCKET_URL; default: ./bucket)')
@@ -77,10 +77,8 @@ function weights(text: string): number[] {
   throw new InvalidArgumentError('They must be numbers above 0, up to 100.');
 }
 
-/** Without settings: the recipe's own. */
 function augment(text: string) {
-  const pairs = text === '' ? {} : columnPairs(text);
-  const settings = Object.entries(pairs).map(([name, value]) => [name, Number(value)]);
+  const settings = Object.entries(columnPairs(text)).map(([name, value]) => [name, Number(value)]);
   const parsed = DataRecipe.shape.augment.safeParse(Object.fromEntries(settings));
   if (parsed.success) return parsed.data;
   throw new InvalidArgumentError(describeIssues(parsed.error));

@@ -5,7 +5,7 @@ import { METRICS, type Metric } from '@slipway/shared/contracts/evaluation.ts';
 import { DataRecipe } from '@slipway/shared/contracts/recipe.ts';
 import { nearest } from '@slipway/shared/lib/nearest.ts';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { columnPairs } from './column-pairs.ts';
+import { columnsOption } from './column-pairs.ts';
 import { number, wholeNumber } from './number-option.ts';
 
 const { format } = DataRecipe.shape;
@@ -17,7 +17,9 @@ export function register(program: Command): void {
     .argument('<version>', 'NAME, NAME@champion or NAME@v001')
     .requiredOption('--data <files...>', 'files, folders, patterns or URLs with the wanted answers')
     .option('--against <version>', 'another version, asked the same')
-    .option('--metrics <names>', `some of ${METRICS.join(', ')} (default: all)`, metrics, [...METRICS])
+    .addOption(
+      new Option('--metrics <names>', `some of ${METRICS.join(', ')}`).argParser(metrics).default([...METRICS], 'all'),
+    )
     .option('--limit <number>', 'only the first samples', wholeNumber(1, 1_000_000))
     .option('--max-new-tokens <number>', 'of each answer', wholeNumber(1, 131_072), 128)
     .option('--temperature <number>', '0 is greedy', number, 0)
@@ -25,7 +27,7 @@ export function register(program: Command): void {
     .option('--at-once <number>', 'samples that are asked at once', wholeNumber(1, 256), 8)
     .option('--out <file>', 'the report: one HTML file (default: no report)')
     .addOption(new Option('--format <format>', 'what a record is').choices(format.unwrap().options).default('auto'))
-    .option('--columns <pairs>', 'our field=theirs, separated by commas', columnPairs, {})
+    .addOption(columnsOption())
     .option('--bucket <url>', 'where the versions are (BUCKET_URL; default: ./bucket, else the bundled model)')
     .option('--url <url>', 'ask this running service (its key: API_KEY)')
     .option('--json', 'the figures and every answer as JSON on stdout')

@@ -32,6 +32,13 @@ describe('slipway', () => {
     expect(stdout.split('\n').length).toBeGreaterThan(5);
   });
 
+  it('explains a command of a command', () => {
+    const { status, stdout } = slipway('help', 'data', 'inspect');
+    expect(status).toBe(0);
+    expect(stdout).toContain('Usage: slipway data inspect');
+    expect(stdout).toContain('--rejected <file>');
+  });
+
   it.each([
     [['explode'], "unknown command 'explode'"],
     [['convert', 'x', '--name', 'y', '--forse'], "unknown option '--forse'"],

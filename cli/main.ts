@@ -66,7 +66,12 @@ async function main(args: readonly string[]): Promise<void> {
   }
 
   if (args.length === 0) program.outputHelp();
-  else await program.parseAsync(args, { from: 'user' });
+  else await program.parseAsync(isNestedHelp(args) ? [...args.slice(1), '--help'] : [...args], { from: 'user' });
+}
+
+/** Commander's own `help` knows the first word only: `help data inspect` would tell of `data`. */
+function isNestedHelp([first, command = '', ...rest]: readonly string[]): boolean {
+  return first === 'help' && Object.hasOwn(COMMANDS, command) && rest.length > 0;
 }
 
 /** 2 when the user can put it right by asking differently, 1 for everything else. */

@@ -129,7 +129,10 @@ export async function collectSides(request: SidesRequest): Promise<CollectedSide
   }
   const formats = [...new Set(reports.flatMap((report) => [...report.formats.keys()]))];
   if (formats.includes('text') && formats.length > 1) {
-    throw new AppError('invalid_source', `text and examples (${formats.join(', ')}) cannot be trained on in one run`);
+    throw new AppError(
+      'invalid_source',
+      `text and examples (${formats.join(', ')}) cannot be trained on in one run: train on the text first, and go on from that model with the examples`,
+    );
   }
   return {
     kind: formats.includes('text') ? 'stream' : 'examples',
