@@ -57,28 +57,28 @@ it('makes the environment once, and again when a lock file has changed', async (
     origin: 'virtual environment',
     hasChecks: false,
   });
-  const [venv, uv, packages, ...more] = await calls();
+  const [venv, uv, packages, tried, ...more] = await calls();
   expect(venv).toBe(`python3 -m venv ${join(fake, '.venv')}`);
   expect(uv).toContain('python -m pip install --quiet --disable-pip-version-check --require-hashes');
   expect(packages).toContain('uv pip install');
   expect(packages).toContain('--require-hashes');
-  expect(packages).toContain('--compile-bytecode');
+  expect(tried).toContain('python -c import torch');
   expect(more).toEqual([]);
 
   await setUp();
-  expect(await calls()).toHaveLength(3);
+  expect(await calls()).toHaveLength(4);
   await writeFile(join(fake, 'requirements.lock'), 'torch==9.9 --hash=sha256:00\n');
   await setUp();
-  expect(await calls()).toHaveLength(6);
+  expect(await calls()).toHaveLength(8);
 });
 
 it('adds what checks the kernel to an environment that has it not', async () => {
   await setUp();
   expect((await findKernelEnvironment({}, fake))?.hasChecks).toBe(false);
   expect((await setUp({ checks: true })).hasChecks).toBe(true);
-  expect((await calls()).at(-1)).toContain('requirements-dev.lock');
+  expect((await calls()).at(-2)).toContain('requirements-dev.lock');
   await setUp();
-  expect(await calls()).toHaveLength(6);
+  expect(await calls()).toHaveLength(8);
 });
 
 it('begins again what failed half way', async () => {
@@ -91,6 +91,12 @@ it('begins again what failed half way', async () => {
   await rm(join(fake, 'fails'));
   expect((await setUp()).python).toBe(environmentIn(fake).python);
   expect((await calls()).filter((call) => call.includes('-m venv'))).toHaveLength(2);
+});
+
+it('is not done when what it installed cannot be imported', async () => {
+  await write({ fails: 'import torch', says: 'OSError: libgomp.so.1: cannot open shared object file' });
+  await expect(setUp()).rejects.toMatchObject({ code: 'internal', message: expect.stringContaining('libgomp') });
+  expect(await findKernelEnvironment({}, fake)).toBeUndefined();
 });
 
 it('says that the disk is full', async () => {

@@ -68,6 +68,14 @@ async function enough({
   return found;
 }
 
+/** What a training imports. */
+const IMPORTS = [
+  'torch',
+  'transformers.modeling_utils',
+  ...['gpt2', 'llama', 'qwen3'].map((family) => `transformers.models.${family}.modeling_${family}`),
+  'peft',
+];
+
 async function make(options: SetUpOptions): Promise<void> {
   const { kernel = KERNEL, checks, cpu, onPhase } = options;
   const { venv, python: venvPython, stamp } = environmentIn(kernel);
@@ -98,9 +106,7 @@ async function make(options: SetUpOptions): Promise<void> {
     options,
   );
 
-  // Compiled here, once: where the environment says that Python writes none (many containers), or may write none, every start would
-  // compile torch anew, for eight seconds.
-  const install = [join(venv, 'bin', 'uv'), 'pip', 'install', '--compile-bytecode', '--python', venvPython] as const;
+  const install = [join(venv, 'bin', 'uv'), 'pip', 'install', '--python', venvPython] as const;
   const checksLock = checks ? ['-r', join(kernel, 'requirements-dev.lock')] : [];
   if (cpu) {
     const { rest, torch } = withoutCuda(await readFile(join(kernel, 'requirements.lock'), 'utf8'));
@@ -118,6 +124,10 @@ async function make(options: SetUpOptions): Promise<void> {
       options,
     );
   }
+  onPhase('trying it out');
+  // Imported once, libraries lie there compiled. Where the environment says that Python writes nothing (many containers), or may write
+  // nothing, every start would compile them anew, for eight seconds; all of what is installed would take a minute.
+  await run(venvPython, ['-c', `import ${IMPORTS.join(', ')}`], options, { PYTHONDONTWRITEBYTECODE: '' });
   await writeFile(stamp, `${await fingerprint(kernel, { checks, cpu })}\n`);
 }
 
@@ -138,8 +148,17 @@ async function findPython(environment: NodeJS.ProcessEnv): Promise<string> {
   );
 }
 
-async function run(program: string, args: readonly string[], { onLine, signal }: SetUpOptions): Promise<void> {
-  const child = spawn(program, [...args], { stdio: ['ignore', 'pipe', 'pipe'], ...(signal ? { signal } : {}) });
+async function run(
+  program: string,
+  args: readonly string[],
+  { onLine, signal }: SetUpOptions,
+  environment: NodeJS.ProcessEnv = {},
+): Promise<void> {
+  const child = spawn(program, [...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...environment },
+    ...(signal ? { signal } : {}),
+  });
   const tail: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => {
@@ -159,6 +178,7 @@ async function run(program: string, args: readonly string[], { onLine, signal }:
   if (/ensurepip|No module named venv/.test(said)) {
     throw new AppError('not_found', `${text}\nThis Python comes without venv. Debian: apt-get install python3-venv`);
   }
+  if (/^(ImportError|ModuleNotFoundError|OSError): /m.test(said)) throw new AppError('internal', text);
   throw new AppError(
     'source_unavailable',
     `${text}\nPackages come from the index that pip and uv are set up for. Run it again when the network is there: what was downloaded is kept.`,

@@ -50,12 +50,8 @@ export async function scoreAnswers(
     await writeFile(inside('pairs.jsonl'), pairs.map((pair) => `${JSON.stringify(pair)}\n`).join(''));
     const job = { operation: 'metrics', pairs: inside('pairs.jsonl'), scores: inside('scores.jsonl') };
     await writeFile(inside('job.json'), JSON.stringify(job));
-    const kernel = startKernel({
-      command,
-      environment,
-      jobFile: inside('job.json'),
-      limits: { progress: NO_PROGRESS_MILLISECONDS },
-    });
+    const kernel = startKernel({ command, environment, limits: { progress: NO_PROGRESS_MILLISECONDS } });
+    kernel.begin(inside('job.json'));
     const stop = () => kernel.kill('it was told to stop');
     signal.addEventListener('abort', stop);
     const outcome = await kernel.outcome.finally(() => signal.removeEventListener('abort', stop));

@@ -43,7 +43,8 @@ export async function askKernel(request: ReferenceRequest): Promise<TrainedRefer
   const jobFile = join(folder, 'job.json');
   const greedy = prompts.map((prompt) => ({ prompt, max_new_tokens: maxNewTokens, stop_ids: stopIds }));
   await writeFile(jobFile, JSON.stringify({ operation: 'reference', model, ids: passages, greedy, folder }));
-  const kernel = startKernel({ command, environment, jobFile, onLine });
+  const kernel = startKernel({ command, environment, onLine });
+  kernel.begin(jobFile);
   const stop = () => kernel.kill('its run is to stop');
   signal.addEventListener('abort', stop, { once: true });
   const outcome = await kernel.outcome;

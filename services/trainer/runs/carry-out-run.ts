@@ -6,17 +6,15 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { AppError, type ErrorCode } from '@slipway/shared/contracts/errors.ts';
 import type { Failure } from '../supervisor/classify-exit.ts';
-import { endOrphan } from '../supervisor/end-orphan.ts';
 import type { FailureClass } from '../supervisor/kernel-protocol.ts';
 import { mayTryAgain } from '../supervisor/retry-policy.ts';
-import type { CheckpointCopies } from './checkpoint-copies.ts';
 import { copiesOf, fetchLostCheckpoint, keepAfterSuccess } from './keep-in-bucket.ts';
 import type { OpenRun } from './open-run.ts';
 import { forgetWish, type Wish } from './run-folder.ts';
 import { Trained } from './run-record.ts';
 import { RunStop } from './run-stop.ts';
 import { type Kernels, PreparedJob, type Stages, type StageTools } from './stages.ts';
-import { train } from './train.ts';
+import { startTraining, type Training } from './train.ts';
 
 /** `again`: it waits in the queue for another try. `left`: the worker left it. */
 export type CarriedOut = 'ended' | 'again' | 'left';
@@ -27,18 +25,24 @@ const PROGRESS_MILLISECONDS = 500;
 export async function carryOutRun(run: OpenRun, stages: Stages, leave: AbortSignal): Promise<CarriedOut> {
   const stop = new RunStop(run, leave);
   const copies = copiesOf(run);
+  let training: Training | undefined;
   try {
     await run.apply('taken', 'begins', {
       started_at: run.record.started_at ?? new Date().toISOString(),
       failure: null,
     });
-    await endOrphan(run.folder.kernel);
     const tools = toolsFor(run, stop.signal);
     const kernels = await stages.kernel(run, tools);
-    const prepared = await prepareOnce(run, stages, kernels, tools);
     if (run.record.trained === null) {
+      training = await startTraining(run, kernels.training, {
+        onCheckpoint: (path) => copies.offer(path),
+        fetchCheckpoint: () => fetchLostCheckpoint(run),
+      });
+    }
+    const prepared = await prepareOnce(run, stages, kernels, tools);
+    if (training !== undefined) {
       await run.apply('prepared', 'trains');
-      const failure = await trainOnce(run, prepared, kernels, stop, copies);
+      const failure = await trainOnce(run, prepared, training, stop);
       if (failure !== undefined) {
         await copies.settled();
         return await fail(run, failure);
@@ -68,6 +72,7 @@ export async function carryOutRun(run: OpenRun, stages: Stages, leave: AbortSign
     return await fail(run, failureOf(error));
   } finally {
     stop.end();
+    await training?.end();
   }
 }
 
@@ -75,15 +80,11 @@ export async function carryOutRun(run: OpenRun, stages: Stages, leave: AbortSign
 async function trainOnce(
   run: OpenRun,
   prepared: PreparedJob,
-  kernels: Kernels,
+  training: Training,
   stop: RunStop,
-  copies: CheckpointCopies,
 ): Promise<Failure | undefined> {
-  const outcome = await train(run, prepared, kernels.training, {
-    onStarted: (kernel) => stop.stopsKernel(kernel),
-    onCheckpoint: (path) => copies.offer(path),
-    fetchCheckpoint: () => fetchLostCheckpoint(run),
-  });
+  stop.stopsKernel(training.kernel);
+  const outcome = await training.train(prepared);
   if (outcome.kind === 'failed') {
     if (stop.signal.aborted) run.log({ type: 'failure', ...outcome.failure });
     // It was to stop, and has: what it died of on the way does not count.

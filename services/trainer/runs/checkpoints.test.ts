@@ -23,12 +23,12 @@ function write(work: string, step: number): string {
 
 it('takes the newest that is whole, and says which it passes over', async () => {
   const work = scratch();
-  expect(await newestCheckpoint(work, () => {})).toBeUndefined();
+  expect(await newestCheckpoint(work, null, () => {})).toBeUndefined();
   const paths = [90, 100, 1000, 1100, 1200].map((step) => write(work, step));
   mkdirSync(join(work, 'checkpoints/.step-00001300.partial'));
   const [, , whole = '', unlisted = '', cut = ''] = paths;
   const passedOver: string[] = [];
-  const newest = () => newestCheckpoint(work, (why) => passedOver.push(why));
+  const newest = () => newestCheckpoint(work, null, (why) => passedOver.push(why));
   expect(await newest()).toMatchObject({ path: cut, step: 1200 });
   truncateSync(join(cut, 'weights'), 5);
   unlinkSync(join(unlisted, 'checkpoint.json'));
@@ -39,4 +39,13 @@ it('takes the newest that is whole, and says which it passes over', async () => 
   ]);
   writeFileSync(join(whole, 'checkpoint.json'), '{"schema":');
   expect(await newest()).toMatchObject({ step: 100 });
+});
+
+it('prefers one that was told of to one that was written after its supervisor had gone', async () => {
+  const work = scratch();
+  const [told = '', untold = ''] = [40, 60].map((step) => write(work, step));
+  expect(await newestCheckpoint(work, 50, () => {})).toMatchObject({ path: told });
+  expect(await newestCheckpoint(work, 60, () => {})).toMatchObject({ path: untold });
+  rmSync(told, { recursive: true });
+  expect(await newestCheckpoint(work, 50, () => {})).toMatchObject({ path: untold });
 });

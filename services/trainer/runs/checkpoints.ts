@@ -22,9 +22,14 @@ export interface Checkpoint {
   readonly files: Readonly<Record<string, string>>;
 }
 
-/** `onDamaged` is told of those that are passed over, in words. Undefined: training begins at the beginning. */
+/**
+ * `told`: the step of the last one that the kernel told of. What it wrote when its supervisor was killed comes after those: from there on
+ * the steps before it, which nobody heard of either, would be missing in the run's events. `onDamaged` is told of those that are passed
+ * over, in words. Undefined: training begins at the beginning.
+ */
 export async function newestCheckpoint(
   work: string,
+  told: number | null,
   onDamaged: (why: string) => void,
 ): Promise<Checkpoint | undefined> {
   const folder = join(work, 'checkpoints');
@@ -36,7 +41,8 @@ export async function newestCheckpoint(
     .filter((name) => /^step-\d+$/.test(name))
     .sort()
     .reverse();
-  for (const name of newestFirst) {
+  const isTold = (name: string) => told !== null && Number(name.slice('step-'.length)) <= told;
+  for (const name of [...newestFirst.filter(isTold), ...newestFirst.filter((name) => !isTold(name))]) {
     const path = join(folder, name);
     const found = await readCheckpoint(path);
     if (typeof found !== 'string') return found;

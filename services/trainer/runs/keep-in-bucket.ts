@@ -37,7 +37,7 @@ export async function keepAfterSuccess(run: OpenRun): Promise<void> {
   const { id, bucket: address } = run.record;
   try {
     const checkpoints = join(run.folder.work, 'checkpoints');
-    const last = await newestCheckpoint(run.folder.work, () => {});
+    const last = await newestCheckpoint(run.folder.work, run.record.checkpoint_step, () => {});
     if (last !== undefined) {
       const names = (await readdir(checkpoints)).filter((name) => /^step-\d+$/.test(name)).sort();
       const outdated = new Set(outdatedSteps(names.map(stepOf), 1, last.best));

@@ -1,6 +1,7 @@
 /**
- * The training stage of a run: one kernel, from its last checkpoint on, watched until its one outcome. Owns what the kernel is told and what
- * its events change in the record. Does not decide whether another try follows.
+ * The training stage of a run: one kernel, from its last checkpoint on, watched until its one outcome. It is started before there is anything
+ * to train on, because what it imports takes it seconds. Owns what the kernel is told and what its events change in the record. Does not
+ * decide whether another try follows.
  */
 import { createWriteStream } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -8,7 +9,7 @@ import { join } from 'node:path';
 import type { Recipe } from '@slipway/shared/contracts/recipe.ts';
 import { endOrphan, rememberKernel } from '../supervisor/end-orphan.ts';
 import type { KernelCommand } from '../supervisor/kernel-command.ts';
-import { type KernelOutcome, startKernel } from '../supervisor/kernel-process.ts';
+import { type KernelOutcome, type KernelProcess, startKernel } from '../supervisor/kernel-process.ts';
 import type { KernelEvent } from '../supervisor/kernel-protocol.ts';
 import { type Checkpoint, newestCheckpoint } from './checkpoints.ts';
 import type { OpenRun, RunChanges } from './open-run.ts';
@@ -16,30 +17,29 @@ import type { RunRecord } from './run-record.ts';
 import type { PreparedJob } from './stages.ts';
 
 export interface TrainControl {
-  /** Called once with what stops the kernel between two steps, and at once. */
-  readonly onStarted: (stop: { pause(): void; cancel(): void; kill(why: string): void }) => void;
   /** A checkpoint's folder, which is whole. */
   readonly onCheckpoint: (path: string) => void;
   /** Where a checkpoint comes from when none is whole here. */
   readonly fetchCheckpoint: () => Promise<Checkpoint | undefined>;
 }
 
-export async function train(
+export interface Training {
+  /** What stops the kernel between two steps, and at once. */
+  readonly kernel: Pick<KernelProcess, 'pause' | 'cancel' | 'kill'>;
+  /** Once. */
+  train(prepared: PreparedJob): Promise<KernelOutcome>;
+  /** Resolves when the kernel is gone, whether or not it had anything to do. */
+  end(): Promise<void>;
+}
+
+export async function startTraining(
   run: OpenRun,
-  prepared: PreparedJob,
   { command, environment }: KernelCommand,
   control: TrainControl,
-): Promise<KernelOutcome> {
+): Promise<Training> {
   const { folder } = run;
   await endOrphan(folder.kernel);
   await mkdir(folder.work, { recursive: true });
-  const here = await newestCheckpoint(folder.work, (message) => run.log({ type: 'log', level: 'warning', message }));
-  const checkpoint = here ?? (run.record.checkpoint_step === null ? undefined : await control.fetchCheckpoint());
-  const jobFile = join(folder.work, 'job.json');
-  const job = { ...trainJob(run.record, prepared, folder.work), resume: checkpoint?.path ?? null };
-  await writeFile(jobFile, `${JSON.stringify(job, null, 1)}\n`);
-  await run.update(({ attempts }) => ({ attempts: attempts + 1 }));
-
   const log = createWriteStream(folder.kernelLog, { flags: 'a' });
   // A disk that is full takes no log; what fails because of it is told by the kernel and the record.
   log.on('error', () => {});
@@ -51,12 +51,9 @@ export async function train(
     changes.push(changed);
   };
   let fault: { readonly error: unknown } | undefined;
-  const startedAt = performance.now();
-  run.log({ type: 'phase', phase: 'starting the kernel', part: 0 });
   const kernel = startKernel({
-    command,
+    command: [...command, 'train'],
     environment,
-    jobFile,
     onHello: ({ libraries, python, kernel: version }) =>
       change(({ lineage }) => ({
         lineage: { ...lineage, libraries: { ...lineage.libraries, slipway_kernel: version, python, ...libraries } },
@@ -75,14 +72,43 @@ export async function train(
     onLine: (line) => log.write(`${line}\n`),
   });
   if (kernel.pid > 0) rememberKernel(folder.kernel, kernel.pid);
-  control.onStarted(kernel);
-  const outcome = await kernel.outcome;
-  log.end();
-  if (fault !== undefined) throw fault.error;
-  await Promise.all(changes);
-  const seconds = (performance.now() - startedAt) / 1000;
-  await run.update(({ durations }) => ({ durations: { ...durations, training: durations.training + seconds } }));
-  return outcome;
+  let isOver = false;
+  const ended = kernel.outcome.finally(() => {
+    isOver = true;
+    log.end();
+  });
+
+  async function writeJob(prepared: PreparedJob): Promise<string> {
+    const { checkpoint_step: told } = run.record;
+    const warn = (message: string) => run.log({ type: 'log', level: 'warning', message });
+    const here = await newestCheckpoint(folder.work, told, warn);
+    const checkpoint = here ?? (told === null ? undefined : await control.fetchCheckpoint());
+    const jobFile = join(folder.work, 'job.json');
+    const job = { ...trainJob(run.record, prepared, folder.work), resume: checkpoint?.path ?? null };
+    await writeFile(jobFile, `${JSON.stringify(job, null, 1)}\n`);
+    return jobFile;
+  }
+
+  return {
+    kernel,
+    train: async (prepared) => {
+      const jobFile = await writeJob(prepared);
+      await run.update(({ attempts }) => ({ attempts: attempts + 1 }));
+      const startedAt = performance.now();
+      run.log({ type: 'phase', phase: 'starting the kernel', part: 0 });
+      kernel.begin(jobFile);
+      const outcome = await ended;
+      if (fault !== undefined) throw fault.error;
+      await Promise.all(changes);
+      const seconds = (performance.now() - startedAt) / 1000;
+      await run.update(({ durations }) => ({ durations: { ...durations, training: durations.training + seconds } }));
+      return outcome;
+    },
+    end: async () => {
+      if (!isOver) kernel.kill('there is nothing to train');
+      await ended;
+    },
+  };
 }
 
 /** As the kernel reads it, without `resume`. */

@@ -17,11 +17,11 @@ function start(name: string, limits: Partial<KernelLimits> = {}, job: object = {
   const program = fileURLToPath(new URL(`./testing/${name}.ts`, import.meta.url));
   const kernel = startKernel({
     command: [process.execPath, program],
-    jobFile,
     limits,
     onEvent: (event) => events.push(event),
     onLine: (line) => printed.push(line),
   });
+  kernel.begin(jobFile);
   onTestFinished(async () => {
     kernel.kill('the test has ended');
     await kernel.outcome;
@@ -139,7 +139,7 @@ describe('a kernel that fails', () => {
   });
 
   it('cannot be started at all', async () => {
-    const kernel = startKernel({ command: ['/nowhere/python'], jobFile: '/nowhere/job.json' });
+    const kernel = startKernel({ command: ['/nowhere/python'] });
     expect(await failureOf(kernel)).toMatchObject({
       class: 'environment',
       message: expect.stringContaining('./slipway setup trainer'),

@@ -46,8 +46,6 @@ export interface KernelOptions {
   /** A program and its arguments: `[python, '-m', 'slipway_kernel']`. */
   readonly command: readonly [string, ...string[]];
   readonly environment?: NodeJS.ProcessEnv;
-  /** Absolute. Its folder's disk is the one that can be full. */
-  readonly jobFile: string;
   readonly onHello?: (hello: Hello) => void;
   readonly onEvent?: (event: KernelEvent) => void;
   /** One line that it or its libraries printed. */
@@ -63,6 +61,8 @@ export type KernelOutcome =
 export interface KernelProcess {
   /** -1: it could not be started. */
   readonly pid: number;
+  /** Gives it its one job, an absolute path; until then it waits. The disk of that folder is the one that can be full. */
+  begin(jobFile: string): void;
   /** Between two steps it writes a checkpoint and ends. */
   pause(): void;
   /** Between two steps it ends. */
@@ -89,6 +89,7 @@ export function startKernel(options: KernelOptions): KernelProcess {
   });
   const lines: string[] = [];
   let hello: Hello | undefined;
+  let jobFile: string | undefined;
   let ending: Ending | undefined;
   /** Why this side ends it. */
   let ended: { class: FailureClass; why: string } | undefined;
@@ -151,7 +152,7 @@ export function startKernel(options: KernelOptions): KernelProcess {
       } else {
         hello = message;
         options.onHello?.(message);
-        post({ type: 'job', path: options.jobFile });
+        if (jobFile !== undefined) post({ type: 'job', path: jobFile });
       }
     } else if (hello === undefined) {
       end('protocol', `its first word was ${message.type} instead of hello`);
@@ -194,7 +195,7 @@ export function startKernel(options: KernelOptions): KernelProcess {
       end('stuck', `it said nothing for ${inWords(limits.hello)} after its start`);
     } else if (hello !== undefined && now - heardAt > limits.heartbeat) {
       end('stuck', `it gave no sign of life for ${inWords(limits.heartbeat)}`);
-    } else if (hello !== undefined && wish === undefined && now - progressedAt > limits.progress) {
+    } else if (jobFile !== undefined && wish === undefined && now - progressedAt > limits.progress) {
       end('stuck', `it lived, but got no further for ${inWords(limits.progress)}`);
     }
   }, WATCH_MILLISECONDS);
@@ -212,7 +213,7 @@ export function startKernel(options: KernelOptions): KernelProcess {
         resolve({ kind: 'stopped', reason: wish, checkpoint: null });
       } else {
         const memoryKills = [killsBefore, readMemoryKills()] as const;
-        const freeBytes = freeBytesAt(dirname(options.jobFile));
+        const freeBytes = jobFile === undefined ? undefined : freeBytesAt(dirname(jobFile));
         resolve({
           kind: 'failed',
           failure: classifyExit({ code, signal: signalName, ended, memoryKills, freeBytes, lines }),
@@ -226,6 +227,11 @@ export function startKernel(options: KernelOptions): KernelProcess {
 
   return {
     pid: child.pid ?? -1,
+    begin: (path) => {
+      jobFile = path;
+      progressedAt = performance.now();
+      if (hello !== undefined) post({ type: 'job', path });
+    },
     pause: () => stop('paused'),
     cancel: () => stop('cancelled'),
     kill: (why) => end('crashed', why),

@@ -100,13 +100,13 @@ async function runJob(
   signal?.throwIfAborted();
   const kernel = startKernel({
     command,
-    jobFile,
     limits: { progress: NO_PROGRESS_MILLISECONDS },
     ...(environment && { environment }),
     onEvent: (event) => {
       if (event.type === 'log') onMessage?.(event.message);
     },
   });
+  kernel.begin(jobFile);
   const stop = () => kernel.kill('it was told to stop');
   signal?.addEventListener('abort', stop);
   try {

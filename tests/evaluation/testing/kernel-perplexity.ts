@@ -32,8 +32,9 @@ export async function perplexityByKernel(
   await writer.finish(source);
   const jobFile = join(folder, 'job.json');
   await writeFile(jobFile, JSON.stringify({ operation: 'evaluate', model, data, batch_size: 4 }));
-  const { outcome } = startKernel({ ...kernelCommand(python), jobFile });
-  const ended = await outcome;
+  const kernel = startKernel(kernelCommand(python));
+  kernel.begin(jobFile);
+  const ended = await kernel.outcome;
   if (ended.kind !== 'done') throw new Error(JSON.stringify(ended));
   return z.object({ perplexity: z.number() }).parse(ended.result).perplexity;
 }

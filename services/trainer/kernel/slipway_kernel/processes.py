@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from slipway_kernel.protocol import Channel, Failure, Request
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 TIMEOUT = timedelta(minutes=30)
+PREPARATION = timedelta(days=7)
+"""How long data may be prepared while the kernel waits for its job."""
 REQUESTS: tuple[Request | None, ...] = (None, "pause", "cancel")
 
 
@@ -74,10 +78,12 @@ def share_job(channel: Channel) -> str:
     if torch.cuda.is_available() and torch.cuda.device_count() > 1:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", rank)))
         backend = "cpu:gloo,cuda:nccl"
-    path = [channel.wait_for_job() if rank == 0 else ""]
-    dist.init_process_group(backend, rank=rank, world_size=world, timeout=TIMEOUT)
-    dist.broadcast_object_list(path, 0, device=torch.device("cpu"))
-    return path[0]
+    store, *_ = next(rendezvous("env://", rank, world, timeout=PREPARATION))
+    if rank == 0:
+        store.set("job", channel.wait_for_job())
+    path: str = store.get("job").decode()
+    dist.init_process_group(backend, store=PrefixStore("kernel", store), rank=rank, world_size=world, timeout=TIMEOUT)
+    return path
 
 
 def join(asked: str | int) -> Processes:
