@@ -29,10 +29,10 @@ def main() -> int:
     prepare_environment()
     channel = Channel(speaks=int(os.environ.get("RANK", "0")) == 0)
     channel.hello()
-    if len(sys.argv) > 1:
-        threading.Thread(target=warm, args=(sys.argv[1],), daemon=True, name="warm").start()
+    warming = threading.Thread(target=warm, args=(sys.argv[1:],), daemon=True, name="warm")
+    warming.start()
     try:
-        job = json.loads(Path(receive_job(channel)).read_text())
+        job = json.loads(Path(receive_job(channel, warming)).read_text())
         channel.send("done", result=find_operation(job.get("operation"))(job, channel))
     except Stopped as stopped:
         channel.send("stopped", reason=stopped.reason, step=stopped.step, checkpoint=stopped.checkpoint)
@@ -47,19 +47,24 @@ def main() -> int:
     return 0
 
 
-def warm(operation: str) -> None:
-    """Imports what an operation needs while its parent is still preparing the job: torch and transformers take seconds.
+def warm(operations: list[str]) -> None:
+    """Imports what operations need while the parent is still preparing the job: torch and transformers take seconds.
     What goes wrong here goes wrong again, and is told, when the job is there."""
-    with contextlib.suppress(Exception):
-        find_operation(operation)
-        if operation in ("train", "evaluate", "reference"):
-            importlib.import_module("transformers.modeling_utils")
+    for operation in operations:
+        with contextlib.suppress(Exception):
+            find_operation(operation)
+            if operation in ("train", "evaluate", "reference"):
+                importlib.import_module("transformers.modeling_utils")
 
 
-def receive_job(channel: Channel) -> str:
-    """Rank 0 hears of the job from the parent, the others from rank 0."""
+def receive_job(channel: Channel, warming: threading.Thread) -> str:
+    """Rank 0 hears of the job from the parent, the others from rank 0. Afterwards nothing is imported beside the caller, which would
+    see modules that are half made."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return channel.wait_for_job()
+        path = channel.wait_for_job()
+        warming.join()
+        return path
+    warming.join()
     from slipway_kernel.processes import share_job
 
     return share_job(channel)
