@@ -132,9 +132,11 @@ class RedisQueue implements JobQueue {
 
   async settle(claim: Claim, outcome: Outcome): Promise<void> {
     await this.#hold(claim);
-    const job = await this.#existing(claim.job.id);
+    const { job } = claim;
+    // While it is held nothing else of it changes.
+    const isCancelling = (await this.#marks(job.id)).cancelling !== null;
     const now = Date.now();
-    const next = settled(standingOf(job), outcome, now);
+    const next = settled({ ...standingOf(job), isCancelling }, outcome, now);
     if (outcome.kind === 'released') {
       await this.#redis.hincrby(jobKey(job.id), 'released', 1);
       await this.#finish(claim, ({ bull, lock }) => bull.moveToWait(lock));
