@@ -9,18 +9,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from safetensors import SafetensorError
 
 from slipway_kernel import checkpoint as checkpoints
-from slipway_kernel.batch import make_batch, summed_loss
-from slipway_kernel.classify import classify, is_out_of_memory
-from slipway_kernel.dataset import Order, Sequence
+from slipway_kernel.classify import classify
+from slipway_kernel.dataset import Dataset
 from slipway_kernel.evaluate import Evaluation, evaluate_dataset
 from slipway_kernel.export import export_model
 from slipway_kernel.generate import greedy
@@ -29,36 +26,9 @@ from slipway_kernel.protocol import Channel, Failure, Stopped
 from slipway_kernel.schedule import learning_rate
 from slipway_kernel.settings import TrainJob, read
 from slipway_kernel.setup import Setup, set_up
+from slipway_kernel.state import State, Window
+from slipway_kernel.step import Steps
 from slipway_kernel.verify import verify_tokenization
-
-
-@dataclass
-class State:
-    """What a checkpoint holds besides tensors."""
-
-    step: int = 0
-    tokens: int = 0
-    supervised_tokens: int = 0
-    seconds: float = 0.0
-    best_loss: float | None = None
-    best_step: int | None = None
-    evaluations_without_gain: int = 0
-    last_loss: float | None = None
-    micro_batch_size: int = 0
-    precision: str = "fp32"
-    window_loss: float = 0.0
-    window_supervised: int = 0
-    scaler: dict[str, Any] | None = None
-
-
-@dataclass
-class Window:
-    """What has been done since the last line of progress, on the clock."""
-
-    started: float
-    tokens: int = 0
-    supervised: int = 0
-    slots: int = 0
 
 
 def train(document: Mapping[str, Any], channel: Channel) -> dict[str, object]:
@@ -72,12 +42,11 @@ class Trainer:
         self.job, self.channel = job, channel
         self.folder = Path(job.folder)
         self.setup: Setup = set_up(job)
-        self.order = Order(self.setup.train, job.training.seed)
         self.state = State(micro_batch_size=self.setup.micro_batch_size, precision=self.setup.device.precision)
         self.last_checkpoint: Path | None = None
-        self.scaler = torch.amp.GradScaler("cuda", enabled=self.setup.device.needs_scaler)
         if job.resume is not None:
             self._resume(Path(job.resume))
+        self.steps = Steps(self.setup, self.state, channel)
 
     def run(self) -> dict[str, object]:
         self._say_started(self.job.resume)
@@ -100,7 +69,7 @@ class Trainer:
         setup.module.train()
         while state.step < setup.total_steps and not self._is_over():
             set_learning_rate(setup.optimizer, learning_rate(training, state.step, setup.total_steps))
-            norm = self._step(window)
+            norm = self.steps.take(window)
             state.step += 1
             is_last = state.step == setup.total_steps
             if state.step == 1 or state.step % training.log_every == 0 or is_last:
@@ -117,118 +86,7 @@ class Trainer:
                 self._stop(request)
             window.started += time.monotonic() - paused
 
-    def _step(self, window: Window) -> float:
-        """Gradients of one batch, clipped, and the optimizer's step. Gives the gradient's norm before it was clipped."""
-        setup, state = self.setup, self.state
-        began = time.monotonic()
-        begin = state.step * self.job.training.batch_size
-        positions = range(begin, min(begin + self.job.training.batch_size, setup.total_sequences))
-        sequences = [self.order.sequence(position) for position in positions]
-        supervised = sum(int(sequence.trained.sum()) for sequence in sequences)
-        random = checkpoints.random_state()
-        while True:
-            try:
-                losses, slots = self._gradients(sequences, max(1, supervised))
-                break
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                reason = str(error)
-            # Out here nothing holds on to what the failed attempt had computed.
-            self._halve(reason)
-            checkpoints.set_random_state(random)
-        self.scaler.unscale_(setup.optimizer)
-        clip = self.job.training.clip_norm or math.inf
-        norm = float(whole(torch.nn.utils.clip_grad_norm_(setup.parameters.values(), clip)))
-        [loss] = setup.processes.sum([float(sum(losses))])
-        if not math.isfinite(loss) or (not math.isfinite(norm) and not setup.device.needs_scaler):
-            self._refuse_not_finite(positions, losses, loss, norm)
-        self.scaler.step(setup.optimizer)
-        self.scaler.update()
-        setup.optimizer.zero_grad(set_to_none=True)
-        tokens = sum(len(sequence.ids) for sequence in sequences)
-        state.tokens += tokens
-        state.supervised_tokens += supervised
-        state.last_loss = loss / max(1, supervised)
-        state.window_loss += loss
-        state.window_supervised += supervised
-        window.tokens += tokens
-        window.supervised += supervised
-        window.slots += slots
-        state.seconds += time.monotonic() - began
-        return norm
-
-    def _gradients(self, sequences: list[Sequence], supervised: int) -> tuple[list[torch.Tensor], int]:
-        """Adds up the gradients of the batch's mean loss. Gives this process's sums of losses, and the tokens computed by all."""
-        setup = self.setup
-        size, world, rank = self.state.micro_batch_size, setup.processes.world, setup.processes.rank
-        rounds = math.ceil(len(sequences) / (size * world))
-        losses: list[torch.Tensor] = []
-        slots = 0
-        for index in range(rounds):
-            mine = sequences[(index * world + rank) * size :][:size]
-            if not mine:
-                # Every process must take part in adding up the gradients, one that has nothing left with nothing that counts.
-                mine = [replace(sequences[0], trained=np.zeros_like(sequences[0].trained))]
-            batch = make_batch(mine, setup.packs).to(setup.device.device)
-            slots += batch.ids.numel() * world
-            with setup.without_exchange(index < rounds - 1), setup.device.autocast():
-                loss = summed_loss(setup.callable, batch)
-                # DistributedDataParallel and sharded gradients are means over processes; a batch's is a sum.
-                torch.autograd.backward(self.scaler.scale(loss * (world / supervised)))
-            losses.append(loss.detach())
-        return losses, slots
-
-    def _halve(self, reason: str) -> None:
-        setup, state = self.setup, self.state
-        setup.optimizer.zero_grad(set_to_none=True)
-        if setup.device.device.type == "cuda":
-            torch.cuda.empty_cache()
-        if state.micro_batch_size == 1:
-            raise Failure(
-                "out_of_memory",
-                "there is not enough memory for 1 sequence at once. Shorten them (data.max_length, training.sequence_length), "
-                f"or set training.gradient_checkpointing. ({reason[:300]})",
-            )
-        if setup.processes.world > 1:
-            # The others are in the middle of adding up gradients, and cannot be told: the run begins again from its checkpoint.
-            raise Failure(
-                "out_of_memory",
-                f"process {setup.processes.rank} has not enough memory for {state.micro_batch_size} sequences at once. ({reason[:300]})",
-            )
-        before = state.micro_batch_size
-        state.micro_batch_size = (before + 1) // 2
-        self.channel.send(
-            "micro_batch",
-            **{"from": before},
-            to=state.micro_batch_size,
-            accumulation=setup.accumulation(state.micro_batch_size),
-            reason="out_of_memory",
-        )
-
-    def _refuse_not_finite(self, positions: range, losses: list[torch.Tensor], loss: float, norm: float) -> None:
-        """Names the micro-batches whose own loss is at fault, or the whole batch when only the gradient is."""
-        size, processes = self.state.micro_batch_size, self.setup.processes
-        faults = [0.0] * len(positions)
-        for index, summed in enumerate(losses):
-            begin = (index * processes.world + processes.rank) * size
-            if not bool(torch.isfinite(summed)):
-                faults[begin : begin + size] = [1.0] * len(faults[begin : begin + size])
-        # Which process had them does not matter: all say the same.
-        faults = processes.sum(faults)
-        bad = [position for position, fault in zip(positions, faults, strict=True) if fault]
-        at_fault = [self.order.index(position) for position in bad or positions]
-        what, value = ("loss", loss) if not math.isfinite(loss) else ("gradient", norm)
-        kind = "window" if self.setup.train.kind == "stream" else "example"
-        raise Failure(
-            "not_finite",
-            f"the {what} of step {self.state.step + 1} is {value}. "
-            f"In the batch: {kind}s {', '.join(str(index) for index in at_fault[:64])} of {self.setup.train.folder}. "
-            "A lower training.learning_rate, or bf16 or fp32 instead of fp16, is the usual cure.",
-            example=at_fault[0],
-        )
-
-    def _evaluate(self, dataset: Any) -> bool:
+    def _evaluate(self, dataset: Dataset) -> bool:
         """Whether it is the best so far."""
         setup, state = self.setup, self.state
 
@@ -282,7 +140,7 @@ class Trainer:
 
     def _save(self, is_best: bool) -> None:
         setup, state = self.setup, self.state
-        state.scaler = self.scaler.state_dict() if setup.device.needs_scaler else None
+        state.scaler = self.steps.scaler.state_dict() if setup.device.needs_scaler else None
         tensors = {
             checkpoints.WEIGHTS: {name: whole(parameter) for name, parameter in setup.parameters.items()},
             checkpoints.OPTIMIZER: state_tensors(setup.optimizer, setup.parameters),
@@ -307,8 +165,6 @@ class Trainer:
             # One that the system killed for its memory is resumed with a smaller one.
             self.state.micro_batch_size = min(self.state.micro_batch_size, self.setup.micro_batch_size)
         self.setup.restore(path)
-        if self.state.scaler is not None:
-            self.scaler.load_state_dict(self.state.scaler)
         checkpoints.set_random_state(checkpoints.read_tensors(path, checkpoints.random_file(self.setup.processes.rank)))
         self.last_checkpoint = path
 

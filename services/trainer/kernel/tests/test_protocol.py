@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from in_process import run
 from kernel_process import KERNEL, Kernel, of_type
 from make_jobs import scratch, write_dataset, write_job
 
@@ -110,7 +111,7 @@ def wait_until_gone(pid: int) -> None:
 
 def test_pauses_with_a_checkpoint_and_goes_on_from_it(tmp_path: Path) -> None:
     data = write_dataset(tmp_path / "data", "stream")
-    unbroken = Kernel().run(write_job(tmp_path / "unbroken", scratch("char-lstm"), data))
+    _, unbroken = run(write_job(tmp_path / "unbroken", scratch("char-lstm"), data))
 
     kernel = Kernel()
     job = write_job(tmp_path / "run", scratch("char-lstm"), data)
@@ -122,8 +123,8 @@ def test_pauses_with_a_checkpoint_and_goes_on_from_it(tmp_path: Path) -> None:
 
     resumed = Kernel().run(write_job(tmp_path / "run", scratch("char-lstm"), data, resume=paused[-1]["checkpoint"]))
     assert of_type(resumed, "started")[0]["resumed_from"] == paused[-1]["step"]
-    curve = [message["loss"] for message in of_type(paused, "progress") + of_type(resumed, "progress")]
-    assert curve == [message["loss"] for message in of_type(unbroken, "progress")]
+    curve = [(message["step"], message["loss"]) for message in of_type(paused, "progress") + of_type(resumed, "progress")]
+    assert curve == unbroken.curve
     assert [message["type"] for message in resumed].count("done") == 1
 
 

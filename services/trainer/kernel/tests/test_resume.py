@@ -67,7 +67,7 @@ def test_killed_twice_it_ends_with_the_same_weights(
 def test_kill_minus_nine(tuned: bool, tmp_path: Path, base: Path, stream: Path, examples: Path) -> None:
     model = {"kind": "base", "path": str(base), "tuning": LORA} if tuned else scratch("gpt2")
     data = examples if tuned else stream
-    assert Kernel().run(write_job(tmp_path / "unbroken", model, data))[-1]["type"] == "done"
+    run(write_job(tmp_path / "unbroken", model, data))
 
     folder = tmp_path / "killed"
     kill = random.randint(5, 12)
@@ -80,7 +80,7 @@ def test_kill_minus_nine(tuned: bool, tmp_path: Path, base: Path, stream: Path, 
     messages = kernel.run(write_job(folder, model, data), on)
     assert kernel.process.returncode == -signal.SIGKILL
     assert messages[-1]["type"] not in ("done", "failed")
-    assert Kernel().run(write_job(folder, model, data, resume=newest_checkpoint(folder)))[-1]["type"] == "done"
+    run(write_job(folder, model, data, resume=newest_checkpoint(folder)))
     assert weights(folder) == weights(tmp_path / "unbroken"), f"killed at {kill}"
 
 
