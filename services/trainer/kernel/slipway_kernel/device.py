@@ -19,6 +19,13 @@ from slipway_kernel.settings import Training
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
+MEMORY_GROUPS = {
+    # By what /proc/self/cgroup calls the tree: where it is, a group's limit, what it uses, and what of that are files that can go.
+    "": ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    "memory": ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+"""Both versions of Linux's control groups."""
+
 PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12, "B200": 2250e12}
 """Dense bf16, by what a device's name contains; from the makers' data sheets."""
 
@@ -97,12 +104,28 @@ def _free_memory() -> int:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
                 free.append(int(line.split()[1]) * 1024)
-    with contextlib.suppress(OSError, ValueError):
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
-        free.append(limit - int(Path("/sys/fs/cgroup/memory.current").read_text()))
+    free += _left_in_groups()
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     if soft != resource.RLIM_INFINITY:
         with contextlib.suppress(OSError):
             used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
             free.append(soft - used)
     return max(0, min(free))
+
+
+def _left_in_groups(own: Path = Path("/proc/self/cgroup")) -> list[int]:
+    """What the control group of this process and those around it have left. In a container its own group lies at the root."""
+    left: list[int] = []
+    with contextlib.suppress(OSError):
+        for _, tree, path in (line.split(":", 2) for line in own.read_text().splitlines()):
+            if tree not in MEMORY_GROUPS:
+                continue
+            root, limit, used, files = MEMORY_GROUPS[tree]
+            group = Path(root) / path.strip("/")
+            for folder in (group, *group.parents):
+                with contextlib.suppress(OSError, ValueError):
+                    spare = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())[files]
+                    left.append(int((folder / limit).read_text()) - int((folder / used).read_text()) + int(spare))
+                if folder == Path(root):
+                    break
+    return left
