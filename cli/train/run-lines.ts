@@ -43,6 +43,8 @@ const WIDEST = 110;
 const BAR = 28;
 const SHORTEST_CHART = 6;
 const TALLEST_CHART = 18;
+/** Of a sample's line: what was asked is at the end of what a template makes of it, and the answer is what one looks for. */
+const PROMPT_SHARE = 0.4;
 
 /** At most `rows` lines of at most `columns` characters. */
 export function runLines(view: RunView, picture: RunPicture, columns: number, rows: number, paint: Painter): string[] {
@@ -163,13 +165,20 @@ function paceLines(picture: RunPicture, width: number, paint: Painter): string[]
 }
 
 function sampleLines({ decode }: RunView, { samples }: RunPicture, width: number, paint: Painter): string[] {
-  return samples.flatMap(({ step, prompt, ids, ended }) => {
-    const begins = oneLine(decode(prompt));
-    const goesOn = `${oneLine(decode(ids))}${ended ? ' ∎' : ' …'}`;
-    const room = Math.max(0, width - 14);
-    const shown = cut(begins, room);
-    return ['', `  ${paint.dim(`step ${step}`.padEnd(11))}${paint.bold(shown)}${cut(goesOn, room - shown.length)}`];
+  return samples.flatMap((sample) => {
+    const { begins, goesOn } = sampleInWords(sample, decode, Math.max(0, width - 14));
+    return ['', `  ${paint.dim(`step ${sample.step}`.padEnd(11))}${paint.bold(begins)}${goesOn}`];
   });
+}
+
+/** A prompt and how the model went on, on one line of at most so many characters. */
+export function sampleInWords(
+  { prompt, ids, ended }: RunPicture['samples'][number],
+  decode: RunView['decode'],
+  width: number,
+): { readonly begins: string; readonly goesOn: string } {
+  const begins = cutFront(oneLine(decode(prompt)), Math.floor(width * PROMPT_SHARE));
+  return { begins, goesOn: cut(`${oneLine(decode(ids))}${ended ? ' ∎' : ' …'}`, width - begins.length) };
 }
 
 /** As many of the parts, from the first on, as fit. */
@@ -189,13 +198,17 @@ function widthOf(painted: string): number {
 }
 
 /** What a model wrote, on one line and harmless. */
-export function oneLine(text: string): string {
+function oneLine(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: what a model writes must not steer the terminal
   return text.replaceAll(/\s*\n\s*/g, ' ⏎ ').replaceAll(/[\x00-\x1f\x7f-\x9f]/g, ' ');
 }
 
-export function cut(text: string, width: number): string {
+function cut(text: string, width: number): string {
   return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
+}
+
+function cutFront(text: string, width: number): string {
+  return text.length <= width ? text : `…${text.slice(text.length - Math.max(0, width - 1))}`;
 }
 
 function loss(value: number | undefined): string {

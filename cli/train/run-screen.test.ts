@@ -26,12 +26,20 @@ it('is one short line for the newest sample of each prompt', () => {
   const at = new Date(0).toISOString();
   const sample = (id: number, step: number, letter: string): LoggedEvent => {
     const ids = Array.from(`${`${letter}\n\n`.repeat(100)}\x1b[2J`, (character) => character.charCodeAt(0));
-    return { id, at, type: 'sample', step, prompt: [65], ids, ended: false };
+    return {
+      id,
+      at,
+      type: 'sample',
+      step,
+      prompt: [...'Long before. Who?'.repeat(9)].map((it) => it.charCodeAt(0)),
+      ids,
+      ended: false,
+    };
   };
   openRunScreen(view, false, stream).show([sample(1, 10, 'b'), sample(2, 20, 'c'), sample(3, 20, 'd')], EMPTY_PICTURE);
   const lines = printed.trimEnd().split('\n');
   expect(lines).toHaveLength(2);
-  expect(lines[0]).toMatch(/^step 20: A -> c ⏎ c ⏎ .*…$/);
-  expect(lines[1]).toMatch(/^step 20: A -> d ⏎ d ⏎ .*…$/);
+  expect(lines[0]).toMatch(/^step 20: ….*Who\?c ⏎ c ⏎ .*…$/);
+  expect(lines[1]).toMatch(/^step 20: ….*Who\?d ⏎ d ⏎ .*…$/);
   for (const line of lines) expect(line).toHaveLength(100);
 });

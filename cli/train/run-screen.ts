@@ -4,7 +4,7 @@
  */
 import type { LoggedEvent } from '@slipway/trainer/runs';
 import { humanSeconds } from '../human-units.ts';
-import { COLOURS, cut, oneLine, type RunView, runLines } from './run-lines.ts';
+import { COLOURS, type RunView, runLines, sampleInWords } from './run-lines.ts';
 import { type RunPicture, secondsLeft } from './run-picture.ts';
 
 export interface RunScreen {
@@ -106,10 +106,11 @@ function inWords(event: LoggedEvent, picture: RunPicture, decode: RunView['decod
     }
     case 'evaluation':
       return [`step ${event.step}: held-out loss ${event.loss.toFixed(4)}${event.best ? ', the best so far' : ''}`];
-    case 'sample':
-      return [
-        cut(`step ${event.step}: ${oneLine(decode(event.prompt))} -> ${oneLine(decode(event.ids))}`, SAMPLE_WIDTH),
-      ];
+    case 'sample': {
+      const step = `step ${event.step}: `;
+      const { begins, goesOn } = sampleInWords(event, decode, SAMPLE_WIDTH - step.length);
+      return [`${step}${begins}${goesOn}`];
+    }
     case 'micro_batch':
       return [`memory ran out: ${event.to} sequences at once instead of ${event.from}`];
     case 'log':

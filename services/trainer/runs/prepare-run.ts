@@ -71,6 +71,11 @@ export async function prepareRun(
     rejected: preparation.rejected,
     vocabulary_size: vocabularySize,
   });
+  const { repeated, unused, changed } = preparation.multiplied;
+  if (repeated + unused + changed > 0) {
+    const message = `trained on once more by the weight of their file ${repeated}, not at all ${unused}; changed copies ${changed}`;
+    run.log({ type: 'log', level: 'info', message });
+  }
   if (unknown !== null) run.log({ type: 'log', level: 'warning', message: describeUnknown(unknown) });
   const side = openTextSide({ ...text, chatTemplate: chat_template }, 'model');
   const { prompts, max_new_tokens } = recipe.evaluation;
