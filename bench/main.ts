@@ -10,6 +10,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Field, PEERS, type Peer, type Version, withQ4_0 } from './field.ts';
 import { measureChatLatency } from './figures/chat-latency.ts';
 import { measureConversion } from './figures/convert.ts';
+import { measureFirstStep } from './figures/first-step.ts';
 import { measureImage } from './figures/image.ts';
 import { measureLlamaCppWeights } from './figures/llama-cpp-weights.ts';
 import { measureObserving } from './figures/observing.ts';
@@ -80,6 +81,7 @@ const OTHER_FIGURES = {
   'several-models': 'memory of a service with all versions given beside each alone, and after unloading (MiB)',
   image: "bytes of a container's production tree, and milliseconds until its process is ready (no model needed)",
   observing: 'what metrics cost: nanoseconds per token, milliseconds per scrape (no model needed)',
+  'first-step': "seconds from `slipway train` to a training's first step (--source RECIPE)",
   queue: '10,000 jobs enqueued and drained, one after the other, in SQLite and in Redis (no model needed)',
   convert: 'seconds and memory of a conversion (--source)',
   tokenizer: 'text to token ids, beside tokenizers in Python (--source FOLDER --text FILE; MB/s of processor time)',
@@ -109,7 +111,7 @@ const program = new Command('slipway bench')
   .option('--seconds <number>', 'probe, chat-latency: how long clients ask', positive, 30)
   .option('--requests <number>', 'soak: how many', positive, 20_000)
   .option('--bucket <url>', 'where the versions are', process.env.BUCKET_URL || 'bucket')
-  .option('--source <path>', 'convert, quality: the checkpoint; tokenizer: its folder')
+  .option('--source <path>', 'convert, quality: the checkpoint; tokenizer: its folder; first-step: a recipe')
   .option('--precision <name>', 'convert, quality: may be given again; default int8 and int4', collect, [])
   .option('--parity-text <file>', 'convert, quality: the text to judge on')
   .option('--text <file>', 'tokenizer: the text to encode')
@@ -136,6 +138,10 @@ async function main(figure: string, options: Options): Promise<void> {
 async function measure(figure: string, options: Options): Promise<object> {
   if (figure === 'image') return { results: await measureImage(options.rounds) };
   if (figure === 'observing') return { results: await measureObserving(options.rounds) };
+  if (figure === 'first-step') {
+    const recipe = options.source ?? 'recipes/shakespeare-gpt2.yaml';
+    return { unit: 's', results: await measureFirstStep(recipe, options.rounds) };
+  }
   if (figure === 'queue') return { results: await measureQueue(options.rounds, tell) };
   if (figure === 'tokenizer') {
     const { source, text, rounds } = options;
