@@ -80,14 +80,14 @@ def die_with_parent() -> None:
 
 
 def prepare_environment() -> None:
-    """Before torch and transformers are imported: nothing is fetched, no bars are drawn, large blocks use large pages, and threads sleep
-    while they wait: spinning, they take the processor from each other wherever somebody else uses it too."""
+    """Before torch and transformers are imported: nothing is fetched, no bars are drawn, large blocks use large pages, and threads that
+    wait soon sleep: libgomp lets them spin for milliseconds, and wherever somebody else uses the processor they take it from each other."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 
 if __name__ == "__main__":
