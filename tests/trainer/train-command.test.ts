@@ -208,7 +208,7 @@ describe('slipway train', () => {
     expect(stdout).toContain(`slipway runs show ${id} --follow`);
     expect((await place.slipway(['runs', 'list'])).stdout).toContain(`${id}  shakespeare-gpt2  queued`);
     expect(await place.slipway(['runs', 'cancel', id])).toMatchObject({ code: 0, stdout: `${id} is cancelled\n` });
-    expect((await place.slipway(['runs', 'show', id])).stdout).toContain('state: cancelled');
+    expect((await place.slipway(['runs', 'show', id])).stdout).toMatch(/^ {2}state +cancelled: /m);
     expect(await place.slipway(['runs', 'resume', id])).toMatchObject({ code: 2 });
     expect(await place.slipway(['runs', 'pause', 'run-20260131-140507-1a2b3c'])).toMatchObject({ code: 2 });
   });

@@ -138,11 +138,15 @@ export function learningRate({ training, model }: Pick<Recipe, 'training' | 'mod
   return model.tuning.method === 'full' ? 2e-5 : 2e-4;
 }
 
+function deviceInWords({ device, precision, world_size }: Extract<KernelEvent, { type: 'started' }>): string {
+  return `${device}, ${precision}${world_size === 1 ? '' : `, ${world_size} processes`}`;
+}
+
 function changesBy(event: KernelEvent, record: RunRecord): RunChanges {
   switch (event.type) {
     case 'started':
       return {
-        hardware: { ...record.hardware, device: `${event.device}, ${event.precision}, ${event.world_size} processes` },
+        hardware: { ...record.hardware, device: deviceInWords(event) },
         micro_batch: event.micro_batch_size,
       };
     case 'micro_batch':
