@@ -1,8 +1,13 @@
 /**
- * `slipway trainer`: the trainer over HTTP. Turns options into settings; the service does the rest.
+ * `slipway trainer`: the trainer over HTTP, and `trainer join`, which lends a machine to another's trainings. Turns options into settings;
+ * others do the rest.
  */
 import { loadTrainerConfig } from '@slipway/shared/contracts/trainer-config.ts';
 import type { Command } from 'commander';
+import { wholeNumber } from './number-option.ts';
+import type { JoinFlags } from './trainer/join.ts';
+
+const MOST = 4096;
 
 interface TrainerFlags {
   readonly port?: string;
@@ -15,7 +20,7 @@ interface TrainerFlags {
 }
 
 export function register(program: Command): void {
-  program
+  const trainer = program
     .command('trainer')
     .description('take trainings over HTTP, and work on them')
     .option('--port <number>', 'port to listen on (PORT; default: 8090)')
@@ -48,4 +53,21 @@ Examples:
       const { trainUntilSignal } = await import('@slipway/trainer/serve');
       await trainUntilSignal(config, (await import('./serve-version.ts')).serveVersion);
     });
+  trainer
+    .command('join')
+    .description('lend this machine to trainings that another one leads (training.nodes)')
+    .requiredOption('--nodes <number>', 'machines that train together, the leading one included', wholeNumber(2, MOST))
+    .requiredOption('--rank <number>', 'which of them this is: 1 for the first that joins', wholeNumber(1, MOST))
+    .option('--processes <number>', 'processes here; default: one for each GPU', wholeNumber(1, MOST))
+    .addHelpText(
+      'after',
+      `
+MASTER_ADDR is the address of the machine that leads, MASTER_PORT a port there (default: 29500); they are the same on all machines, and so is
+what lies in DATA_FOLDER and in the folders that the recipe names: a shared file system. It stays for the next training until Ctrl-C.
+
+Examples:
+  MASTER_ADDR=10.0.0.1 slipway train recipe.yaml --set training.nodes=2 --follow     # on 10.0.0.1
+  MASTER_ADDR=10.0.0.1 slipway trainer join --nodes 2 --rank 1                       # on the other`,
+    )
+    .action(async (flags: JoinFlags) => (await import('./trainer/join.ts')).join(flags));
 }

@@ -3,11 +3,11 @@
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { kernelCommand } from '@slipway/trainer/kernel-command';
-import { findKernelEnvironment } from '@slipway/trainer/kernel-environment';
 import type { TokenizerKind } from '@slipway/trainer/tokenizer-statistics';
 import { trainTokenizer } from '@slipway/trainer/train-tokenizer';
 import { interruptible } from '../interruptible.ts';
 import { print } from '../models/bucket-option.ts';
+import { requirePython } from '../require-python.ts';
 import { textTable } from '../text-table.ts';
 import { statisticsRows } from './statistics-rows.ts';
 
@@ -49,10 +49,4 @@ export async function train(files: readonly string[], options: TrainOptions): Pr
   print(options, { folder: out, ...statistics }, () =>
     textTable(['', ''], [['tokenizer', `${out}, ${statistics.vocabulary_size} tokens`], ...statisticsRows(statistics)]),
   );
-}
-
-async function requirePython(): Promise<string> {
-  const found = await findKernelEnvironment(process.env);
-  if (!found) throw new AppError('not_found', 'the Python that trains is not set up; run ./slipway setup trainer');
-  return found.python;
 }

@@ -208,7 +208,12 @@ const Training = z.strictObject({
     .default('auto')
     .describe('What is computed in; weights stay fp32. auto: bf16 where it is faster.'),
   device: z.enum(['auto', 'cpu', 'cuda']).default('auto').describe('auto: CUDA where there is some.'),
-  processes: every().default('auto').describe('One for each GPU; auto: as many as there are.'),
+  processes: every().default('auto').describe('One for each GPU; auto: as many as there are. On each machine.'),
+  nodes: count()
+    .default(1)
+    .describe(
+      'Machines that train together; the others run `slipway trainer join`. All must see the same DATA_FOLDER.',
+    ),
   sharding: z
     .enum(['none', 'fsdp'])
     .default('none')

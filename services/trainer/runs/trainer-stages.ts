@@ -3,7 +3,7 @@
  */
 import { setUpKernel } from '../environment/set-up-kernel.ts';
 import type { ServeVersion } from '../evaluation/serve-version.ts';
-import { countProcesses, kernelCommand } from '../supervisor/kernel-command.ts';
+import { countProcesses, kernelCommand, meetingPoint } from '../supervisor/kernel-command.ts';
 import { prepareRun } from './prepare-run.ts';
 import { publishRun } from './publish-run.ts';
 import { sampleRun } from './sample-run.ts';
@@ -21,8 +21,9 @@ export function trainerStages(dataFolder: string, serve?: ServeVersion): Stages 
         onLine: (line) => onProgress('setting up Python', 0, line),
         signal,
       });
-      const { processes, device } = run.record.recipe.training;
-      const training = kernelCommand(python, await countProcesses(processes, device));
+      const { processes, device, nodes } = run.record.recipe.training;
+      const leading = nodes === 1 ? undefined : { ...meetingPoint(process.env), count: nodes, rank: 0 };
+      const training = kernelCommand(python, await countProcesses(processes, device), leading);
       return { training, single: kernelCommand(python) };
     },
     prepare: (run, { single }, tools) => prepareRun(run, dataFolder, single, tools),

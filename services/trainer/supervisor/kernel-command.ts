@@ -1,9 +1,11 @@
 /**
- * How a kernel is started: by which Python, and as how many processes. Knows no job.
+ * How a kernel is started: by which Python, as how many processes, and beside which other machines. Knows no job.
  */
 import { execFile } from 'node:child_process';
 import { delimiter } from 'node:path';
 import { promisify } from 'node:util';
+import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { z } from 'zod';
 import { KERNEL } from '../environment/kernel-environment.ts';
 
 export interface KernelCommand {
@@ -12,14 +14,48 @@ export interface KernelCommand {
   readonly environment: NodeJS.ProcessEnv;
 }
 
-/** `python`: a program that has what the kernel imports. One process unless more are asked for. */
-export function kernelCommand(python: string, processes = 1): KernelCommand {
+/** One machine among several that train together. */
+export interface Node {
+  readonly count: number;
+  /** 0: the one that leads, whose supervisor hears the kernel. */
+  readonly rank: number;
+  /** Of the one that leads. */
+  readonly address: string;
+  readonly port: number;
+}
+
+/** `python`: a program that has what the kernel imports. One process here, and no other machine, unless more are asked for. */
+export function kernelCommand(python: string, processes = 1, node?: Node): KernelCommand {
   const { PYTHONPATH } = process.env;
-  const spread = ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', String(processes)];
+  const spread = ['-m', 'torch.distributed.run', ...placeAmong(node), '--nproc-per-node', String(processes)];
   return {
-    command: [python, ...(processes > 1 ? spread : []), '-m', 'slipway_kernel'],
+    command: [python, ...(processes > 1 || node !== undefined ? spread : []), '-m', 'slipway_kernel'],
     environment: { ...process.env, PYTHONPATH: PYTHONPATH ? `${KERNEL}${delimiter}${PYTHONPATH}` : KERNEL },
   };
+}
+
+function placeAmong(node: Node | undefined): string[] {
+  if (node === undefined) return ['--standalone'];
+  const { count, rank, address, port } = node;
+  const places = { '--nnodes': count, '--node-rank': rank, '--master-addr': address, '--master-port': port };
+  return Object.entries(places).flatMap(([option, value]) => [option, String(value)]);
+}
+
+const Meeting = z.object({
+  MASTER_ADDR: z.string().min(1),
+  MASTER_PORT: z.coerce.number().int().min(1).max(65_535).default(29_500),
+});
+
+/** Where machines meet, by the names that torchrun has for it. AppError invalid_field. */
+export function meetingPoint(environment: NodeJS.ProcessEnv): Pick<Node, 'address' | 'port'> {
+  const { data } = Meeting.safeParse(environment);
+  if (data === undefined) {
+    throw new AppError(
+      'invalid_field',
+      'several machines need MASTER_ADDR: the address under which the others reach the one that leads; and MASTER_PORT, a port that is free there (default: 29500)',
+    );
+  }
+  return { address: data.MASTER_ADDR, port: data.MASTER_PORT };
 }
 
 /** As a recipe's training has it; `auto`: one for each graphics card, and one where there is none. */

@@ -33,7 +33,7 @@ export interface TrainPlace {
 }
 
 /** Removed when the test ends. */
-export async function newTrainPlace(): Promise<TrainPlace> {
+export async function newTrainPlace(environment: NodeJS.ProcessEnv = {}): Promise<TrainPlace> {
   const dataFolder = await mkdtemp(join(tmpdir(), 'slipway-train-'));
   const bucketUrl = join(dataFolder, 'bucket');
   onTestFinished(() => rm(dataFolder, { recursive: true, force: true }));
@@ -44,7 +44,7 @@ export async function newTrainPlace(): Promise<TrainPlace> {
       new Promise((settle, reject) => {
         const child = spawn(process.execPath, [join(ROOT, 'cli/main.ts'), ...args], {
           cwd: ROOT,
-          env: { ...process.env, DATA_FOLDER: dataFolder, BUCKET_URL: bucketUrl },
+          env: { ...process.env, ...environment, DATA_FOLDER: dataFolder, BUCKET_URL: bucketUrl },
           stdio: ['ignore', 'pipe', 'pipe'],
         });
         let stdout = '';

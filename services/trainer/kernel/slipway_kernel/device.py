@@ -62,7 +62,7 @@ class Device:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def choose_device(training: Training, world: int) -> Device:
+def choose_device(training: Training, processes_here: int) -> Device:
     """Failure user_input where what is asked for is not there."""
     has_cuda = torch.cuda.is_available()
     if training.device == "cuda" and not has_cuda:
@@ -73,7 +73,7 @@ def choose_device(training: Training, world: int) -> Device:
     else:
         device = torch.device("cpu")
         best = "bf16" if _cpu_multiplies_bf16() else "fp32"
-        _tune_cpu(world)
+        _tune_cpu(processes_here)
     precision = best if training.precision == "auto" else training.precision
     if precision == "fp16" and device.type == "cpu":
         raise Failure("user_input", "training.precision fp16 needs CUDA; on a CPU there are fp32 and bf16")
@@ -88,8 +88,8 @@ def _cpu_multiplies_bf16() -> bool:
     return False
 
 
-def _tune_cpu(world: int) -> None:
-    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // world) if hasattr(os, "sched_getaffinity") else 1)
+def _tune_cpu(processes: int) -> None:
+    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // processes) if hasattr(os, "sched_getaffinity") else 1)
     if sys.platform == "linux":
         # A step frees and takes the same large blocks: kept, they need not be mapped and zeroed by the system each time.
         with contextlib.suppress(OSError, AttributeError):

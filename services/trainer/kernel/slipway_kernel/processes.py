@@ -1,4 +1,4 @@
-"""The processes of one run (torchrun's ranks): who is who, and what they tell each other. Plain torch, one machine.
+"""The processes of one run (torchrun's ranks), on one machine or several: who is who, and what they tell each other. Plain torch.
 
 Torch's own primitives rather than accelerate's: those have been seen to run one process, silently, where two were asked for.
 """
@@ -30,6 +30,8 @@ REQUESTS: tuple[Request | None, ...] = (None, "pause", "cancel")
 class Processes:
     rank: int
     world: int
+    local: int = 1
+    """Of those, on this machine."""
 
     @property
     def is_first(self) -> bool:
@@ -57,6 +59,13 @@ class Processes:
         total = torch.tensor(values, dtype=torch.float64)
         dist.all_reduce(total, group=_control())
         return [float(value) for value in total]
+
+    def least(self, value: int) -> int:
+        if self.world == 1:
+            return value
+        told = torch.tensor([value])
+        dist.all_reduce(told, op=dist.ReduceOp.MIN, group=_control())
+        return int(told)
 
     def agree(self, request: Request | None) -> Request | None:
         """Rank 0's request, on every rank at the same step."""
@@ -86,12 +95,14 @@ def share_job(channel: Channel) -> str:
     return path
 
 
-def join(asked: str | int) -> Processes:
-    """Failure device when there are not as many processes as the job asks for: never fewer, silently."""
+def join(asked: str | int, nodes: int) -> Processes:
+    """Failure device when there are not as many processes, on as many machines, as the job asks for: never fewer, silently."""
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     joined = dist.is_available() and dist.is_initialized()
-    processes = Processes(dist.get_rank() if joined else 0, dist.get_world_size() if joined else 1)
-    if asked != "auto" and asked != processes.world:
-        raise Failure("device", f"the job asks for {asked} processes, {processes.world} were started")
+    processes = Processes(dist.get_rank() if joined else 0, dist.get_world_size() if joined else 1, local)
+    wanted = local if asked == "auto" else int(asked)
+    if wanted * nodes != processes.world:
+        raise Failure("device", f"the job asks for {wanted} processes on each of {nodes} machine(s), {processes.world} were started")
     return processes
 
 

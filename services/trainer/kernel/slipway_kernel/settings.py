@@ -48,6 +48,7 @@ class Training:
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     processes: Auto | int = "auto"
+    nodes: int = 1
     sharding: Literal["none", "fsdp"] = "none"
     gradient_checkpointing: bool = False
     compile: bool = False

@@ -117,8 +117,8 @@ class Setup:
 def set_up(job: TrainJob) -> Setup:
     """Failure user_input where the parts do not fit together."""
     training = job.training
-    processes = join(training.processes)
-    device = choose_device(training, processes.world)
+    processes = join(training.processes, training.nodes)
+    device = choose_device(training, processes.local)
     torch.manual_seed(training.seed)
     model = make_model(job, device)
     parameter_count = sum(parameter.numel() for parameter in model.module.parameters())
@@ -231,6 +231,7 @@ def choose_micro_batch(job: TrainJob, model: LanguageModel, device: Device, trai
     kept = 2 * hidden if training.gradient_checkpointing else 16 * hidden + 4 * inner
     bytes_per_token = 4 * (layers * kept + 3 * model.vocabulary_size)
     size = share
-    while size > 1 and size * train.longest * bytes_per_token > MEMORY_SHARE * device.free_bytes() / processes.world:
+    while size > 1 and size * train.longest * bytes_per_token > MEMORY_SHARE * device.free_bytes() / processes.local:
         size = (size + 1) // 2
-    return size
+    # Machines, and moments, have unlike room; all must take the same number of rounds.
+    return processes.least(size)
