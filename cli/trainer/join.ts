@@ -24,6 +24,7 @@ export async function join({ nodes, rank, processes }: JoinFlags): Promise<void>
   await interruptible('this machine has left', (signal) =>
     joinTrainings({
       kernel,
+      leader: node,
       signal,
       onEnded: (code) =>
         tell(code === 0 ? 'a training has ended' : 'a training broke off; it goes on when it is begun again'),

@@ -4,22 +4,24 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
-import type { KernelCommand } from './kernel-command.ts';
+import type { KernelCommand, Node } from './kernel-command.ts';
 
 export interface JoinOptions {
   readonly kernel: KernelCommand;
+  readonly leader: Pick<Node, 'address' | 'port'>;
   /** Ends the processes, and no others are lent. */
   readonly signal: AbortSignal;
   /** Each time processes have ended; 0 when the training they were lent to has. */
   readonly onEnded: (code: number | null) => void;
 }
 
-const PAUSE_MILLISECONDS = 1000;
+const LOOK_MILLISECONDS = 200;
 
 /** Resolves when it was told to stop. AppError not_found where Python cannot be started. */
-export async function joinTrainings({ kernel, signal, onEnded }: JoinOptions): Promise<void> {
+export async function joinTrainings({ kernel, leader, signal, onEnded }: JoinOptions): Promise<void> {
   const [program, ...args] = kernel.command;
   while (!signal.aborted) {
     const child = spawn(program, args, { stdio: ['ignore', 2, 2], env: kernel.environment, detached: true });
@@ -33,6 +35,21 @@ export async function joinTrainings({ kernel, signal, onEnded }: JoinOptions): P
     signal.removeEventListener('abort', end);
     if (signal.aborted) return;
     onEnded(code);
-    await sleep(PAUSE_MILLISECONDS, undefined, { signal }).catch(() => {});
+    // The training that ended is met there still, and nobody would notice that it is over: the next one has a meeting of its own.
+    while (!signal.aborted && (await isMet(leader))) {
+      await sleep(LOOK_MILLISECONDS, undefined, { signal }).catch(() => {});
+    }
   }
+}
+
+function isMet({ address, port }: Pick<Node, 'address' | 'port'>): Promise<boolean> {
+  return new Promise((settle) => {
+    const connection = connect(port, address);
+    const end = (is: boolean) => {
+      connection.destroy();
+      settle(is);
+    };
+    connection.once('connect', () => end(true));
+    connection.once('error', () => end(false));
+  });
 }
