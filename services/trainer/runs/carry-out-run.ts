@@ -31,6 +31,8 @@ export async function carryOutRun(run: OpenRun, stages: Stages, leave: AbortSign
       started_at: run.record.started_at ?? new Date().toISOString(),
       failure: null,
     });
+    await stop.listen();
+    stop.signal.throwIfAborted();
     const tools = toolsFor(run, stop.signal);
     const kernels = await stages.kernel(run, tools);
     if (run.record.trained === null) {

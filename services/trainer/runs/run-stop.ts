@@ -25,7 +25,7 @@ export class RunStop {
     };
     leave.addEventListener('abort', left, { once: true });
     if (leave.aborted) left();
-    this.#timer = setInterval(() => void this.#listen(), WISH_MILLISECONDS);
+    this.#timer = setInterval(() => void this.listen(), WISH_MILLISECONDS);
   }
 
   get signal(): AbortSignal {
@@ -46,7 +46,8 @@ export class RunStop {
     clearInterval(this.#timer);
   }
 
-  async #listen(): Promise<void> {
+  /** By itself it does so now and then; a short run could be over before. */
+  async listen(): Promise<void> {
     try {
       const wish = await readWish(this.#run.folder);
       if (wish === undefined || wish === this.#wish || this.#wish === 'cancelled') return;

@@ -102,7 +102,8 @@ def join(asked: str | int, nodes: int) -> Processes:
     processes = Processes(dist.get_rank() if joined else 0, dist.get_world_size() if joined else 1, local)
     wanted = local if asked == "auto" else int(asked)
     if wanted * nodes != processes.world:
-        raise Failure("device", f"the job asks for {wanted} processes on each of {nodes} machine(s), {processes.world} were started")
+        machines = "" if nodes == 1 else f" on each of {nodes} machines"
+        raise Failure("device", f"the job asks for {wanted} processes{machines}, {processes.world} were started")
     return processes
 
 

@@ -127,6 +127,8 @@ def test_qlora_says_that_it_needs_cuda(tmp_path: Path, base: Path, examples: Pat
 def test_fewer_processes_than_asked_for_are_refused(tmp_path: Path, stream: Path) -> None:
     with pytest.raises(Failure, match="asks for 2 processes, 1 were started"):
         run(write_job(tmp_path / "run", scratch("llama"), stream, processes=2))
+    with pytest.raises(Failure, match="asks for 1 processes on each of 2 machines, 1 were started"):
+        run(write_job(tmp_path / "run", scratch("llama"), stream, nodes=2))
 
 
 def test_a_dataset_that_is_not_what_it_says(tmp_path: Path) -> None:
