@@ -10,7 +10,9 @@ const FOLDER = import.meta.dirname;
 const DIST = join(FOLDER, 'dist');
 const STAGING = 'dist.';
 
-if (!process.argv.includes('--if-stale') || (await isStale())) await buildWhole();
+const isWanted = async () => !process.argv.includes('--if-stale') || (await isStale());
+
+if (await isWanted()) await buildWhole();
 
 async function isStale(): Promise<boolean> {
   const built = await timeOf(join(DIST, 'index.html'));
@@ -39,7 +41,8 @@ async function buildWhole(): Promise<void> {
   try {
     const { build } = await import('vite');
     await build({ root: FOLDER, logLevel: 'warn', build: { outDir: staging, emptyOutDir: true } });
-    await takePlace(staging);
+    // Who looks at the page would miss it for a moment, and for nothing when somebody else has built it meanwhile.
+    if (await isWanted()) await takePlace(staging);
   } finally {
     await rm(staging, { recursive: true, force: true });
   }
