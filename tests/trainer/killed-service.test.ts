@@ -62,7 +62,8 @@ describe('a service that is killed in the middle of a run', () => {
 });
 
 describe.skipIf(!hasRedisServer)('two services on one Redis', () => {
-  it('work on every run once between them', async () => {
+  // Redis syncs every command to a disk that other tests write to as well.
+  it('work on every run once between them', { timeout: 300_000 }, async () => {
     const folders = newFolders();
     const redis = await startRedisServer();
     onTestFinished(() => redis.stop());
