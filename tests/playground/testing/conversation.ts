@@ -23,8 +23,10 @@ export function shownText(shown: Locator): Promise<string> {
   return shown.innerText();
 }
 
+/** As soon as the page knows its models: what is sent before stays where it was written. */
 export async function ask(page: Page, prompt: string): Promise<void> {
   await composer(page).fill(prompt);
+  await page.getByRole('button', { name: 'Send', disabled: false }).waitFor();
   await composer(page).press('Enter');
 }
 
