@@ -66,9 +66,10 @@ def test_one_of_two_processes_runs_out_of_memory(tmp_path: Path) -> None:
     kernel = Kernel(processes=2, environment={"PYTHONPATH": str(tmp_path)})
     messages = kernel.run(write_job(tmp_path / "two", model, data, processes=2, micro_batch_size=32, **changes))
     assert of_type(messages, "started")[0]["micro_batch_size"] == 32
-    assert messages[-1]["type"] == "failed", messages[-1]
-    assert messages[-1]["class"] == "out_of_memory"
-    assert messages[-1]["message"].startswith("process 1 has not enough memory for 32 sequences at once")
+    # Until torchrun ends it the other one goes on beating.
+    [failed] = of_type(messages, "failed")
+    assert failed["class"] == "out_of_memory"
+    assert failed["message"].startswith("process 1 has not enough memory for 32 sequences at once")
     assert kernel.process.returncode != 0
 
     messages = Kernel(processes=2).run(write_job(tmp_path / "two", model, data, processes=2, micro_batch_size=16, **changes))
