@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { JobQueue } from './job-queue.ts';
+import { jobNamed } from './testing/job-named.ts';
 
 const JOBS = 200;
 const MOST_KILLS = 40;
@@ -19,16 +20,7 @@ export function killedWorkersConformance(kind: string, worker: string, open: Ope
   describe(`${kind}: killed workers`, () => {
     it('lose nothing and complete nothing twice', async () => {
       const { address, queue } = await open();
-      for (let n = 0; n < JOBS; n++) {
-        await queue.enqueue({
-          id: `job-${n}`,
-          queue: 'work',
-          owner: 'ada',
-          payload: { n },
-          priority: 'normal',
-          maxAttempts: null,
-        });
-      }
+      for (let n = 0; n < JOBS; n++) await queue.enqueue(jobNamed(`job-${n}`, { payload: { n } }));
       const printed: string[] = [];
       const start = (): ChildProcess => {
         const child = spawn(process.execPath, [worker, address, '60', '80'], { stdio: ['ignore', 'pipe', 'inherit'] });

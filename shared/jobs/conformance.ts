@@ -4,7 +4,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { type Claim, type JobQueue, LeaseLostError, type NewJob } from './job-queue.ts';
+import { type Claim, type JobQueue, LeaseLostError } from './job-queue.ts';
+import { jobNamed } from './testing/job-named.ts';
 
 /** Long enough that nothing here lets it pass by accident. */
 const LONG = 600_000;
@@ -233,10 +234,6 @@ export function jobQueueConformance(kind: string, open: OpenQueues): void {
       expect(await queue.cancel('done')).toMatchObject({ state: 'completed', result: 1 });
     });
   });
-}
-
-function jobNamed(id: string, rest: Partial<NewJob> = {}): NewJob {
-  return { id, queue: 'work', owner: 'ada', payload: null, priority: 'normal', maxAttempts: null, ...rest };
 }
 
 /** The next claim, waited for. */

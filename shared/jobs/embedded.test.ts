@@ -10,6 +10,7 @@ import { jobQueueConformance } from './conformance.ts';
 import { killedWorkersConformance } from './conformance-workers.ts';
 import { openEmbeddedQueue } from './embedded.ts';
 import type { JobQueue } from './job-queue.ts';
+import { jobNamed } from './testing/job-named.ts';
 
 const WORKER = fileURLToPath(new URL('./testing/embedded-worker.ts', import.meta.url));
 
@@ -25,19 +26,6 @@ function open(file: string): JobQueue {
   return queue;
 }
 
-async function fill(queue: JobQueue, count: number): Promise<void> {
-  for (let n = 0; n < count; n++) {
-    await queue.enqueue({
-      id: `job-${n}`,
-      queue: 'work',
-      owner: 'ada',
-      payload: { n },
-      priority: 'normal',
-      maxAttempts: null,
-    });
-  }
-}
-
 jobQueueConformance('embedded', async () => {
   const file = scratchFile();
   return [open(file), open(file)];
@@ -51,7 +39,7 @@ killedWorkersConformance('embedded', WORKER, async () => {
 describe('the embedded queue', () => {
   it('finds the next job by the index alone', async () => {
     const file = scratchFile();
-    await fill(open(file), 1);
+    await open(file).enqueue(jobNamed('job-0'));
     const database = new DatabaseSync(file);
     onTestFinished(() => database.close());
     for (const comparison of ['<=', '>']) {
@@ -67,7 +55,7 @@ describe('the embedded queue', () => {
   it('keeps its jobs when the clock is set back or forward by a day', async () => {
     const file = scratchFile();
     const queue = open(file);
-    await fill(queue, 3);
+    for (const id of ['job-0', 'job-1', 'job-2']) await queue.enqueue(jobNamed(id));
     for (const day of [-1, 1]) {
       const claim = await queue.claim('work', 60_000);
       if (claim === undefined) throw new Error('nothing to claim');
@@ -94,14 +82,7 @@ describe('the embedded queue', () => {
     const enqueueMore = async () => {
       for (let n = 0; n < 1000; n++) {
         const id = `job-${n}`;
-        await queue.enqueue({
-          id,
-          queue: 'work',
-          owner: 'ada',
-          payload: 'x'.repeat(2000),
-          priority: 'normal',
-          maxAttempts: null,
-        });
+        await queue.enqueue(jobNamed(id, { payload: 'x'.repeat(2000) }));
         enqueued.push(id);
       }
     };

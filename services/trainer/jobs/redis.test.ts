@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { jobQueueConformance } from '@slipway/shared/jobs/conformance.ts';
 import { killedWorkersConformance } from '@slipway/shared/jobs/conformance-workers.ts';
 import type { JobQueue } from '@slipway/shared/jobs/job-queue.ts';
+import { jobNamed } from '@slipway/shared/jobs/testing/job-named.ts';
 import { hasRedisServer, type RedisServer, startRedisServer } from '@slipway/shared/jobs/testing/redis-server.ts';
 import { createLogger, silence } from '@slipway/shared/lib/log.ts';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -55,16 +56,7 @@ describe.skipIf(!hasRedisServer)('with redis-server', () => {
       isOver = true;
     })();
     const sending = (async () => {
-      for (let n = 0; n < total; n++) {
-        await producer.enqueue({
-          id: `job-${n}`,
-          queue: 'work',
-          owner: 'ada',
-          payload: { n },
-          priority: 'normal',
-          maxAttempts: null,
-        });
-      }
+      for (let n = 0; n < total; n++) await producer.enqueue(jobNamed(`job-${n}`, { payload: { n } }));
     })();
     for (let round = 0; round < 4 && !isOver; round++) {
       await sleep(60);

@@ -78,14 +78,13 @@ async function freeInBuckets(
   request: FreeRequest,
 ): Promise<FreedInBucket[]> {
   const ids = records.filter(isFreed).map(({ id }) => id);
+  const kept = records.filter((run) => !isFreed(run));
+  const used = Promise.all(kept.map(({ id }) => examplesOf(runFolder(dataFolder, id))));
   const buckets: FreedInBucket[] = [];
   for (const bucket of new Set(records.map((run) => run.bucket))) {
     try {
-      const used = new Set<string>();
-      for (const run of records) {
-        if (!isFreed(run)) for (const sha256 of await examplesOf(runFolder(dataFolder, run.id))) used.add(sha256);
-      }
-      buckets.push({ bucket, ...(await freeInBucket(bucket, ids, used, request)), problem: null });
+      const names = new Set((await used).flat());
+      buckets.push({ bucket, ...(await freeInBucket(bucket, ids, names, request)), problem: null });
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
       buckets.push({ bucket, bytes: 0, examples: [], problem });

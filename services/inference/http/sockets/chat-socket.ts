@@ -1,6 +1,6 @@
 /**
- * One WebSocket over which is chatted: its messages taken, its turns' events sent. Knows nothing of
- * how a turn is answered, nor what becomes of one whose listener has gone.
+ * One WebSocket over which is chatted: its messages taken, its turns' events sent. Knows nothing of how a turn is answered, nor
+ * what becomes of one whose listener has gone.
  */
 import {
   type ChatSocketEvent,
@@ -30,6 +30,7 @@ export interface ChatSocketOptions {
 }
 
 const GOING_AWAY = 1001;
+
 export class ChatSocket implements OpenSocket, TurnListener {
   readonly #socket: TellingSocket;
   readonly #options: ChatSocketOptions;

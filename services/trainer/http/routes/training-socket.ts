@@ -2,11 +2,11 @@
  * `GET /ws/training/{id}`: the events of a run over a WebSocket, after any of them. What is wanted of the run over it are requests of their
  * own, under the same rules as by HTTP: the key is looked at again, they are counted, limited and logged. Knows nothing of frames.
  */
-import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { errorBody } from '@slipway/shared/http/error-response.ts';
 import { describeError, type Route } from '@slipway/shared/http/request-context.ts';
+import { answerHandshake, requireHandshake } from '@slipway/shared/sockets/answer-handshake.ts';
 import { socketOpener } from '@slipway/shared/sockets/telling-socket.ts';
-import { answeredError, type Handshake, handshakeOf } from '@slipway/shared/sockets/upgrades.ts';
+import { answeredError, type Handshake } from '@slipway/shared/sockets/upgrades.ts';
 import { accessibleRun } from '../runs/accessible-run.ts';
 import { RunAnswer } from '../runs/run-answer.ts';
 import { eventIdOf, isOver, runEvents } from '../runs/run-events.ts';
@@ -17,32 +17,21 @@ import { TrainingSocket } from '../sockets/training-socket.ts';
 const MOST_MESSAGE_BYTES = 4096;
 
 export function trainingSocketRoute(parts: ServiceParts): Route {
-  const { sockets, unsent, log } = parts;
+  const { log } = parts;
   const { dataFolder, heartbeatSeconds } = parts.config;
   const open = socketOpener({ protocol: TRAINING_PROTOCOL, mostMessageBytes: MOST_MESSAGE_BYTES });
   return async (context) => {
     const after = eventIdOf(context.req.query('after'), 'after');
     const { id } = await accessibleRun(dataFolder, context.req.param('id'), context.get('principal'));
-    const handshake = handshakeOf(context.req.raw);
-    if (handshake === undefined) {
-      context.header('Upgrade', 'websocket');
-      throw new AppError('upgrade_required', `this is a WebSocket; over HTTP there is GET /runs/${id}/events`);
-    }
-    sockets.requireRoom();
+    const handshake = requireHandshake(context, `this is a WebSocket; over HTTP there is GET /runs/${id}/events`);
     const requestId = context.get('requestId');
-    let status = 400;
-    open(handshake, requestId, (socket, connection) => {
-      status = 101;
+    return answerHandshake(context, handshake, open, parts, (socket) => {
       const ask = (what: RunWish) => askRun(parts, handshake, requestId, { id, what });
       const training = new TrainingSocket(socket, { requestId, log, heartbeatSeconds, ask });
-      const onCut = () => log.info({ request_id: requestId, cut_off: 'the reader was too slow' }, 'socket');
-      unsent.follow(connection, { queuedBytes: () => 0, onCut });
-      socket.once('close', sockets.enter(training));
       const run = { id, dataFolder, after };
       void training.follow(runEvents(run, { from: 0, isOver: () => isOver(run), signal: training.signal }));
+      return training;
     });
-    context.set('logged', { ...context.get('logged'), status });
-    return context.body(null);
   };
 }
 
