@@ -2,11 +2,8 @@
  * Follows a run until it ends, and works on the queue itself while nobody else does. Ctrl-C asks for a pause first; a second one leaves at
  * once, and takes the kernel with it.
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobQueue } from '@slipway/shared/jobs/job-queue.ts';
-import { loadTokenizer } from '@slipway/shared/text/tokenizer.ts';
 import {
   askRun,
   EventReader,
@@ -38,7 +35,6 @@ export async function followRun(dataFolder: string, queue: JobQueue, id: string,
   const view: RunView = {
     name,
     id,
-    decode: decoderOf(folder.tokenizer),
     hint: 'Ctrl-C pauses; the run can be resumed',
   };
   const screen = openRunScreen(view, isJson);
@@ -93,17 +89,4 @@ export async function followRun(dataFolder: string, queue: JobQueue, id: string,
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupt);
     screen.close();
   }
-}
-
-/** The run's tokenizer is there once its data is prepared. */
-function decoderOf(folder: string): (ids: readonly number[]) => string {
-  let decode: ((ids: readonly number[]) => string) | undefined;
-  return (ids) => {
-    if (decode === undefined) {
-      const json = (name: string): unknown => JSON.parse(readFileSync(join(folder, name), 'utf8'));
-      const tokenizer = loadTokenizer(json('tokenizer.json'), json('tokenizer_config.json'));
-      decode = (some) => tokenizer.decode(some);
-    }
-    return decode(ids);
-  };
 }

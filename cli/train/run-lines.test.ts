@@ -64,7 +64,7 @@ const EVENTS: readonly Happening[] = [
   progress(10),
   progress(20),
   { type: 'evaluation', step: 20, loss: 4.7, perplexity: 110, tokens: 100, best: true },
-  { type: 'sample', step: 20, prompt: [1, 2], ids: [3], ended: true },
+  { type: 'sample', step: 20, prompt: [1, 2], ids: [3], prompt_text: '<1\n2\x1b>', text: '<3\x1b>', ended: true },
   { type: 'checkpoint', step: 20, path: '/x', bytes: 1, best: true },
   progress(30),
 ];
@@ -73,7 +73,6 @@ const view = {
   name: 'plays',
   id: 'run-1',
   hint: 'Ctrl-C pauses',
-  decode: (ids: readonly number[]) => `<${ids.join('\n')}\x1b>`,
 };
 
 describe('a run on a terminal', () => {

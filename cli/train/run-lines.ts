@@ -33,8 +33,6 @@ export const PLAIN: Painter = { bold: plain, dim: plain, training: plain, valida
 export interface RunView {
   readonly name: string;
   readonly id: string;
-  /** A sample's ids as text. */
-  readonly decode: (ids: readonly number[]) => string;
   /** What Ctrl-C does now. */
   readonly hint: string;
 }
@@ -51,7 +49,7 @@ export function runLines(view: RunView, picture: RunPicture, columns: number, ro
   const width = Math.min(columns - 1, WIDEST);
   const head = [titleLine(view, picture, width, paint), '', stageLine(picture, width, paint), ''];
   const pace = paceLines(picture, width, paint);
-  const samples = sampleLines(view, picture, width, paint);
+  const samples = sampleLines(picture, width, paint);
   const foot = [
     ...(picture.warning === null ? [] : ['', paint.validation(cut(`  ${picture.warning}`, width))]),
     '',
@@ -164,21 +162,20 @@ function paceLines(picture: RunPicture, width: number, paint: Painter): string[]
   );
 }
 
-function sampleLines({ decode }: RunView, { samples }: RunPicture, width: number, paint: Painter): string[] {
+function sampleLines({ samples }: RunPicture, width: number, paint: Painter): string[] {
   return samples.flatMap((sample) => {
-    const { begins, goesOn } = sampleInWords(sample, decode, Math.max(0, width - 14));
+    const { begins, goesOn } = sampleInWords(sample, Math.max(0, width - 14));
     return ['', `  ${paint.dim(`step ${sample.step}`.padEnd(11))}${paint.bold(begins)}${goesOn}`];
   });
 }
 
 /** A prompt and how the model went on, on one line of at most so many characters. */
 export function sampleInWords(
-  { prompt, ids, ended }: RunPicture['samples'][number],
-  decode: RunView['decode'],
+  { prompt_text, text, ended }: RunPicture['samples'][number],
   width: number,
 ): { readonly begins: string; readonly goesOn: string } {
-  const begins = cutFront(oneLine(decode(prompt)), Math.floor(width * PROMPT_SHARE));
-  return { begins, goesOn: cut(`${oneLine(decode(ids))}${ended ? ' ∎' : ' …'}`, width - begins.length) };
+  const begins = cutFront(oneLine(prompt_text), Math.floor(width * PROMPT_SHARE));
+  return { begins, goesOn: cut(`${oneLine(text)}${ended ? ' ∎' : ' …'}`, width - begins.length) };
 }
 
 /** As many of the parts, from the first on, as fit. */

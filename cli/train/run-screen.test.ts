@@ -21,18 +21,18 @@ it('is one short line for the newest sample of each prompt', () => {
     name: 'plays',
     id: 'run-1',
     hint: '',
-    decode: (ids: readonly number[]) => String.fromCharCode(...ids),
   };
   const at = new Date(0).toISOString();
   const sample = (id: number, step: number, letter: string): LoggedEvent => {
-    const ids = Array.from(`${`${letter}\n\n`.repeat(100)}\x1b[2J`, (character) => character.charCodeAt(0));
     return {
       id,
       at,
       type: 'sample',
       step,
-      prompt: [...'Long before. Who?'.repeat(9)].map((it) => it.charCodeAt(0)),
-      ids,
+      prompt: [1],
+      prompt_text: 'Long before. Who?'.repeat(9),
+      ids: [2],
+      text: `${`${letter}\n\n`.repeat(100)}\x1b[2J`,
       ended: false,
     };
   };

@@ -27,7 +27,7 @@ const FRAME_END = '\x1b[J\x1b[?2026l';
 
 export function openRunScreen(view: RunView, isJson: boolean, stream: NodeJS.WriteStream = process.stdout): RunScreen {
   if (isJson) return jsonLines(stream);
-  return stream.isTTY ? liveScreen(view, stream) : plainLines(view, stream);
+  return stream.isTTY ? liveScreen(view, stream) : plainLines(stream);
 }
 
 function liveScreen(view: RunView, stream: NodeJS.WriteStream): RunScreen {
@@ -66,7 +66,7 @@ function liveScreen(view: RunView, stream: NodeJS.WriteStream): RunScreen {
   };
 }
 
-function plainLines({ decode }: RunView, stream: NodeJS.WriteStream): RunScreen {
+function plainLines(stream: NodeJS.WriteStream): RunScreen {
   let phase = '';
   const say = (text: string) => stream.write(`${text}\n`);
   return {
@@ -77,7 +77,7 @@ function plainLines({ decode }: RunView, stream: NodeJS.WriteStream): RunScreen 
         if (event.type === 'phase') {
           if (event.phase !== phase) say(`${event.phase} ...`);
           phase = event.phase;
-        } else for (const line of inWords(event, picture, decode)) say(line);
+        } else for (const line of inWords(event, picture)) say(line);
       }
     },
     hint: say,
@@ -85,7 +85,7 @@ function plainLines({ decode }: RunView, stream: NodeJS.WriteStream): RunScreen 
   };
 }
 
-function inWords(event: LoggedEvent, picture: RunPicture, decode: RunView['decode']): string[] {
+function inWords(event: LoggedEvent, picture: RunPicture): string[] {
   switch (event.type) {
     case 'state':
       return [`${event.state}: ${event.message}`];
@@ -108,7 +108,7 @@ function inWords(event: LoggedEvent, picture: RunPicture, decode: RunView['decod
       return [`step ${event.step}: held-out loss ${event.loss.toFixed(4)}${event.best ? ', the best so far' : ''}`];
     case 'sample': {
       const step = `step ${event.step}: `;
-      const { begins, goesOn } = sampleInWords(event, decode, SAMPLE_WIDTH - step.length);
+      const { begins, goesOn } = sampleInWords(event, SAMPLE_WIDTH - step.length);
       return [`${step}${begins}${goesOn}`];
     }
     case 'micro_batch':

@@ -168,6 +168,10 @@ describe('events', () => {
       'trainer.metrics.config.v1',
       'trainer.metrics.progress.v1',
     ]);
+    expect(parsed.find(({ data }) => 'kind' in data && data.kind === 'sample')?.data).toEqual({
+      ...{ kind: 'sample', step: 30, prompt: [...Buffer.from('caf')], ids: [...Buffer.from('é!')], ended: true },
+      ...{ prompt_text: 'caf', text: 'é!' },
+    });
     expect(parsed.at(-1)).toMatchObject({ type: 'trainer.job.completed.v1', data: { published: ['tiny@v001'] } });
     expect(JSON.stringify(parsed)).not.toContain(folders.root);
   });

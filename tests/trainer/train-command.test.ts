@@ -119,6 +119,8 @@ describe.skipIf(kernelMissing)(`slipway train${kernelMissing}`, LONG, () => {
     const json = (name: string): unknown => JSON.parse(readFileSync(join(folder, name), 'utf8'));
     const tokenizer = loadTokenizer(json('tokenizer.json'), json('tokenizer_config.json'));
     const prompt = tokenizer.decode(sample.prompt);
+    expect(sample.prompt_text).toBe(prompt);
+    expect(prompt + sample.text).toBe(tokenizer.decode([...sample.prompt, ...sample.ids]));
     expect(await served(place, 'tiny@v001', prompt, sample.ids.length)).toEqual(sample.ids);
 
     const asked = run.recipe.evaluation.prompts.flatMap((text) => run.published.map((version) => ({ version, text })));

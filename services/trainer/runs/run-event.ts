@@ -4,11 +4,27 @@
  */
 import { Precision } from '@slipway/shared/contracts/manifest.ts';
 import { z } from 'zod';
-import { FailureClass, KernelEvent } from '../supervisor/kernel-protocol.ts';
+import {
+  Checkpoint,
+  Evaluation,
+  FailureClass,
+  Log,
+  MicroBatch,
+  Progress,
+  Sample,
+  Started,
+} from '../supervisor/kernel-protocol.ts';
 import { RunState } from './run-state.ts';
 
 const RunHappening = z.discriminatedUnion('type', [
-  ...KernelEvent.options,
+  Started,
+  Progress,
+  Evaluation,
+  Checkpoint,
+  /** What its ids say; nothing in a log of before this was kept. */
+  Sample.extend({ prompt_text: z.string().default(''), text: z.string().default('') }),
+  MicroBatch,
+  Log,
   z.object({ type: z.literal('state'), state: RunState, message: z.string() }),
   /** How far a stage is beside the training: `part` is 0..1 of the phase. */
   z.object({ type: z.literal('phase'), phase: z.string(), part: z.number(), detail: z.string().optional() }),

@@ -14,6 +14,7 @@ import type { KernelEvent } from '../supervisor/kernel-protocol.ts';
 import { type Checkpoint, newestCheckpoint } from './checkpoints.ts';
 import type { OpenRun, RunChanges } from './open-run.ts';
 import type { RunRecord } from './run-record.ts';
+import { sampleTextOf } from './sample-text.ts';
 import type { PreparedJob } from './stages.ts';
 
 export interface TrainControl {
@@ -50,6 +51,7 @@ export async function startTraining(
     changed.catch(() => {});
     changes.push(changed);
   };
+  const textOf = sampleTextOf(folder.tokenizer);
   let fault: { readonly error: unknown } | undefined;
   const kernel = startKernel({
     command: [...command, 'train'],
@@ -60,7 +62,7 @@ export async function startTraining(
       })),
     onEvent: (event) => {
       try {
-        run.log(event);
+        run.log(event.type === 'sample' ? { ...event, ...textOf(event) } : event);
       } catch (error) {
         // What cannot be written down did not happen: the disk is full.
         fault ??= { error };

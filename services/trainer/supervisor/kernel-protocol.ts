@@ -41,7 +41,7 @@ const Hello = z.object({
 });
 export type Hello = z.infer<typeof Hello>;
 
-const Started = z.object({
+export const Started = z.object({
   type: z.literal('started'),
   device: z.string(),
   precision: z.string(),
@@ -58,7 +58,7 @@ const Started = z.object({
   resumed_from: count.nullable(),
 });
 
-const Progress = z.object({
+export const Progress = z.object({
   type: z.literal('progress'),
   step: count,
   total_steps: count,
@@ -75,7 +75,7 @@ const Progress = z.object({
   seconds: z.number(),
 });
 
-const Evaluation = z.object({
+export const Evaluation = z.object({
   type: z.literal('evaluation'),
   step: count,
   loss: z.number(),
@@ -85,7 +85,7 @@ const Evaluation = z.object({
 });
 
 /** Said once it is whole and on the disk. */
-const Checkpoint = z.object({
+export const Checkpoint = z.object({
   type: z.literal('checkpoint'),
   step: count,
   path: z.string(),
@@ -93,7 +93,7 @@ const Checkpoint = z.object({
   best: z.boolean(),
 });
 
-const Sample = z.object({
+export const Sample = z.object({
   type: z.literal('sample'),
   step: count,
   prompt: tokenIds,
@@ -102,7 +102,7 @@ const Sample = z.object({
   ended: z.boolean(),
 });
 
-const MicroBatch = z.object({
+export const MicroBatch = z.object({
   type: z.literal('micro_batch'),
   from: count,
   to: count,
@@ -110,7 +110,11 @@ const MicroBatch = z.object({
   reason: z.string(),
 });
 
-const Log = z.object({ type: z.literal('log'), level: z.enum(['info', 'warning', 'error']), message: z.string() });
+export const Log = z.object({
+  type: z.literal('log'),
+  level: z.enum(['info', 'warning', 'error']),
+  message: z.string(),
+});
 
 const Done = z.object({ type: z.literal('done'), result: z.record(z.string(), z.unknown()) });
 

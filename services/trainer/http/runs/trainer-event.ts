@@ -24,8 +24,11 @@ export const TrainerEvent = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('trainer.job.progress.v1'),
     ...head,
-    /** `kind`: state, phase, data, checkpoint, sample, micro_batch, log, failure or published; each has fields of its own. */
-    data: z.looseObject({ kind: z.string() }),
+    data: z
+      .looseObject({ kind: z.string() })
+      .describe(
+        'kind: state, phase, data, checkpoint, sample, micro_batch, log, failure or published; each has fields of its own. A sample has step, prompt and ids (token ids), prompt_text and text (what they say), and ended.',
+      ),
   }),
   z.object({
     type: z.literal('trainer.job.completed.v1'),

@@ -10,6 +10,7 @@ import { listen, say, sayHello } from '../../supervisor/testing/speak.ts';
 interface Job {
   readonly folder: string;
   readonly resume: string | null;
+  readonly samples: readonly { readonly prompt: readonly number[] }[];
   readonly model: {
     readonly config: { readonly step_milliseconds?: number; readonly fault?: Fault; readonly steps?: number };
   };
@@ -67,7 +68,7 @@ function fail(kind: Fault['kind'], step: number): void {
     say({ type: 'failed', class: kind, message: `it is ${kind}`, step, example: 7, checkpoint: null });
 }
 
-function train({ folder, resume, model, training }: Job): void {
+function train({ folder, resume, samples, model, training }: Job): void {
   const { step_milliseconds = 1, fault, steps = 10 } = model.config;
   const total = training.max_steps ?? steps;
   const every = training.checkpoint_every === 'auto' ? 5 : training.checkpoint_every;
@@ -121,6 +122,7 @@ function train({ folder, resume, model, training }: Job): void {
       setTimeout(advance, step_milliseconds);
       return;
     }
+    for (const { prompt } of samples) say({ type: 'sample', step, prompt, ids: [...Buffer.from('é!')], ended: true });
     mkdirSync(join(folder, 'model'), { recursive: true });
     writeFileSync(join(folder, 'model/loss'), String(loss));
     say({

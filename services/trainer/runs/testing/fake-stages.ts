@@ -1,7 +1,9 @@
-/** Stages around the fake kernel: nothing is prepared, and a version is a line in a file of the data folder. */
+/** Stages around the fake kernel: nothing but a tokenizer of bytes is prepared, and a version is a line in a file of the data folder. */
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { tinyText } from '../../data/testing/tiny-text.ts';
+import { writeTokenizerFolder } from '../../prepare/tokenizer-folder.ts';
 import type { Stages } from '../stages.ts';
 
 export function fakeStages(dataFolder: string, config: Record<string, unknown> = {}): Stages {
@@ -12,13 +14,14 @@ export function fakeStages(dataFolder: string, config: Record<string, unknown> =
       const command = { command: [process.execPath, program] as const, environment: process.env };
       return { training: command, single: command };
     },
-    prepare: async (_run, _kernel, { onProgress }) => {
+    prepare: async (run, _kernel, { onProgress }) => {
+      await writeTokenizerFolder(run.folder.tokenizer, tinyText(), null, []);
       onProgress('encoding', 1);
       return {
         model: { kind: 'scratch', config },
-        tokenizer: '/tokenizer',
+        tokenizer: run.folder.tokenizer,
         data: { train: '/train', validation: null, verify: [] },
-        samples: [],
+        samples: [{ prompt: [...Buffer.from('caf')], max_new_tokens: 3 }],
         stop_ids: [],
         context_length: 8,
         sequence_length: 8,
