@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { LoggedEvent } from '../../runs/run-event.ts';
 import { type RunRecord, Trained } from '../../runs/run-record.ts';
 import { RunState } from '../../runs/run-state.ts';
-import { FailureClass } from '../../supervisor/kernel-protocol.ts';
+import { FailureClass, Started } from '../../supervisor/kernel-protocol.ts';
 
 const count = z.int();
 
@@ -43,19 +43,7 @@ export const TrainerEvent = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('trainer.metrics.config.v1'),
     ...head,
-    data: z.object({
-      device: z.string(),
-      precision: z.string(),
-      world_size: count,
-      parameters: count,
-      trainable_parameters: count,
-      total_steps: count,
-      step: count,
-      micro_batch_size: count,
-      accumulation: count,
-      tokens_per_step: count,
-      resumed_from: count.nullable(),
-    }),
+    data: Started.omit({ type: true }),
   }),
   z.object({
     type: z.literal('trainer.metrics.progress.v1'),
