@@ -74,7 +74,7 @@ describe.skipIf(!hasModel)('the bundled model', () => {
     await (await start()).loaded;
     const body = { prompt: 'ROMEO:', max_new_tokens: 60, temperature: 0 };
     const { text } = (await (await generate(body)).json()) as { text: string };
-    expect(text).toMatch(/^\n.*[a-z]{3}/s);
+    expect(text).toMatch(/^\n.*[a-z]{3}/is);
     const others = Array.from({ length: 6 }, (_, index) =>
       generate({ ...body, prompt: `The ${'big '.repeat(index)}dog` }),
     );
