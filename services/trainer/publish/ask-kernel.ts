@@ -5,10 +5,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TrainedReference } from '@slipway/converter/convert';
-import { AppError, type ErrorCode } from '@slipway/shared/contracts/errors.ts';
 import { z } from 'zod';
+import { KernelError } from '../supervisor/kernel-error.ts';
 import { startKernel } from '../supervisor/kernel-process.ts';
-import type { FailureClass } from '../supervisor/kernel-protocol.ts';
 
 export interface ReferenceRequest {
   readonly model: string;
@@ -29,13 +28,7 @@ const Result = z.object({
   greedy: z.array(z.object({ ids: z.array(z.number().int().nonnegative()), ended: z.boolean() })),
 });
 
-const CODES: Readonly<Partial<Record<FailureClass, ErrorCode>>> = {
-  disk_full: 'disk_full',
-  out_of_memory: 'insufficient_memory',
-  user_input: 'invalid_source',
-};
-
-/** AppError says what the kernel failed of. */
+/** KernelError says what the kernel failed of. */
 export async function askKernel(request: ReferenceRequest): Promise<TrainedReference> {
   const { model, passages, prompts, maxNewTokens, stopIds, folder, command, environment, onLine, signal } = request;
   signal.throwIfAborted();
@@ -51,8 +44,8 @@ export async function askKernel(request: ReferenceRequest): Promise<TrainedRefer
   signal.removeEventListener('abort', stop);
   signal.throwIfAborted();
   if (outcome.kind === 'failed') {
-    const { class: kind, message } = outcome.failure;
-    throw new AppError(CODES[kind] ?? 'internal', `the trained model could not be read back: ${message}`);
+    const { failure } = outcome;
+    throw new KernelError({ ...failure, message: `the trained model could not be read back: ${failure.message}` });
   }
   const { logits, greedy: answers } = Result.parse(outcome.kind === 'done' ? outcome.result : undefined);
   return {

@@ -6,6 +6,7 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { AppError, type ErrorCode } from '@slipway/shared/contracts/errors.ts';
 import type { Failure } from '../supervisor/classify-exit.ts';
+import { KernelError } from '../supervisor/kernel-error.ts';
 import type { FailureClass } from '../supervisor/kernel-protocol.ts';
 import { mayTryAgain } from '../supervisor/retry-policy.ts';
 import { copiesOf, fetchLostCheckpoint, keepAfterSuccess } from './keep-in-bucket.ts';
@@ -162,6 +163,7 @@ const CLASS_OF_CODE: Readonly<Partial<Record<ErrorCode, FailureClass>>> = {
 };
 
 function failureOf(error: unknown): Failure {
+  if (error instanceof KernelError) return error.failure;
   const rest = { step: null, example: null };
   if (error instanceof AppError) {
     const kind = CLASS_OF_CODE[error.code] ?? (error.code === 'internal' ? 'internal' : 'user_input');

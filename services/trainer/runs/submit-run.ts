@@ -7,7 +7,7 @@ import type { Job, JobQueue, Priority } from '@slipway/shared/jobs/job-queue.ts'
 import { describeMachine, gitCommit } from './machine.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { OpenRun } from './open-run.ts';
-import { createRunFolder, forgetWish, newRunId, readRun, runFolder } from './run-folder.ts';
+import { createRunFolder, forgetWish, newRunId, readRun, readWish, runFolder } from './run-folder.ts';
 import type { RunRecord, RunRequest } from './run-record.ts';
 import { hasEnded, nextState } from './run-state.ts';
 
@@ -67,7 +67,7 @@ export async function submitRun(dataFolder: string, queue: JobQueue, submission:
   return record;
 }
 
-/** One that is queued or worked on stays as it is. AppError not_found, or conflict for one that has ended. */
+/** One that is queued or worked on goes on, also when it was asked to pause. AppError not_found, or conflict for one that has ended. */
 export function resumeRun(dataFolder: string, queue: JobQueue, id: string): Promise<RunRecord> {
   return oneAtATime(runFolder(dataFolder, id).path, () => resume(dataFolder, queue, id));
 }
@@ -78,6 +78,8 @@ async function resume(dataFolder: string, queue: JobQueue, id: string): Promise<
     if (hasEnded(found.state)) {
       throw new AppError('conflict', `${id} is ${found.state}; only a paused or failed run can be resumed`);
     }
+    // A pause that was asked for, and that nobody lived to grant, is no longer wanted.
+    if ((await readWish(runFolder(dataFolder, id))) === 'paused') await forgetWish(runFolder(dataFolder, id));
     // Who submitted it may have been killed between its folder and its job.
     if ((await enqueue(queue, found)).endedAt === null) return found;
   }

@@ -7,10 +7,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { createLogger } from '@slipway/shared/lib/log.ts';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { askKernel } from '../publish/ask-kernel.ts';
 import { askRun } from './ask-run.ts';
-import { listRuns, readRun, runFolder } from './run-folder.ts';
+import { listRuns, readRun, runFolder, writeWish } from './run-folder.ts';
 import type { RunRecord } from './run-record.ts';
 import { hasEnded } from './run-state.ts';
+import type { Stages } from './stages.ts';
 import { jobIdOf, resumeRun } from './submit-run.ts';
 import { fakeStages } from './testing/fake-stages.ts';
 import { eventsOf, lossCurve, newPlace, type Place, submitTiny } from './testing/tiny-run.ts';
@@ -127,6 +129,16 @@ describe('a run', () => {
     expect(events.filter(({ type }) => type === 'progress')).toHaveLength(60);
   });
 
+  it('goes on when it is resumed, although a pause was asked for that its worker did not live to grant', async () => {
+    const place = newPlace();
+    const { id } = await submitTiny(place);
+    // Ctrl-C twice.
+    await writeWish(runFolder(place.dataFolder, id), 'paused');
+    await resumeRun(place.dataFolder, place.queue, id);
+    work(place);
+    expect(await until(place, id, (run) => ended(run) || run.state === 'paused')).toMatchObject({ state: 'succeeded' });
+  });
+
   it('is cancelled while it runs, while it is paused, and before it began', async () => {
     const place = newPlace();
     const running = await submitTiny(place);
@@ -185,6 +197,31 @@ describe('a run whose kernel', () => {
     await settled(place, failed, 'failed');
     await resumeRun(place.dataFolder, place.queue, id);
     expect(await until(place, id, ended)).toMatchObject({ state: 'succeeded', failure: null });
+  });
+
+  it('is killed while it reads the trained model back is tried again', async () => {
+    const place = newPlace();
+    const { id } = await submitTiny(place);
+    const stages = fakeStages(place.dataFolder);
+    let times = 0;
+    const publish: Stages['publish'] = async (run, prepared, kernels, tools) => {
+      times++;
+      if (times === 1) {
+        const command = [process.execPath, '-e', 'process.kill(process.pid, "SIGKILL")'] as const;
+        const nothing = { model: '/model', passages: [], prompts: [], maxNewTokens: 1, stopIds: [] };
+        const folder = join(run.folder.work, 'reference');
+        const { signal } = tools;
+        await askKernel({ ...nothing, folder, command, environment: process.env, onLine: () => {}, signal });
+      }
+      await stages.publish(run, prepared, kernels, tools);
+    };
+    await workRuns({
+      ...{ ...place, stages: { ...stages, publish }, signal: new AbortController().signal },
+      isDone: async () => hasEnded((await readRun(place.dataFolder, id)).state),
+    });
+    expect(await readRun(place.dataFolder, id)).toMatchObject({ state: 'succeeded', attempts: 1 });
+    const failures = eventsOf(place, id).flatMap((event) => (event.type === 'failure' ? [event.class] : []));
+    expect(failures).toEqual(['crashed']);
   });
 
   it('runs out of memory computes half as much at once', async () => {

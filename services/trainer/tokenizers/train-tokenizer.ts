@@ -4,9 +4,9 @@
  */
 import { access, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { AppError, type ErrorCode } from '@slipway/shared/contracts/errors.ts';
+import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { z } from 'zod';
-import type { Failure } from '../supervisor/classify-exit.ts';
+import { KernelError } from '../supervisor/kernel-error.ts';
 import { startKernel } from '../supervisor/kernel-process.ts';
 import { type TokenizerKind, TokenizerStatistics } from './statistics.ts';
 
@@ -47,14 +47,7 @@ const Result = z.object({ statistics: TokenizerStatistics });
 /** It has no steps to tell of; its heartbeat shows that it lives. */
 const NO_PROGRESS_MILLISECONDS = 24 * 3600 * 1000;
 
-const ERRORS: Partial<Record<Failure['class'], ErrorCode>> = {
-  user_input: 'invalid_source',
-  disk_full: 'disk_full',
-  out_of_memory: 'insufficient_memory',
-  environment: 'not_implemented',
-};
-
-/** AppError already_exists, invalid_source (the text or the sizes), disk_full, insufficient_memory, internal. */
+/** AppError already_exists. KernelError: what it failed of, such as the text or the sizes. */
 export async function trainTokenizer(request: TokenizerRequest, tools: TrainingTools): Promise<TokenizerStatistics> {
   const place = resolve(request.folder);
   await requireFree(place);
@@ -114,7 +107,7 @@ async function runJob(
     signal?.throwIfAborted();
     if (outcome.kind === 'done') return Result.parse(outcome.result);
     if (outcome.kind === 'stopped') throw new AppError('internal', 'the training of the tokenizer was stopped');
-    throw new AppError(ERRORS[outcome.failure.class] ?? 'internal', outcome.failure.message);
+    throw new KernelError(outcome.failure);
   } finally {
     signal?.removeEventListener('abort', stop);
   }
