@@ -71,6 +71,7 @@ describe('a recipe', () => {
       'line 4: tokenizer.vocab_size is not known; did you mean vocabulary_size?',
     ],
     ['one of --set', SOUND, ['training.max_step=9'], '--set training.max_step is not known; did you mean max_steps?'],
+    ['the section of one', SOUND, ['max_steps=9'], '--set max_steps is not known; did you mean training.max_steps?'],
     ['one that any object has', SOUND, ['__proto__.x=1'], '--set __proto__ is not known; did you mean model?'],
   ])('that misspells %s is told the right one, and the line', (_, text, changes, expected) => {
     expect(problems(text, changes)).toContain(expected);
@@ -95,14 +96,30 @@ describe('a recipe', () => {
       '--set publish.precision[0] must be one of fp32, fp16, int8, int4, but is "int9"',
     ],
     [SOUND, ['training'], '--set training is not of the form training.max_steps=50'],
-    [
-      'a: [',
-      [],
-      'line 1: Flow sequence in block collection must be sufficiently indented and end with a ] at line 1, column 5:',
-    ],
+    ['a: [', [], 'line 1: Flow sequence in block collection must be sufficiently indented and end with a ]'],
     ['- a', [], 'it is no section with keys such as name, model and data'],
+    [SOUND, ['training=5'], '--set training must be a section, but is 5'],
+    [
+      SOUND.replace('plays', '*'),
+      [],
+      'Unresolved alias (the anchor must be set before the alias): .txt; write a pattern in quotes: "*.txt"',
+    ],
+    [
+      SOUND,
+      ['data.train=[*.txt]'],
+      '--set data.train=[*.txt]: its value is not valid YAML: Unresolved alias (the anchor must be set before the alias): .txt',
+    ],
   ])('says what a field may be: %#', (text, changes, expected) => {
     expect(problems(text, changes)).toContain(expected);
+  });
+
+  it('takes a pattern from --set as it is', () => {
+    expect(parsed(SOUND, ['data.train=*.txt']).data.train).toBe('*.txt');
+  });
+
+  it('says one thing of a file that is no recipe', () => {
+    expect(problems('\u0000\u0001[\n'.repeat(1000))).toEqual([expect.stringContaining('a problem'), 'it is no text']);
+    expect(problems('a b\n- c\n}: {\n'.repeat(1000))).toHaveLength(2);
   });
 
   it('lists all problems at once', () => {

@@ -7,7 +7,7 @@ import type { z } from 'zod';
 import { nearest } from '../lib/nearest.ts';
 import { AppError } from './errors.ts';
 import { contradictions, Recipe } from './recipe.ts';
-import { inWords, propertiesOf, schemaAt } from './recipe-fields.ts';
+import { inWords, propertiesOf, recipeFields, schemaAt } from './recipe-fields.ts';
 
 export interface RecipeSource {
   readonly text: string;
@@ -19,6 +19,8 @@ export interface RecipeSource {
 
 type Path = readonly PropertyKey[];
 
+const FIELDS = recipeFields().map(({ path }) => path);
+
 export interface ParsedRecipe {
   /** With every default filled in. */
   readonly recipe: Recipe;
@@ -28,12 +30,9 @@ export interface ParsedRecipe {
 
 /** AppError invalid_field lists every problem. */
 export function parseRecipe({ text, label, changes = [] }: RecipeSource): ParsedRecipe {
+  if (text.includes('\0')) throw invalid(label, ['it is no text']);
   const lines = new LineCounter();
   const { document, root } = read(text, label, lines);
-  const broken = document.errors.map(
-    ({ message, pos }) => `line ${lines.linePos(pos[0]).line}: ${message.split('\n')[0]}`,
-  );
-  if (broken.length > 0) throw invalid(label, broken);
   if (!isRecord(root)) throw invalid(label, ['it is no section with keys such as name, model and data']);
   const changed = changes.map((change) => applyChange(root, change));
 
@@ -65,13 +64,26 @@ export function parseRecipe({ text, label, changes = [] }: RecipeSource): Parsed
 
 /** What is nested without end, or grows by its aliases, is refused like any other mistake. */
 function read(text: string, label: string, lineCounter: LineCounter) {
+  const document = parseDocument(text, { lineCounter });
+  // What comes after the first is mostly its consequence.
+  const [broken] = document.errors;
+  if (broken !== undefined) {
+    throw invalid(label, [`line ${lineCounter.linePos(broken.pos[0]).line}: ${inOneLine(broken)}`]);
+  }
   try {
-    const document = parseDocument(text, { lineCounter });
-    return { document, root: document.errors.length > 0 ? undefined : (document.toJS() as unknown) };
+    return { document, root: document.toJS() as unknown };
   } catch (error) {
+    if (error instanceof ReferenceError && error.message.startsWith('Unresolved alias')) {
+      throw invalid(label, [`${inOneLine(error)}; write a pattern in quotes: "*.txt"`]);
+    }
     if (!(error instanceof RangeError || error instanceof ReferenceError)) throw error;
     throw invalid(label, ['it is nested too deeply, or has too many aliases']);
   }
+}
+
+function inOneLine({ message }: Error): string {
+  const line = (message.split('\n')[0] ?? '').replace(/ at line \d+, column \d+:$/, '');
+  return line.length > 200 ? `${line.slice(0, 197)}...` : line;
 }
 
 function invalid(label: string, problems: readonly string[]): AppError {
@@ -95,16 +107,19 @@ function applyChange(root: Record<string, unknown>, change: string): Path {
     define(section, part, next);
     section = next;
   }
-  try {
-    define(section, path.at(-1) ?? '', parse(value));
-  } catch (error) {
-    if (!(error instanceof YAMLParseError)) throw error;
-    throw new AppError(
-      'invalid_field',
-      `--set ${change}: its value is not valid YAML: ${error.message.split('\n')[0]}`,
-    );
-  }
+  define(section, path.at(-1) ?? '', changedValue(value, change));
   return path;
+}
+
+/** A pattern such as *.txt is one, although YAML has another use for its first character. */
+function changedValue(value: string, change: string): unknown {
+  if (/^[*&!@`%]/.test(value)) return value;
+  try {
+    return parse(value);
+  } catch (error) {
+    if (!(error instanceof YAMLParseError || error instanceof ReferenceError)) throw error;
+    throw new AppError('invalid_field', `--set ${change}: its value is not valid YAML: ${inOneLine(error)}`);
+  }
 }
 
 /** Also for a key such as __proto__. */
@@ -124,7 +139,8 @@ function describeIssue(issue: z.core.$ZodIssue, root: unknown, outside: Path = [
   if (issue.code === 'unrecognized_keys') {
     const known = node === undefined ? [] : Object.keys(propertiesOf(node));
     return issue.keys.map((key) => {
-      const meant = nearest(key, known);
+      const elsewhere = FIELDS.find((field) => field.endsWith(`.${key}`));
+      const meant = elsewhere ?? nearest(key, known);
       return { path: [...path, key], message: `is not known${meant === undefined ? '' : `; did you mean ${meant}?`}` };
     });
   }
@@ -139,6 +155,8 @@ function describeIssue(issue: z.core.$ZodIssue, root: unknown, outside: Path = [
   const allowed = node === undefined ? '' : inWords(node);
   if (value === undefined)
     return [{ path, message: `is missing${node?.description === undefined ? '' : `: ${node.description}`}` }];
+  if (issue.code === 'invalid_type' && (allowed === '' || allowed === 'a section'))
+    return [{ path, message: `must be a section, but is ${shown(value)}` }];
   // Words of our own stand in the schema where a pattern needs them.
   if (issue.code === 'invalid_format' || allowed === '' || allowed === 'a section')
     return [{ path, message: `is ${shown(value)}: ${issue.message}` }];

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseRecipe } from '@slipway/shared/contracts/parse-recipe.ts';
@@ -14,6 +14,15 @@ data: { train: [data/a.txt, https://example.com/b.txt, /c/*.txt], validation: he
 function places() {
   const root = mkdtempSync(join(tmpdir(), 'slipway-locate-'));
   onTestFinished(() => rmSync(root, { recursive: true }));
+  for (const folder of ['recipes/data', 'working']) mkdirSync(join(root, folder), { recursive: true });
+  for (const file of [
+    'recipes/data/a.txt',
+    'recipes/held-out.txt',
+    'working/x.txt',
+    'working/x.jsonl',
+    'working/y.jsonl',
+  ])
+    writeFileSync(join(root, file), '');
   return { root, recipes: join(root, 'recipes'), working: join(root, 'working') };
 }
 
@@ -44,6 +53,17 @@ it('keeps of every path what the file is called, and addresses as they are', asy
   expect(model.base).toBe('model');
   expect(data.train).toEqual(['a.txt', 'https://example.com/b.txt', '*.txt']);
   expect(data.validation).toEqual(['held-out.txt']);
+});
+
+it('says what data is not there', async () => {
+  const at = places();
+  mkdirSync(join(at.root, 'downloads/org/model'), { recursive: true });
+  for (const field of ['data.train', 'data.validation']) {
+    await expect(located([`${field}=[x.txt, typo.txt]`], at)).rejects.toMatchObject({
+      code: 'not_found',
+      message: `${field}: there is nothing at ${join(at.working, 'typo.txt')}`,
+    });
+  }
 });
 
 it('says how to get a base that is not there', async () => {

@@ -1,6 +1,6 @@
 /**
  * Makes the paths of a recipe absolute: those of the file are seen from its folder, those of --set from where the user is. Looks whether a
- * base and a tokenizer are there, before anything is queued. And takes the places out again, for those who get what was trained.
+ * base, a tokenizer and the data are there, before anything is queued. And takes the places out again, for those who get what was trained.
  */
 import { stat } from 'node:fs/promises';
 import { basename, isAbsolute, resolve } from 'node:path';
@@ -9,6 +9,9 @@ import { isModelReference } from '@slipway/shared/contracts/manifest.ts';
 import type { ParsedRecipe } from '@slipway/shared/contracts/parse-recipe.ts';
 import { type Recipe, trainOf, weightedSources } from '@slipway/shared/contracts/recipe.ts';
 
+const IS_URL = /^[a-z][a-z0-9+.-]*:\/\//i;
+const IS_GLOB = /[*?[\]{}]/;
+
 /** AppError not_found says what is not there, and how to get or name it. */
 export async function locateRecipe(
   { recipe, isChanged }: ParsedRecipe,
@@ -16,8 +19,11 @@ export async function locateRecipe(
   workingFolder: string,
 ): Promise<Recipe> {
   const locate = (field: string, path: string) =>
-    /^[a-z][a-z0-9+.-]*:\/\//i.test(path) ? path : resolve(isChanged(field) ? workingFolder : recipeFolder, path);
-  const all = (field: string, paths: string | readonly string[]) => [paths].flat().map((path) => locate(field, path));
+    IS_URL.test(path) ? path : resolve(isChanged(field) ? workingFolder : recipeFolder, path);
+  const locateData = async (field: string, source: string) => {
+    const path = locate(field, source);
+    return IS_URL.test(path) || IS_GLOB.test(source) ? path : existing(field, path);
+  };
   const { data, tokenizer, model } = recipe;
   const base = model.base === null ? null : await locateBase(model.base, locate('model.base', model.base));
   return {
@@ -30,12 +36,17 @@ export async function locateRecipe(
     data: {
       ...data,
       train: trainOf(
-        weightedSources(data.train).map(({ source, weight }) => ({ source: locate('data.train', source), weight })),
+        await Promise.all(
+          weightedSources(data.train).map(async ({ source, weight }) => ({
+            source: await locateData('data.train', source),
+            weight,
+          })),
+        ),
       ),
       validation:
         data.validation === null || typeof data.validation === 'number'
           ? data.validation
-          : all('data.validation', data.validation),
+          : await Promise.all([data.validation].flat().map((source) => locateData('data.validation', source))),
     },
   };
 }
