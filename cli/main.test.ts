@@ -1,6 +1,6 @@
 /** The command line as a shell sees it: help, messages, exit codes. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -30,6 +30,16 @@ describe('slipway', () => {
     expect(status).toBe(0);
     expect(stdout).toContain(`Usage: slipway ${command}`);
     expect(stdout.split('\n').length).toBeGreaterThan(5);
+  });
+
+  it('says which path is refused, and calls it no bug', () => {
+    const file = join(folder, 'file');
+    writeFileSync(file, '');
+    const { status, stderr } = slipway('models', 'list', '--bucket', file);
+    expect({ status, stderr }).toEqual({
+      status: 2,
+      stderr: `slipway: ENOTDIR: not a directory, scandir '${file}/manifests/'\n`,
+    });
   });
 
   it('explains a command of a command', () => {

@@ -3,6 +3,7 @@
  * throws into one message and an exit code. Knows nothing of what a command does.
  */
 import { enableCompileCache } from 'node:module';
+import { isRefusedPath } from '@slipway/shared/bucket/durable-files.ts';
 import { AppError, ERROR_STATUS } from '@slipway/shared/contracts/errors.ts';
 import { Command, CommanderError } from 'commander';
 
@@ -78,6 +79,7 @@ function isNestedHelp([first, command = '', ...rest]: readonly string[]): boolea
 function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (error instanceof AppError) return ERROR_STATUS[error.code] < 500 ? 2 : 1;
+  if (isRefusedPath(error)) return 2;
   return 1;
 }
 
@@ -85,7 +87,7 @@ function report(error: unknown): void {
   // Commander has already written its own message, or the help that was asked for.
   if (error instanceof CommanderError) return;
   const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof AppError) console.error(`slipway: ${message}`);
+  if (error instanceof AppError || isRefusedPath(error)) console.error(`slipway: ${message}`);
   else console.error(`slipway: unexpected error: ${message}\nSLIPWAY_DEBUG=1 shows where it came from.`);
   if (process.env.SLIPWAY_DEBUG === '1') console.error(error);
 }

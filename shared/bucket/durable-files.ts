@@ -12,6 +12,11 @@ export function errorCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
+/** The message names the path: somebody may not write there, or it lies below what is no folder. */
+export function isRefusedPath(error: unknown): error is Error {
+  return ['EACCES', 'EPERM', 'EROFS', 'ENOTDIR'].includes(errorCode(error) ?? '');
+}
+
 /** Runs `work`; "no space left" becomes AppError disk_full, whatever call met it. */
 export async function tellDiskFull<T>(location: string, work: () => Promise<T>): Promise<T> {
   try {

@@ -4,6 +4,7 @@
  */
 
 import { readFile, rename, writeFile } from 'node:fs/promises';
+import { isRefusedPath } from '@slipway/shared/bucket/durable-files.ts';
 import { AppError, type ErrorCode } from '@slipway/shared/contracts/errors.ts';
 import type { Failure } from '../supervisor/classify-exit.ts';
 import { KernelError } from '../supervisor/kernel-error.ts';
@@ -169,6 +170,7 @@ function failureOf(error: unknown): Failure {
     const kind = CLASS_OF_CODE[error.code] ?? (error.code === 'internal' ? 'internal' : 'user_input');
     return { class: kind, message: error.message, ...rest };
   }
+  if (isRefusedPath(error)) return { class: 'user_input', message: error.message, ...rest };
   const isFull = error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return { class: isFull ? 'disk_full' : 'internal', message, ...rest };

@@ -250,6 +250,22 @@ describe('a run whose kernel', () => {
   });
 });
 
+it('a bucket that cannot be written to is told in one line, and the run can be resumed', async () => {
+  const place = newPlace();
+  const { id } = await submitTiny(place);
+  const file = join(place.dataFolder, 'file');
+  writeFileSync(file, '');
+  const publish: Stages['publish'] = async () => void mkdirSync(join(file, 'manifests'));
+  await workRuns({
+    ...{ ...place, stages: { ...fakeStages(place.dataFolder), publish }, signal: new AbortController().signal },
+    isDone: async () => hasEnded((await readRun(place.dataFolder, id)).state),
+  });
+  expect(await readRun(place.dataFolder, id)).toMatchObject({
+    state: 'failed',
+    failure: { class: 'user_input', message: `ENOTDIR: not a directory, mkdir '${join(file, 'manifests')}'` },
+  });
+});
+
 describe('a full disk', () => {
   it('is told; when there is room the run goes on, and nothing is torn', async (context) => {
     const curve = await undisturbedCurve();
