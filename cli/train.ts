@@ -9,7 +9,7 @@ import { recipeFields } from '@slipway/shared/contracts/recipe-fields.ts';
 import { type JobQueue, PRIORITIES, type Priority } from '@slipway/shared/jobs/job-queue.ts';
 import { fetchRun, locateRecipe, type RunRecord, resumeRun, submitRun } from '@slipway/trainer/runs';
 import { type Command, Option } from 'commander';
-import { dataFolderOf, openQueue, reportFollowed } from './runs/data-folder.ts';
+import { bucketAddress, dataFolderOf, openQueue, reportFollowed } from './runs/data-folder.ts';
 
 interface TrainFlags {
   readonly set?: readonly string[];
@@ -45,7 +45,7 @@ export function register(program: Command): void {
           throw new AppError('invalid_field', '--resume goes on with a run as it was begun; give no recipe');
         const id = flags.resume;
         await submitted(flags, async (dataFolder, queue) => {
-          await fetchRun(dataFolder, bucketOf(flags), id);
+          await fetchRun(dataFolder, bucketAddress(flags.bucket), id);
           return resumeRun(dataFolder, queue, id);
         });
         return;
@@ -57,16 +57,11 @@ export function register(program: Command): void {
         console.log(flags.json ? JSON.stringify(recipe) : `${path} is sound`);
         return;
       }
-      const bucketUrl = bucketOf(flags);
+      const bucketUrl = bucketAddress(flags.bucket);
       await submitted(flags, (dataFolder, queue) =>
         submitRun(dataFolder, queue, { recipe, label: path, bucketUrl, owner: 'cli', priority: flags.priority }),
       );
     });
-}
-
-function bucketOf({ bucket }: TrainFlags): string {
-  const address = bucket ?? (process.env.BUCKET_URL || 'bucket');
-  return /^[a-z][a-z0-9+.-]+:\/\//i.test(address) ? address : resolve(address);
 }
 
 async function submitted(

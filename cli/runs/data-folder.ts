@@ -1,12 +1,14 @@
 /**
  * What all commands over runs share: where runs are kept and wait, and how a followed one is reported.
  */
+import { resolve } from 'node:path';
 import type { JobQueue } from '@slipway/shared/jobs/job-queue.ts';
 import { createLogger } from '@slipway/shared/lib/log.ts';
-import { openRunQueue } from '@slipway/trainer/runs';
+import { openRunQueue, type RunRecord } from '@slipway/trainer/runs';
 import { followRun } from '../train/follow-run.ts';
 import { COLOURS, PLAIN } from '../train/run-lines.ts';
 import { describeOutcome, exitCodeOf, outcomeForPrograms } from '../train/run-outcome.ts';
+import type { RunPicture } from '../train/run-picture.ts';
 
 export interface RunOptions {
   readonly json?: true;
@@ -14,6 +16,12 @@ export interface RunOptions {
 
 export function dataFolderOf(): string {
   return process.env.DATA_FOLDER || 'data';
+}
+
+/** Where a run publishes; a folder's path is absolute. */
+export function bucketAddress(asked?: string): string {
+  const address = asked ?? (process.env.BUCKET_URL || 'bucket');
+  return /^[a-z][a-z0-9+.-]+:\/\//i.test(address) ? address : resolve(address);
 }
 
 /** What the trainer's service works on as well, where one runs. */
@@ -28,8 +36,12 @@ export async function reportFollowed(dataFolder: string, id: string, isJson: boo
   const queue = await openQueue();
   const followed = followRun(dataFolder, queue, id, isJson).finally(() => queue.close());
   const { run, picture, isInterrupted } = await followed;
-  const { isTTY, columns } = process.stdout;
   if (isJson) console.log(JSON.stringify(outcomeForPrograms(run)));
-  else console.log(describeOutcome(run, picture, isTTY ? columns : 80, isTTY ? COLOURS : PLAIN));
+  else showOutcome(run, picture);
   process.exitCode = exitCodeOf(run, isInterrupted);
+}
+
+export function showOutcome(run: RunRecord, picture: RunPicture): void {
+  const { isTTY, columns } = process.stdout;
+  console.log(describeOutcome(run, picture, bucketAddress(), isTTY ? columns : 80, isTTY ? COLOURS : PLAIN));
 }

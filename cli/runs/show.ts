@@ -2,10 +2,8 @@
  * `slipway runs show`: a run with its curves, or, with --follow, as it happens.
  */
 import { EventReader, LoggedEvent, readRun, runFolder } from '@slipway/trainer/runs';
-import { COLOURS, PLAIN } from '../train/run-lines.ts';
-import { describeOutcome } from '../train/run-outcome.ts';
 import { EMPTY_PICTURE, withEvent } from '../train/run-picture.ts';
-import { dataFolderOf, type RunOptions, reportFollowed } from './data-folder.ts';
+import { dataFolderOf, type RunOptions, reportFollowed, showOutcome } from './data-folder.ts';
 import { describeRun } from './describe-run.ts';
 
 export async function show(id: string, { json, follow }: RunOptions & { readonly follow?: true }): Promise<void> {
@@ -22,7 +20,6 @@ export async function show(id: string, { json, follow }: RunOptions & { readonly
   const folder = runFolder(dataFolder, id);
   const events = new EventReader(folder.events).read().map((event) => LoggedEvent.parse(event));
   const picture = events.reduce(withEvent, EMPTY_PICTURE);
-  const { isTTY, columns } = process.stdout;
   console.log(`${describeRun(run, folder.path, new Date())}\n`);
-  console.log(describeOutcome(run, picture, isTTY ? columns : 80, isTTY ? COLOURS : PLAIN));
+  showOutcome(run, picture);
 }

@@ -15,12 +15,19 @@ export function exitCodeOf({ state, failure }: RunRecord, isInterrupted: boolean
   return isInterrupted || state === 'cancelled' ? 130 : 0;
 }
 
-export function describeOutcome(run: RunRecord, picture: RunPicture, columns: number, paint: Painter): string {
+/** `bucket`: the address that commands take when none is given. */
+export function describeOutcome(
+  run: RunRecord,
+  picture: RunPicture,
+  bucket: string,
+  columns: number,
+  paint: Painter,
+): string {
   const chart = chartLines(picture, Math.min(columns - 1, 100), CHART_ROWS, paint);
-  return [...chart, ...outcomeLines(run, picture, paint)].join('\n');
+  return [...chart, ...outcomeLines(run, picture, bucket, paint)].join('\n');
 }
 
-function outcomeLines(run: RunRecord, { published }: RunPicture, paint: Painter): string[] {
+function outcomeLines(run: RunRecord, { published }: RunPicture, bucket: string, paint: Painter): string[] {
   const again = `slipway train --resume ${run.id} --follow`;
   switch (run.state) {
     case 'succeeded':
@@ -31,7 +38,7 @@ function outcomeLines(run: RunRecord, { published }: RunPicture, paint: Painter)
             `  ${version.padEnd(28)} ${precision}, ${humanBytes(bytes)}; perplexity ${(perplexity / perplexity_source).toFixed(4)} times the trained model's, ` +
             `${(top1_agreement * 100).toFixed(1)} % of best tokens agree; in float32 ${greedy_tokens} of ${greedy_tokens} tokens of its answers are the same`,
         ),
-        `Serve it: slipway serve ${run.name}`,
+        `Serve it: slipway serve ${run.name}${run.bucket === bucket ? '' : ` --bucket ${run.bucket}`}`,
       ];
     case 'failed':
       return [

@@ -138,7 +138,8 @@ describe.skipIf(kernelMissing)(`slipway train${kernelMissing}`, LONG, () => {
     await undisturbed.slipway(['train', ...TINY_GPT2, '--follow', '--json']);
     const whole = await undisturbed.run();
     const place = await newTrainPlace();
-    const paused = await place.slipway(['train', ...TINY_GPT2, '--follow'], async (child) => {
+    const bucket = join(place.dataFolder, 'elsewhere');
+    const paused = await place.slipway(['train', ...TINY_GPT2, '--follow', '--bucket', bucket], async (child) => {
       const { id } = await place.run();
       while (!place.events(id).some((event) => event.type === 'progress' && event.step >= 4)) await sleep(20);
       child.kill('SIGINT');
@@ -151,11 +152,11 @@ describe.skipIf(kernelMissing)(`slipway train${kernelMissing}`, LONG, () => {
     );
     const resumed = await place.slipway(['train', '--resume', id, '--follow']);
     expect(resumed).toMatchObject({ code: 0 });
-    expect(resumed.stdout).toContain('Serve it: slipway serve shakespeare-gpt2');
+    expect(resumed.stdout).toContain(`Serve it: slipway serve shakespeare-gpt2 --bucket ${bucket}\n`);
     expect(lossCurve(place.events(id))).toEqual(lossCurve(undisturbed.events(whole.id)));
     const hashes = await Promise.all(
-      [place, undisturbed].map(
-        async ({ bucketUrl }) =>
+      [bucket, undisturbed.bucketUrl].map(
+        async (bucketUrl) =>
           (await openBucket(bucketUrl).resolve('shakespeare-gpt2')).files.find(({ path }) => path.endsWith('_data'))
             ?.sha256,
       ),
@@ -165,12 +166,12 @@ describe.skipIf(kernelMissing)(`slipway train${kernelMissing}`, LONG, () => {
 
   it('tells data that cannot be trained on, and exits with 2', async () => {
     const place = await newTrainPlace();
-    const args = ['train', ...TINY_GPT2, '--set', 'data.train=recipes/nothing-here.txt', '--follow', '--json'];
+    const args = ['train', ...TINY_GPT2, '--set', 'data.train=docs/evaluation/report-light.png', '--follow', '--json'];
     const { code, stdout } = await place.slipway(args);
     expect(code).toBe(2);
     expect(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')).toMatchObject({
       state: 'failed',
-      failure: { class: 'user_input', message: expect.stringContaining('nothing-here.txt') },
+      failure: { class: 'user_input', message: expect.stringContaining('report-light.png is binary') },
     });
   });
 });
@@ -199,6 +200,11 @@ describe('slipway train', () => {
       'model.base=./nowhere',
     ]);
     expect(noBase).toMatchObject({ code: 2 });
+    const noData = await place.slipway([
+      ...['train', 'recipes/shakespeare-gpt2.yaml', '--check'],
+      ...['--set', 'data.train=nowhere.txt'],
+    ]);
+    expect(noData).toMatchObject({ code: 2, stderr: expect.stringContaining('data.train: there is nothing at') });
     expect(noBase.stderr).toContain('--set model.base=FOLDER');
   });
 

@@ -172,8 +172,9 @@ function failureOf(error: unknown): Failure {
   }
   if (isRefusedPath(error)) return { class: 'user_input', message: error.message, ...rest };
   const isFull = error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
+  if (isFull) return { class: 'disk_full', message: `${error.message}: free some space`, ...rest };
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return { class: isFull ? 'disk_full' : 'internal', message, ...rest };
+  return { class: 'internal', message, ...rest };
 }
 
 function toolsFor(run: OpenRun, signal: AbortSignal): StageTools {
