@@ -4,16 +4,18 @@
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { JobQueue } from '@slipway/shared/jobs/job-queue.ts';
-import { oneAtATime } from './one-at-a-time.ts';
+import { oneAtATime } from './file-lock.ts';
 import { OpenRun } from './open-run.ts';
-import { forgetWish, readRun, runFolder, type Wish, writeWish } from './run-folder.ts';
+import { forgetWish, readRun, readWish, runFolder, type Wish, writeWish } from './run-folder.ts';
 import type { RunRecord } from './run-record.ts';
 import { nextState } from './run-state.ts';
 import { jobIdOf } from './submit-run.ts';
 
 /** Resolves when it is asked, which may be before it has happened. AppError not_found, or conflict when it comes too late. */
-export function askRun(dataFolder: string, queue: JobQueue, id: string, wish: Wish): Promise<RunRecord> {
-  return oneAtATime(runFolder(dataFolder, id).path, () => ask(dataFolder, queue, id, wish));
+export async function askRun(dataFolder: string, queue: JobQueue, id: string, wish: Wish): Promise<RunRecord> {
+  // Whoever names no run makes no lock either.
+  await readRun(dataFolder, id);
+  return oneAtATime(runFolder(dataFolder, id).lock, () => ask(dataFolder, queue, id, wish));
 }
 
 async function ask(dataFolder: string, queue: JobQueue, id: string, wish: Wish): Promise<RunRecord> {
@@ -23,6 +25,9 @@ async function ask(dataFolder: string, queue: JobQueue, id: string, wish: Wish):
     throw new AppError('conflict', `${id} is ${found.state} and can no longer be ${wish}`);
   }
   const folder = runFolder(dataFolder, id);
+  if (wish === 'paused' && (await readWish(folder)) === 'cancelled') {
+    throw new AppError('conflict', `${id} is being cancelled and can no longer be ${wish}`);
+  }
   await writeWish(folder, wish);
   if (found.state === 'paused') return settle(dataFolder, id, wish);
   if (wish === 'cancelled' && found.state === 'queued') {

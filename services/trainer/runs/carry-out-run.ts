@@ -10,9 +10,10 @@ import type { Failure } from '../supervisor/classify-exit.ts';
 import { KernelError } from '../supervisor/kernel-error.ts';
 import type { FailureClass } from '../supervisor/kernel-protocol.ts';
 import { mayTryAgain } from '../supervisor/retry-policy.ts';
+import { oneAtATime } from './file-lock.ts';
 import { copiesOf, fetchLostCheckpoint, keepAfterSuccess } from './keep-in-bucket.ts';
 import type { OpenRun } from './open-run.ts';
-import { forgetWish, type Wish } from './run-folder.ts';
+import { forgetWish, readWish, type Wish } from './run-folder.ts';
 import { Trained } from './run-record.ts';
 import { RunStop } from './run-stop.ts';
 import { type Kernels, PreparedJob, type Stages, type StageTools } from './stages.ts';
@@ -129,13 +130,17 @@ async function timed<T>(run: OpenRun, stage: 'preparing' | 'publishing', work: (
   }
 }
 
-async function granted(run: OpenRun, wish: Wish): Promise<CarriedOut> {
-  const ended_at = wish === 'cancelled' ? new Date().toISOString() : null;
-  const step = run.record.checkpoint_step;
-  const message = wish === 'cancelled' ? 'was cancelled' : step === null ? 'is paused' : `is paused at step ${step}`;
-  await run.apply(wish, message, { ended_at });
-  await forgetWish(run.folder);
-  return 'ended';
+/** While nobody asks for anything else: what was asked since is granted as well. */
+function granted(run: OpenRun, heard: Wish): Promise<CarriedOut> {
+  return oneAtATime<CarriedOut>(run.folder.lock, async () => {
+    const wish = (await readWish(run.folder)) ?? heard;
+    const ended_at = wish === 'cancelled' ? new Date().toISOString() : null;
+    const step = run.record.checkpoint_step;
+    const message = wish === 'cancelled' ? 'was cancelled' : step === null ? 'is paused' : `is paused at step ${step}`;
+    await run.apply(wish, message, { ended_at });
+    await forgetWish(run.folder);
+    return 'ended';
+  });
 }
 
 async function fail(run: OpenRun, failure: Failure): Promise<CarriedOut> {

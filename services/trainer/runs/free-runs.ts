@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import type { FileSet } from '@slipway/shared/bucket/bucket.ts';
 import { openBucket } from '@slipway/shared/bucket/open-bucket.ts';
 import { chooseFreed, type Verdict } from './choose-freed.ts';
+import { oneAtATime } from './file-lock.ts';
 import { examplesOf } from './keep-examples.ts';
-import { oneAtATime } from './one-at-a-time.ts';
 import { OpenRun } from './open-run.ts';
 import { listRuns, runFolder } from './run-folder.ts';
 import { checkpointsInBucket, preparedInBucket } from './run-in-bucket.ts';
@@ -95,7 +95,7 @@ async function freeInBuckets(
 
 /** From then on it cannot be resumed. False when somebody has resumed it since it was looked at. */
 function markFreed(dataFolder: string, id: string): Promise<boolean> {
-  return oneAtATime(runFolder(dataFolder, id).path, async () => {
+  return oneAtATime(runFolder(dataFolder, id).lock, async () => {
     const run = await OpenRun.open(dataFolder, id);
     try {
       if (!hasEnded(run.record.state)) return false;

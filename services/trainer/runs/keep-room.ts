@@ -5,8 +5,8 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@slipway/shared/lib/log.ts';
+import { lockFile } from './file-lock.ts';
 import { freeRuns } from './free-runs.ts';
-import { lockWorker } from './worker-lock.ts';
 
 const HOUR_MILLISECONDS = 3_600_000;
 const DAY_MILLISECONDS = 24 * HOUR_MILLISECONDS;
@@ -42,7 +42,7 @@ export function keepRoom(options: RoomOptions, log: Logger): KeptRoom {
 }
 
 async function lookOnce({ dataFolder, keepFreeGib, keepDays }: RoomOptions, log: Logger): Promise<void> {
-  const unlock = lockWorker(join(dataFolder, 'runs', 'room.lock'));
+  const unlock = lockFile(join(dataFolder, 'runs', 'room.lock'));
   if (unlock === undefined) return;
   try {
     const freed = await freeRuns(dataFolder, {

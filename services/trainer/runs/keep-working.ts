@@ -4,8 +4,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@slipway/shared/lib/log.ts';
+import { lockFile } from './file-lock.ts';
 import { type WorkOptions, workRuns } from './work-runs.ts';
-import { lockWorker, workerLock } from './worker-lock.ts';
+import { workerLock } from './worker-lock.ts';
 
 const LOOK_AGAIN_MILLISECONDS = 1000;
 
@@ -28,7 +29,7 @@ export function keepWorking(
   const pause = () => sleep(LOOK_AGAIN_MILLISECONDS, undefined, { signal }).catch(() => {});
   const work = async () => {
     while (!signal.aborted) {
-      const unlock = lockWorker(workerLock(options.dataFolder, worker));
+      const unlock = lockFile(workerLock(options.dataFolder, worker));
       if (unlock !== undefined) {
         isWorking = true;
         try {

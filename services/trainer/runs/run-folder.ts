@@ -18,6 +18,8 @@ export interface RunFolder {
   readonly kernelLog: string;
   /** What somebody asked of the run. */
   readonly wish: string;
+  /** Held by who asks something of the run, or grants it: nobody may change it between the look and the deed. */
+  readonly lock: string;
   /** What the published versions answer to the recipe's prompts. */
   readonly samples: string;
   /** Prepared datasets. */
@@ -42,6 +44,7 @@ export function runFolder(dataFolder: string, id: string): RunFolder {
     events: inside('events.jsonl'),
     kernelLog: inside('kernel.log'),
     wish: inside('wish'),
+    lock: inside('lock'),
     samples: inside('samples.jsonl'),
     data: inside('data'),
     tokenizer: inside('tokenizer'),

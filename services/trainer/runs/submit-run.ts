@@ -4,8 +4,8 @@
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { Recipe } from '@slipway/shared/contracts/recipe.ts';
 import type { Job, JobQueue, Priority } from '@slipway/shared/jobs/job-queue.ts';
+import { oneAtATime } from './file-lock.ts';
 import { describeMachine, gitCommit } from './machine.ts';
-import { oneAtATime } from './one-at-a-time.ts';
 import { OpenRun } from './open-run.ts';
 import { createRunFolder, forgetWish, newRunId, readRun, readWish, runFolder } from './run-folder.ts';
 import type { RunRecord, RunRequest } from './run-record.ts';
@@ -68,8 +68,10 @@ export async function submitRun(dataFolder: string, queue: JobQueue, submission:
 }
 
 /** One that is queued or worked on goes on, also when it was asked to pause. AppError not_found, or conflict for one that has ended. */
-export function resumeRun(dataFolder: string, queue: JobQueue, id: string): Promise<RunRecord> {
-  return oneAtATime(runFolder(dataFolder, id).path, () => resume(dataFolder, queue, id));
+export async function resumeRun(dataFolder: string, queue: JobQueue, id: string): Promise<RunRecord> {
+  // Whoever names no run makes no lock either.
+  await readRun(dataFolder, id);
+  return oneAtATime(runFolder(dataFolder, id).lock, () => resume(dataFolder, queue, id));
 }
 
 async function resume(dataFolder: string, queue: JobQueue, id: string): Promise<RunRecord> {

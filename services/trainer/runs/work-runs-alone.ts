@@ -3,9 +3,10 @@
  */
 import type { JobQueue } from '@slipway/shared/jobs/job-queue.ts';
 import type { ServeVersion } from '../evaluation/serve-version.ts';
+import { lockFile } from './file-lock.ts';
 import { trainerStages } from './trainer-stages.ts';
 import { workRuns } from './work-runs.ts';
-import { lockWorker, workerLock } from './worker-lock.ts';
+import { workerLock } from './worker-lock.ts';
 
 /**
  * On one machine only the holder of the lock takes jobs: a lease need not outlast a worker that is busy. What another machine takes from
@@ -24,7 +25,7 @@ export function workRunsAlone(
   isDone: () => Promise<boolean>,
   serve: ServeVersion,
 ): Promise<void> | undefined {
-  const unlock = lockWorker(workerLock(dataFolder));
+  const unlock = lockFile(workerLock(dataFolder));
   if (unlock === undefined) return undefined;
   const stages = trainerStages(dataFolder, serve);
   return workRuns({ dataFolder, queue, stages, signal, isDone, leaseMilliseconds: LEASE_MILLISECONDS }).finally(unlock);

@@ -1,7 +1,7 @@
 /** Holds the lock of a file until it is killed. */
-import { lockWorker } from '../worker-lock.ts';
+import { lockFile } from '../file-lock.ts';
 
-const unlock = lockWorker(process.argv[2] ?? '');
+const unlock = lockFile(process.argv[2] ?? '');
 if (unlock === undefined) throw new Error('another process holds it');
 process.stdout.write('held\n');
 // Kept where it is seen: a connection that nobody can reach any more is closed, and its lock is gone.

@@ -2,14 +2,15 @@
 
 import { join } from 'node:path';
 import { openEmbeddedQueue } from '@slipway/shared/jobs/embedded.ts';
+import { lockFile } from '../file-lock.ts';
 import { listRuns } from '../run-folder.ts';
 import { hasEnded } from '../run-state.ts';
 import { workRuns } from '../work-runs.ts';
-import { lockWorker, workerLock } from '../worker-lock.ts';
+import { workerLock } from '../worker-lock.ts';
 import { fakeStages } from './fake-stages.ts';
 
 const [dataFolder = '', config = '{}'] = process.argv.slice(2);
-const unlock = lockWorker(workerLock(dataFolder));
+const unlock = lockFile(workerLock(dataFolder));
 if (unlock === undefined) throw new Error('another worker is there');
 const queue = openEmbeddedQueue(join(dataFolder, 'jobs.db'));
 await workRuns({
