@@ -27,7 +27,7 @@ export interface Node {
 /** `python`: a program that has what the kernel imports. One process here, and no other machine, unless more are asked for. */
 export function kernelCommand(python: string, processes = 1, node?: Node): KernelCommand {
   const { PYTHONPATH } = process.env;
-  const spread = ['-m', 'torch.distributed.run', ...placeAmong(node), '--nproc-per-node', String(processes)];
+  const spread = ['-m', 'slipway_kernel.spread', ...placeAmong(node), '--nproc-per-node', String(processes)];
   return {
     command: [python, ...(processes > 1 || node !== undefined ? spread : []), '-m', 'slipway_kernel'],
     environment: { ...process.env, PYTHONPATH: PYTHONPATH ? `${KERNEL}${delimiter}${PYTHONPATH}` : KERNEL },

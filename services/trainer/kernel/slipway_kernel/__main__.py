@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import faulthandler
 import importlib
 import json
 import os
-import signal
 import sys
 import threading
 import time
@@ -17,15 +15,16 @@ from pathlib import Path
 
 from slipway_kernel.classify import classify
 from slipway_kernel.operations import find_operation
+from slipway_kernel.parent import die_with_parent
 from slipway_kernel.protocol import Channel, LostProcess, Stopped
 
-PR_SET_PDEATHSIG = 1
 PATIENCE_SECONDS = 30.0
 
 
 def main() -> int:
     faulthandler.enable()
     die_with_parent()
+    die_before_parent()
     prepare_environment()
     channel = Channel(speaks=int(os.environ.get("RANK", "0")) == 0)
     channel.hello()
@@ -70,11 +69,8 @@ def receive_job(channel: Channel, warming: threading.Thread) -> str:
     return share_job(channel)
 
 
-def die_with_parent() -> None:
-    """No orphan goes on using a graphics card; and the system's out-of-memory killer takes the kernel before its parent."""
-    if sys.platform != "linux":
-        return
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def die_before_parent() -> None:
+    """Where memory runs out, the system takes the kernel and not the one that knows how to go on. Linux only."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("900")
 

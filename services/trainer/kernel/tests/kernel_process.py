@@ -25,7 +25,7 @@ class Kernel:
     ) -> None:
         command = [sys.executable, "-m", "slipway_kernel"]
         if processes > 1:
-            torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+            torchrun = ["slipway_kernel.spread", "--standalone", f"--nproc-per-node={processes}"]
             command = [sys.executable, "-m", *torchrun, "-m", "slipway_kernel"]
         self.process = subprocess.Popen(
             command,
