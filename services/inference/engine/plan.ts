@@ -53,6 +53,12 @@ export type PlannedRun<S extends PlannedSequence> =
   /** Row i decodes `rows[i]`; undefined is a hole, whose result is thrown away. */
   | { readonly type: 'decode'; readonly rows: readonly (S | undefined)[] };
 
+/** Those it computes something for. */
+export function sequencesOf<S extends PlannedSequence>(run: PlannedRun<S>): readonly S[] {
+  if (run.type === 'idle') return [];
+  return run.type === 'prefill' ? [run.sequence] : run.rows.filter((sequence) => sequence !== undefined);
+}
+
 export interface StepPlan<S extends PlannedSequence> {
   readonly ended: readonly { readonly sequence: S; readonly reason: 'cancelled' | 'timeout' }[];
   /** Leaves the waiting line for `slot`; `shared` positions of its prompt are there after the copies. */
