@@ -240,6 +240,25 @@ describe('a layout that fails', () => {
     await engine.close();
   });
 
+  it('fails those whose prompts have logits that are not finite, however many, and no other', async () => {
+    const layout = await openWith((inner) => ({
+      async prefill(slot, tokens, start, logits) {
+        const rows = await inner.prefill(slot, tokens, start, logits);
+        return logits === 'all' ? rows.fill(Number.NaN) : rows;
+      },
+    }));
+    const engine = createEngine(layout);
+    const asked = Array.from({ length: 5 }, (_, seed) =>
+      collect(engine, makeRequest({ prompt: promptOf(20, seed), maxNewTokens: 3, promptLogprobs: 1 })),
+    );
+    for (const result of await Promise.all(asked)) {
+      expect(result).toMatchObject({ reason: 'failed', error: expect.stringContaining('not finite') });
+    }
+    const good = await collect(engine, makeRequest({ prompt: promptOf(20), maxNewTokens: 3 }));
+    expect(good).toMatchObject({ reason: 'length', tokens: expected(promptOf(20), 3), cachedTokens: 0 });
+    await engine.close();
+  });
+
   it('fails the sequences of a failed run, and goes on', async () => {
     let runs = 0;
     const layout = await openWith((inner) => ({
@@ -329,6 +348,23 @@ describe('listeners', () => {
     expect(second).toMatchObject({ reason: 'cancelled', tokens: [] });
     expect(engine.stats()).toMatchObject({ running: 0, waiting: 0 });
     await engine.close();
+  });
+
+  it('may close while a plan is taken in: whom it was about to admit is told the end alone', async () => {
+    let now = 0;
+    const engine = createEngine(await openSyntheticLayout({ ...spec, slots: 1 }), { now: () => now });
+    let closed: Promise<void> | undefined;
+    const [first, second] = await Promise.all([
+      collect(engine, makeRequest({ prompt: [1], maxNewTokens: 50, deadline: 10 }), (event) => {
+        now += 2;
+        if (event.type === 'finished') closed = engine.close();
+      }),
+      collect(engine, makeRequest({ prompt: [2], maxNewTokens: 5 })),
+    ]);
+    expect(first.reason).toBe('timeout');
+    expect(second.events).toEqual([{ type: 'finished', reason: 'failed', error: 'the engine was closed' }]);
+    expect(engine.stats()).toMatchObject({ running: 0, waiting: 0 });
+    await closed;
   });
 
   it.each(['cancel', 'close'] as const)('may %s in the middle of a step: no token follows', async (how) => {

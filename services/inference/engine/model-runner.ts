@@ -49,7 +49,7 @@ export class ModelRunner {
   }
 
   /** Rejects as the layout does. */
-  async run(run: Exclude<Run, { readonly type: 'idle' }>): Promise<void> {
+  run(run: Exclude<Run, { readonly type: 'idle' }>): Promise<void> {
     if (run.type === 'prefill') return this.#prefill(run);
     const [first, ...others] = run.rows;
     if (this.#verify && first && others.length === 0) return this.#decodeGuessing(first, this.#verify);
@@ -92,7 +92,13 @@ export class ModelRunner {
     const described: (TokenLogprobs | null)[] = start === 0 ? [null] : [];
     for (let at = start + 1; at <= Math.min(end, prompt.length - 1); at++) {
       const row = this.#rowOf(logits, at - 1 - start);
-      if (findBest(row) < 0) throw new Error('the model computed logits that are not finite numbers (NaN or infinity)');
+      if (findBest(row) < 0) {
+        this.#scheduler.fail(
+          sequence,
+          new Error('the model computed logits that are not finite numbers (NaN or infinity)'),
+        );
+        return;
+      }
       described.push(describeToken(row, prompt[at] ?? 0, promptLogprobs));
     }
     sequence.tell({ type: 'prompt', logprobs: described });

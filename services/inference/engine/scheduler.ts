@@ -106,6 +106,8 @@ export class Scheduler {
     this.#isApplying = true;
     try {
       for (const { sequence, reason } of plan.ended) this.finish(sequence, { reason });
+      // A listener may have had all others ended as well.
+      if (this.isEmpty) return;
       for (const { from, to, length } of plan.copies) this.#copy(from, to, length);
       if (plan.moved) {
         this.slotOf(plan.moved.sequence).truncate(0);
@@ -152,7 +154,7 @@ export class Scheduler {
       if (ending.token !== undefined) this.#keep(sequence, ending.token);
       this.finish(sequence, ending);
     } catch (error) {
-      this.#reject(sequence, error);
+      this.fail(sequence, error);
     }
   }
 
@@ -171,6 +173,12 @@ export class Scheduler {
   discard(sequence: Sequence, ending: Ending): void {
     if (sequence.slot !== undefined) this.slotOf(sequence).truncate(0);
     this.finish(sequence, ending);
+  }
+
+  /** Ends it by what its own request or its own row did: others go on. */
+  fail(sequence: Sequence, error: unknown): void {
+    const reason = error instanceof FormError ? 'rejected' : 'failed';
+    this.discard(sequence, { reason, error: error instanceof Error ? error.message : String(error) });
   }
 
   /** Ends the threads that follow grammars. */
@@ -197,15 +205,10 @@ export class Scheduler {
     try {
       take(await coming);
     } catch (error) {
-      this.#reject(sequence, error);
+      this.fail(sequence, error);
     }
     sequence.isPaused = false;
     this.#wake();
-  }
-
-  #reject(sequence: Sequence, error: unknown): void {
-    const reason = error instanceof FormError ? 'rejected' : 'failed';
-    this.discard(sequence, { reason, error: error instanceof Error ? error.message : String(error) });
   }
 
   /** `last`: the token that ended it, which is not in the cache. */
