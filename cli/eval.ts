@@ -18,7 +18,9 @@ export function register(program: Command): void {
     .requiredOption('--data <files...>', 'files, folders, patterns or URLs with the wanted answers')
     .option('--against <version>', 'another version, asked the same')
     .addOption(
-      new Option('--metrics <names>', `some of ${METRICS.join(', ')}`).argParser(metrics).default([...METRICS], 'all'),
+      new Option('--metrics <names>', `some of ${METRICS.join(', ')}`)
+        .argParser(metrics)
+        .default(null, 'all that the data has something for'),
     )
     .option('--limit <number>', 'only the first samples', wholeNumber(1, 1_000_000))
     .option('--max-new-tokens <number>', 'of each answer', wholeNumber(1, 131_072), 128)

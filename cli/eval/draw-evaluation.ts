@@ -8,10 +8,15 @@ import { textTable } from '../text-table.ts';
 export function drawEvaluation(evaluation: Evaluation, report: string | undefined): string {
   const { versions, samples, compared, regressions, improvements } = evaluation;
   const [ours, theirs] = versions;
-  const notes = versions.flatMap(({ name, cut, failed }) => [
-    ...(failed > 0 ? [`${name} refused ${failed} samples; the figures are of the ${compared} that all answered`] : []),
-    ...(cut > 0 ? [`${cut} answers of ${name} reached the limit of new tokens`] : []),
-  ]);
+  const notes = [
+    ...evaluation.notes,
+    ...versions.flatMap(({ name, cut, failed }) => [
+      ...(failed > 0
+        ? [`${name} refused ${failed} samples; the figures are of the ${compared} that all answered`]
+        : []),
+      ...(cut > 0 ? [`${cut} answers of ${name} reached the limit of new tokens`] : []),
+    ]),
+  ];
   return [
     `${versions.map(({ name }) => name).join(' against ')}  ${samples.length} samples`,
     '',

@@ -19,7 +19,7 @@ import { drawEvaluation } from './draw-evaluation.ts';
 interface EvalFlags {
   readonly data: readonly string[];
   readonly against?: string;
-  readonly metrics: readonly Metric[];
+  readonly metrics: readonly Metric[] | null;
   readonly limit?: number;
   readonly maxNewTokens: number;
   readonly temperature: number;

@@ -108,6 +108,8 @@ export const Evaluation = z.object({
     seed: count,
     at_once: count,
   }),
+  /** What was not measured, and why: sentences for people. */
+  notes: z.array(z.string()).default([]),
   versions: z.array(EvaluatedVersion).min(1).max(2),
   differences: z.array(Difference),
   /** Figures are of those samples that every version has answered. */

@@ -1,5 +1,5 @@
 /** `slipway eval` as a user runs it, with a service of its own and stories260K. */
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Evaluation } from '@slipway/shared/contracts/evaluation.ts';
 import { describe, expect, it } from 'vitest';
@@ -43,6 +43,15 @@ describe('slipway eval', { timeout: 300_000 }, () => {
     // A model of children's stories knows how they go on.
     expect(found.versions[0]?.figures.perplexity).toBeGreaterThan(1);
     expect(found.versions[0]?.figures.perplexity).toBeLessThan(6);
+  });
+
+  it('says what it leaves out of a text, which asks nothing', async () => {
+    const file = join(await scratch(), 'story.txt');
+    await writeFile(file, 'Once upon a time there was a girl.\n');
+    const { code, stdout } = await slipway(['eval', 'stories260K', '--bucket', BUCKET, '--data', file]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^perplexity +\d/m);
+    expect(stdout).toContain('The data is plain text, which asks nothing: exact_match,');
   });
 
   it.each([

@@ -118,6 +118,25 @@ describe('a version that is not served', () => {
   });
 });
 
+describe('of plain text', { timeout: 300_000 }, () => {
+  const text = () => write('plain.jsonl', [{ text: 'A text of its own.' }]);
+
+  it('what compares answers is left out, and that is said', async () => {
+    const found = await evaluate(tiny.request(await text()));
+    expect(found.settings.metrics).toEqual(['perplexity', 'bits_per_byte']);
+    expect(Object.keys(found.versions[0]?.figures ?? {})).toEqual(['perplexity', 'bits_per_byte']);
+    expect(found.notes).toEqual([expect.stringMatching(/plain text.* exact_match, .*repetition .*were left out/)]);
+  });
+
+  it('what compares answers is refused where it was named, with what to give', async () => {
+    const request = tiny.request(await text(), { metrics: ['bleu', 'perplexity'] });
+    await expect(evaluate(request)).rejects.toMatchObject({
+      code: 'invalid_field',
+      message: expect.stringMatching(/^bleu: .*plain text.*questions with their answers.*perplexity and bits_per_byte/),
+    });
+  });
+});
+
 describe('perplexity', { timeout: 300_000 }, () => {
   const metrics = ['perplexity', 'bits_per_byte'] as const;
 

@@ -50,6 +50,7 @@ const evaluation: Evaluation = {
     seed: 1,
     at_once: 4,
   },
+  notes: [`Left out: ${HOSTILE}`],
   versions: NAMES.map(version),
   differences: [
     { metric: 'exact_match', difference: 0, low: -0.1, high: 0.1, verdict: 'no_difference' },
@@ -112,6 +113,7 @@ describe.skipIf(!hasChromium)('the report (needs /usr/bin/chromium)', { timeout:
 
   it('says in words which differences are to be trusted', async () => {
     const { page } = await open();
+    expect(await page.locator('header .note').textContent()).toBe(`Left out: ${HOSTILE}`);
     expect(await page.locator('.lead').textContent()).toBe(
       `${NAMES[0]} is better in token F1, and worse in perplexity than ${NAMES[1]}.`,
     );

@@ -102,10 +102,11 @@ describe('an evaluation', { timeout: 300_000 }, () => {
     const { id: data } = (await ask(url, '/v1/files', { method: 'POST', body: form })).body;
     const run = await newRun();
     const first = (await evaluate(run, LIKELIHOOD)).body.id;
-    const second = (await evaluate(run, { ...LIKELIHOOD, data })).body.id;
+    const second = (await evaluate(run, { data })).body.id;
     const { status, result, data: told } = await ended(run, second);
     expect({ status, told }).toEqual({ status: 'succeeded', told: data });
     expect(result.data.files[0].bytes).toBe(2 * STORY.length);
+    expect(result.notes).toEqual([expect.stringMatching(/^The data is plain text, which asks nothing/)]);
     expect((await ask(url, `/runs/${run}/eval`)).body.id).toBe(second);
     expect((await ask(url, `/runs/${run}/eval?id=${first}`)).body.result.data.files[0].bytes).toBe(STORY.length);
   });

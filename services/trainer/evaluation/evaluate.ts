@@ -8,6 +8,7 @@ import {
   type EvaluatedVersion,
   type Evaluation,
   LIKELIHOOD_METRICS,
+  METRICS,
   type Metric,
   type Outcome,
   TEXT_METRICS,
@@ -21,6 +22,7 @@ import { type Measured, SUMMED_METRICS, summandsOf, sumOf } from './metric-sums.
 import { promptText } from './prompt-text.ts';
 import { readSamples, type Sample, type SampleSource } from './read-samples.ts';
 import { type PairScores, scoreAnswers } from './score-answers.ts';
+import { ofAnswers, toolsMissing } from './scoring-tools.ts';
 
 export interface VersionToAsk {
   /** As the service knows it: NAME@v001. */
@@ -33,14 +35,15 @@ export interface EvaluationRequest extends SampleSource {
   readonly client: ServiceClient;
   /** The second is what the first is compared with. */
   readonly versions: readonly [VersionToAsk, VersionToAsk?];
-  readonly metrics: readonly Metric[];
+  /** Null: all that the data has something for. */
+  readonly metrics: readonly Metric[] | null;
   readonly maxNewTokens: number;
   /** 0 is greedy. */
   readonly temperature: number;
   readonly seed: number;
   /** Samples that are asked at once. */
   readonly atOnce: number;
-  /** Needed for TEXT_METRICS. */
+  /** Null where it is not installed, or nothing needs it. */
   readonly scoring: KernelCommand | null;
   /** `phase`: the version that is asked, or what else is done. */
   readonly onProgress: (phase: string, done: number, whole: number) => void;
@@ -60,7 +63,8 @@ interface VersionOutcome {
 /** AppError not_found (data, version), invalid_source, invalid_field when no version can answer any of it, overloaded, internal. */
 export async function evaluate(request: EvaluationRequest): Promise<Evaluation> {
   const { samples, data } = await readSamples(request);
-  const metrics = measurable(request.metrics, samples);
+  const { metrics, notes } = measurable(request.metrics, samples);
+  if (request.scoring === null && needsAnswers(metrics)) throw toolsMissing(ofAnswers(metrics));
   const asked: VersionOutcome[] = [];
   for (const version of request.versions) {
     if (version !== undefined) asked.push({ version, observed: await askAll(version, samples, metrics, request) });
@@ -82,6 +86,7 @@ export async function evaluate(request: EvaluationRequest): Promise<Evaluation> 
       seed: request.seed,
       at_once: request.atOnce,
     },
+    notes,
     versions: measured.map(({ version, observed, figures }) => describe(version, observed, figures)),
     differences: ours && theirs ? differences(metrics, ours, theirs) : [],
     compared: compared.length,
@@ -96,15 +101,34 @@ export async function evaluate(request: EvaluationRequest): Promise<Evaluation> 
   };
 }
 
-/** AppError invalid_field when nothing that was asked for can be measured on these. */
-function measurable(wanted: readonly Metric[], samples: readonly Sample[]): readonly Metric[] {
-  const hasQuestions = samples.some(({ question }) => question.kind !== 'text');
-  const metrics = wanted.filter((metric) => hasQuestions || isLikelihood(metric));
-  if (metrics.length > 0) return metrics;
-  throw new AppError(
-    'invalid_field',
-    `plain text asks nothing; of it only ${LIKELIHOOD_METRICS.join(' and ')} are told`,
-  );
+const QUESTIONS = 'questions with their answers: conversations, or prompts with completions';
+
+/** AppError invalid_field when metrics were named that these samples have nothing for. */
+function measurable(
+  wanted: readonly Metric[] | null,
+  samples: readonly Sample[],
+): Pick<Evaluation, 'notes'> & { readonly metrics: readonly Metric[] } {
+  const metrics = wanted ?? METRICS;
+  const texts = samples.filter(({ question }) => question.kind === 'text').length;
+  if (texts === 0 || !needsAnswers(metrics)) return { metrics, notes: [] };
+  const others = samples.length - texts;
+  if (others > 0) {
+    const notes = [
+      `${texts} of the ${samples.length} samples are plain text, which asks nothing: metrics of answers are of the other ${others}.`,
+    ];
+    return { metrics, notes };
+  }
+  if (wanted !== null) {
+    throw new AppError(
+      'invalid_field',
+      `${ofAnswers(metrics).join(', ')}: these compare answers, and the data is plain text, which asks nothing. Give data that has ${QUESTIONS}; or take only ${LIKELIHOOD_METRICS.join(' and ')}`,
+      { field: 'metrics' },
+    );
+  }
+  const notes = [
+    `The data is plain text, which asks nothing: ${ofAnswers(metrics).join(', ')} compare answers and were left out. They need ${QUESTIONS}.`,
+  ];
+  return { metrics: LIKELIHOOD_METRICS, notes };
 }
 
 function isLikelihood(metric: Metric): boolean {
@@ -112,7 +136,7 @@ function isLikelihood(metric: Metric): boolean {
 }
 
 function needsAnswers(metrics: readonly Metric[]): boolean {
-  return metrics.some((metric) => TEXT_METRICS.some((one) => one === metric));
+  return ofAnswers(metrics).length > 0;
 }
 
 async function askAll(

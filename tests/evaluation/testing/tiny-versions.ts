@@ -3,7 +3,6 @@
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { METRICS } from '@slipway/shared/contracts/evaluation.ts';
 import { ServiceClient } from '@slipway/shared/lines/service-client.ts';
 import type { EvaluationRequest } from '@slipway/trainer/evaluation';
 import { readGolden } from '../../../services/converter/testing/golden.ts';
@@ -36,7 +35,7 @@ export async function serveTinyVersions() {
         columns: {},
         limit: null,
         cacheFolder: folder,
-        metrics: METRICS,
+        metrics: null,
         maxNewTokens: 16,
         temperature: 0,
         seed: 1,

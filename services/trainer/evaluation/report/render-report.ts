@@ -44,12 +44,12 @@ function digestOf(text: string): string {
 }
 
 function header(evaluation: Evaluation): Markup {
-  const { versions, data, samples, created_at } = evaluation;
+  const { versions, data, samples, notes, created_at } = evaluation;
   const [ours, theirs] = versions;
   const files = data.files.map(({ name }) => name).join(', ');
   const lead = comparisonText(evaluation);
   return html`<header><div class="eyebrow">Slipway evaluation · ${samples.length} samples of ${files} · ${created_at.slice(0, 16).replace('T', ' ')} UTC</div>
-<h1>${ours?.name}${theirs === undefined ? '' : html` <small>against</small> ${theirs.name}`}</h1>${lead === undefined ? '' : html`<p class="lead">${lead}</p>`}</header>`;
+<h1>${ours?.name}${theirs === undefined ? '' : html` <small>against</small> ${theirs.name}`}</h1>${lead === undefined ? '' : html`<p class="lead">${lead}</p>`}${notes.map((note) => html`<p class="note">${note}</p>`)}</header>`;
 }
 
 function charts({ versions, samples }: Evaluation, curves: readonly LossCurve[]): Markup | string {

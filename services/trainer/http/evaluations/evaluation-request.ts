@@ -13,7 +13,7 @@ export const EVALUATION_FIELDS = {
   },
   limit: integer(1, 1_000_000, null),
   metrics: {
-    schema: z.array(z.enum(METRICS)).min(1).or(absent<readonly Metric[]>(METRICS)),
+    schema: z.array(z.enum(METRICS)).min(1).or(absent<readonly Metric[] | null>(null)),
     allowed: `an array of some of ${METRICS.join(', ')}`,
   },
   against: {
