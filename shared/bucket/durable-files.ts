@@ -14,7 +14,10 @@ export function errorCode(error: unknown): string | undefined {
 
 /** The message names the path: somebody may not write there, or it lies below what is no folder. */
 export function isRefusedPath(error: unknown): error is Error {
-  return ['EACCES', 'EPERM', 'EROFS', 'ENOTDIR'].includes(errorCode(error) ?? '');
+  const code = errorCode(error) ?? '';
+  // What making a folder and those around it says on a file system that is read-only.
+  if (code === 'ENOENT') return error instanceof Error && 'syscall' in error && error.syscall === 'mkdir';
+  return ['EACCES', 'EPERM', 'EROFS', 'ENOTDIR'].includes(code);
 }
 
 /** Runs `work`; "no space left" becomes AppError disk_full, whatever call met it. */

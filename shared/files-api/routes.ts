@@ -12,7 +12,6 @@ import { mayAccess, ownersSeenBy, type Principal } from '../http/principal.ts';
 import type { Route } from '../http/request-context.ts';
 import { unlessGone } from '../http/unless-gone.ts';
 import type { UnsentAnswers } from '../http/unsent-answers.ts';
-import { newId } from '../lib/ids.ts';
 import { formOf, receiveUpload } from './upload.ts';
 
 export interface FileParts {
@@ -47,7 +46,7 @@ export function uploadFileRoute({ open, purpose, mostBytes }: FileParts): Route 
         throw new AppError('invalid_field', `purpose must be ${purpose}`, { field: 'purpose' });
       }
       const owner = context.get('principal').name;
-      const file = await files.keep(received, { id: newId('file'), owner, purpose, name });
+      const file = await files.keep(received, { id: received.blob, owner, purpose, name });
       context.set('logged', { ...context.get('logged'), file: file.id, bytes: file.bytes });
       return context.json(fileObject(file));
     } finally {

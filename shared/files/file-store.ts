@@ -32,6 +32,7 @@ export interface StoredFile extends NewFile {
 
 /** Bytes that are on the disk, and that nobody can see yet. */
 export interface ReceivedBytes {
+  /** Unlike that of any other; the id of their file, where who keeps it has no other. */
   readonly blob: string;
   readonly bytes: number;
   readonly sha256: string;
@@ -84,7 +85,7 @@ export class FileStore {
 
   /** Writes bytes to the disk as they come. AppError body_too_large, disk_full; whatever it rejects with, nothing is left. */
   async receive(bytes: AsyncIterable<Uint8Array>, mostBytes: number): Promise<ReceivedBytes> {
-    const blob = newId('blob');
+    const blob = newId('file');
     const path = this.#pathOf(blob);
     const hash = createHash('sha256');
     let length = 0;

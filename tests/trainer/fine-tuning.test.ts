@@ -1,7 +1,7 @@
 /** `/v1/files` and `/v1/fine_tuning/jobs` by OpenAI's own client for Node. */
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import OpenAI, { toFile } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -90,6 +90,11 @@ describe('a job', () => {
       model: { base: join(folders.models, 'org/tiny'), tuning: { method: 'lora' } },
       training: { epochs: 2, max_steps: null, batch_size: 16, learning_rate: 1e-4, seed: 7 },
     });
+    // What errors and a version's lineage call the file.
+    expect([made.data.train, made.data.validation].map((path) => basename(String(path)))).toEqual([
+      training_file,
+      validation_file,
+    ]);
 
     const job = await until(client, created.id, 'succeeded', 'failed');
     expect(job).toMatchObject({ status: 'succeeded', fine_tuned_model: 'tiny-tone@v001', trained_tokens: 40 * 64 });
