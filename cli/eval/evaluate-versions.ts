@@ -1,8 +1,10 @@
 /**
  * The work of `slipway eval`: the versions and a service that has them, the evaluation, and what is made of it: a report, JSON, words.
  */
-import { writeFile } from 'node:fs/promises';
+import { access, constants, writeFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { bucketsFor, findVersion } from '@slipway/inference/find-version';
+import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { Evaluation, Metric } from '@slipway/shared/contracts/evaluation.ts';
 import { tellFullDisk } from '@slipway/shared/contracts/full-disk.ts';
 import type { DataRecipe } from '@slipway/shared/contracts/recipe.ts';
@@ -34,6 +36,7 @@ interface EvalFlags {
 }
 
 export async function evaluateVersions(version: string, flags: EvalFlags): Promise<void> {
+  if (flags.out !== undefined) await requireFolder(flags.out);
   const ours = await versionToAsk(version, flags);
   const theirs = flags.against === undefined ? undefined : await versionToAsk(flags.against, flags);
   const scoring = await scoringTools(flags.metrics);
@@ -85,6 +88,16 @@ function withClient<T>(
   return url === undefined
     ? serveVersion({ name, bucketUrl: bucket ?? null, maxNewTokens, atOnce }, signal, use)
     : withServiceClient(url, process.env.API_KEY, atOnce, use);
+}
+
+/** Before minutes of questions. */
+async function requireFolder(file: string): Promise<void> {
+  const folder = dirname(resolve(file));
+  try {
+    await access(folder, constants.W_OK);
+  } catch (cause) {
+    throw new AppError('invalid_field', `--out ${file}: ${folder} is not there, or may not be written to`, { cause });
+  }
 }
 
 async function writeReport(file: string, evaluation: Evaluation): Promise<void> {

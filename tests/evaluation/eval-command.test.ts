@@ -57,6 +57,7 @@ describe('slipway eval', { timeout: 300_000 }, () => {
   it.each([
     [['--metrics', 'token_f2'], /did you mean token_f1/],
     [['--against', 'nobody'], /model "nobody" is not in/],
+    [['--out', 'nowhere/report.html'], /nowhere is not there/],
     [['--data', 'nowhere.jsonl'], /there is nothing at nowhere\.jsonl/],
   ])('%j is refused, and says what to do', async (args, message) => {
     const { code, stdout, errors } = await evaluate(...args);
