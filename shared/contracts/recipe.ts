@@ -51,7 +51,7 @@ const Tuning = z.discriminatedUnion('method', [
     method: z
       .literal('full')
       .describe(
-        'full: every weight is trained. lora, dora: a small adapter, merged at the end. qlora: lora over a base held in 4 bits (CUDA only).',
+        'full: every weight is trained. lora, dora: a small adapter, merged at the end. qlora: lora over a base held in 4 bits, for less memory.',
       ),
   }),
   z.strictObject({
@@ -222,7 +222,12 @@ const Training = z.strictObject({
     .boolean()
     .default(false)
     .describe('Compute activations twice instead of keeping them: slower, less memory.'),
-  compile: z.boolean().default(false).describe('torch.compile: a slow first step, faster ones after it.'),
+  compile: z
+    .union([auto, z.boolean()])
+    .default('auto')
+    .describe(
+      'torch.compile: a slow first step, faster ones after it. auto: on CUDA, for a transformer and plain text.',
+    ),
   packing: z.boolean().default(true).describe('Several short examples share a row, without seeing each other.'),
   sequence_length: z
     .union([auto, z.number().int().min(2)])
@@ -328,6 +333,7 @@ export function contradictions({ model, tokenizer, data, training, publish }: Re
     say('training.early_stopping', 'looks at the validation loss, but training.evaluate_every is null');
   if (training.sharding === 'fsdp' && training.device === 'cpu')
     say('training.sharding', 'fsdp divides among GPUs, but training.device is cpu');
-  if (tuning.method === 'qlora' && training.device === 'cpu') say('model.tuning.method', 'qlora needs CUDA; take lora');
+  if (tuning.method === 'qlora' && training.sharding === 'fsdp')
+    say('training.sharding', 'fsdp cannot divide what qlora holds in 4 bits');
   return found;
 }

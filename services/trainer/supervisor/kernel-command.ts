@@ -58,12 +58,19 @@ export function meetingPoint(environment: NodeJS.ProcessEnv): Pick<Node, 'addres
   return { address: data.MASTER_ADDR, port: data.MASTER_PORT };
 }
 
+/** As CUDA reads it: what comes behind an entry that names no card (nothing, -1) is not visible. */
+export function countVisible(names: string): number {
+  const entries = names.split(',').map((name) => name.trim());
+  const end = entries.findIndex((name) => name === '' || name.startsWith('-'));
+  return end === -1 ? entries.length : end;
+}
+
 /** As a recipe's training has it; `auto`: one for each graphics card, and one where there is none. */
 export async function countProcesses(asked: number | 'auto', device: 'auto' | 'cpu' | 'cuda'): Promise<number> {
   if (asked !== 'auto') return asked;
   if (device === 'cpu') return 1;
   const visible = process.env.CUDA_VISIBLE_DEVICES;
-  if (visible !== undefined && visible !== '') return visible.split(',').length;
+  if (visible !== undefined) return Math.max(1, countVisible(visible));
   const cards = await promisify(execFile)('nvidia-smi', ['--list-gpus']).then(
     ({ stdout }) => stdout.split('\n').filter((line) => line.startsWith('GPU ')).length,
     () => 0,

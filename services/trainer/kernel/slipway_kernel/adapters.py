@@ -2,42 +2,52 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
 
+from slipway_kernel.device import DTYPES, Device
 from slipway_kernel.models import LanguageModel, read_folder
 from slipway_kernel.protocol import Failure
 from slipway_kernel.settings import Tuning
 
 
-def quantized_base(path: str) -> LanguageModel:
+def quantized_base(path: str, device: Device) -> LanguageModel:
     """In 4 bits, for QLoRA. Failure user_input where that is not possible."""
-    if not torch.cuda.is_available():
-        raise Failure("user_input", "tuning.method qlora needs CUDA, which cannot be used here; lora works on a CPU")
     if importlib.util.find_spec("bitsandbytes") is None:
-        raise Failure("user_input", "tuning.method qlora needs the Python package bitsandbytes, which is not installed")
+        raise Failure(
+            "user_input",
+            "tuning.method qlora needs the package bitsandbytes, which this Python does not have: pip install bitsandbytes, or take lora",
+        )
     from transformers import BitsAndBytesConfig
 
+    dtype = DTYPES[device.precision]
     quantization = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_compute_dtype=dtype,
     )
-    return read_folder(path, torch.bfloat16, quantization_config=quantization)
+    model = read_folder(path, dtype, quantization_config=quantization, device_map={"": device.device})
+    for module in model.module.modules():
+        # On some processors a pass without gradients would put the weights in an order that has no backward pass, rounded once more.
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return model
 
 
 def put_on(model: LanguageModel, tuning: Tuning) -> Any:
     """peft's wrapper of the model, whose own modules are changed in place: `model.module` is what trains."""
-    from peft import LoraConfig, TaskType, get_peft_model, prepare_model_for_kbit_training
-
+    peft = _import_peft(tuning)
     if tuning.method == "qlora":
-        prepare_model_for_kbit_training(model.module, use_gradient_checkpointing=False)
-    config = LoraConfig(
-        task_type=TaskType.CAUSAL_LM,
+        peft.prepare_model_for_kbit_training(model.module, use_gradient_checkpointing=False)
+    config = peft.LoraConfig(
+        task_type=peft.TaskType.CAUSAL_LM,
         r=tuning.rank,
         lora_alpha=tuning.alpha,
         lora_dropout=tuning.dropout,
@@ -47,9 +57,23 @@ def put_on(model: LanguageModel, tuning: Tuning) -> Any:
         modules_to_save=tuning.modules_to_save or None,
     )
     try:
-        return get_peft_model(model.module, config)
+        return peft.get_peft_model(model.module, config)
     except ValueError as error:
         raise Failure("user_input", f"model.tuning: {error}") from error
+
+
+def _import_peft(tuning: Tuning) -> ModuleType:
+    """It imports bitsandbytes wherever that is installed: three seconds, and only qlora has a use for it."""
+    if tuning.method == "qlora" or "peft" in sys.modules or "bitsandbytes" in sys.modules:
+        return importlib.import_module("peft")
+    sys.modules["bitsandbytes"] = None  # type: ignore[assignment]
+    try:
+        peft = importlib.import_module("peft")
+        # Asked now, it remembers that there is none.
+        importlib.import_module("peft.import_utils").is_bnb_4bit_available()
+        return peft
+    finally:
+        del sys.modules["bitsandbytes"]
 
 
 def save_and_merge(wrapped: Any, folder: Path, base: str, dtype: torch.dtype, base_is_exact: bool) -> Any:

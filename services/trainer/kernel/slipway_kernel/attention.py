@@ -24,7 +24,12 @@ class Segments:
     order: Tensor
 
     def to(self, device: torch.device) -> Segments:
-        return Segments(tuple(group.to(device) for group in self.groups), self.order.to(device))
+        return Segments(tuple(place(group, device) for group in self.groups), place(self.order, device))
+
+
+def place(tensor: Tensor, device: torch.device) -> Tensor:
+    """On CUDA the copy is queued behind what is being computed there, and nobody waits for it."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def plan_segments(lengths: list[int]) -> Segments:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from slipway_kernel.attention import Segments, plan_segments
+from slipway_kernel.attention import Segments, place, plan_segments
 from slipway_kernel.dataset import Sequence
 
 IGNORED = -100
@@ -31,11 +32,11 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         return Batch(
-            self.ids.to(device),
-            self.targets.to(device),
-            None if self.positions is None else self.positions.to(device),
+            place(self.ids, device),
+            place(self.targets, device),
+            None if self.positions is None else place(self.positions, device),
             None if self.segments is None else self.segments.to(device),
-            None if self.keep is None else self.keep.to(device),
+            None if self.keep is None else place(self.keep, device),
             self.tokens,
         )
 
@@ -63,8 +64,14 @@ def make_batch(sequences: Many[Sequence], packed: bool) -> Batch:
     )
 
 
-def summed_loss(model: Any, batch: Batch) -> Tensor:
-    """The sum of the losses of all targets that count, in float32; a mean would weigh micro-batches of unlike size alike.
+def sum_of_losses(logits: Tensor, targets: Tensor) -> Tensor:
+    """In float32; a mean would weigh micro-batches of unlike size alike."""
+    result: Tensor = cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="sum")
+    return result
+
+
+def summed_loss(model: Any, batch: Batch, loss_of: Callable[[Tensor, Tensor], Tensor] = sum_of_losses) -> Tensor:
+    """The sum of the losses of all targets that count.
 
     Packed, only the positions that count go through the vocabulary's layer: in a chat most tokens are a prompt's."""
     if batch.segments is None:
@@ -77,5 +84,4 @@ def summed_loss(model: Any, batch: Batch) -> Tensor:
             logits_to_keep=batch.keep,
             use_cache=False,
         ).logits
-    loss: Tensor = cross_entropy(logits.flatten(0, 1).float(), batch.targets.flatten(), ignore_index=IGNORED, reduction="sum")
-    return loss
+    return loss_of(logits, batch.targets)

@@ -12,7 +12,7 @@ OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def is_out_of_memory(error: BaseException) -> bool:
     """torch says it in several ways, most of them ordinary RuntimeErrors; its own class cannot be named without importing it."""
     named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return named or any(words in str(error) for words in ("can't allocate memory", "out of memory"))
+    return named or any(words in str(error) for words in ("can't allocate memory", "out of memory", "_STATUS_ALLOC_FAILED"))
 
 
 def classify(error: Exception) -> Failure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import resource
 import sys
 from contextlib import AbstractContextManager
@@ -26,14 +27,29 @@ MEMORY_GROUPS = {
 }
 """Both versions of Linux's control groups."""
 
-PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12, "B200": 2250e12}
-"""Dense bf16, by what a device's name contains; from the makers' data sheets."""
+PEAK_FLOPS = {
+    "H100 PCIe": 756e12,
+    "H100 NVL": 835e12,
+    "H100": 989e12,
+    "H200": 989e12,
+    "GH200": 989e12,
+    "A100": 312e12,
+    "L40S": 362e12,
+    "L4": 121e12,
+    "B200": 2250e12,
+}
+"""Dense bf16, by words of a device's name; from the makers' data sheets."""
+
+NVIDIA_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+"""There where a process may use a card of NVIDIA's; the second is Windows' for Linux."""
 
 
 @dataclass(frozen=True)
 class Device:
     device: torch.device
     precision: str
+    warning: str | None = None
+    """Why a card that is here is not used."""
 
     def autocast(self) -> AbstractContextManager[object]:
         if self.precision == "fp32":
@@ -48,13 +64,13 @@ class Device:
     def peak_flops(self) -> float | None:
         if self.device.type != "cuda" or self.precision != "bf16":
             return None
-        name = torch.cuda.get_device_name(self.device)
-        return next((flops for part, flops in PEAK_FLOPS.items() if part in name), None)
+        return peak_flops_of(torch.cuda.get_device_name(self.device))
 
-    def free_bytes(self) -> int:
+    def free_bytes(self, processes_here: int) -> int:
+        """For one of the processes on this machine: on CUDA each has a card of its own."""
         if self.device.type == "cuda":
             return int(torch.cuda.mem_get_info(self.device)[0])
-        return _free_memory()
+        return _free_memory() // processes_here
 
     def peak_bytes(self) -> int:
         if self.device.type == "cuda":
@@ -66,18 +82,41 @@ def choose_device(training: Training, processes_here: int) -> Device:
     """Failure user_input where what is asked for is not there."""
     has_cuda = torch.cuda.is_available()
     if training.device == "cuda" and not has_cuda:
-        raise Failure("user_input", "training.device is cuda, and no CUDA device can be used here")
+        raise Failure("user_input", f"training.device is cuda, and no CUDA device can be used here: {_why_no_cuda()}")
+    warning = None
     if has_cuda and training.device != "cpu":
+        cards = torch.cuda.device_count()
+        if processes_here > cards:
+            raise Failure(
+                "user_input",
+                f"{processes_here} processes were started here and there are {cards} CUDA devices; each needs its own (training.processes)",
+            )
         device = torch.device("cuda", torch.cuda.current_device())
         best = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     else:
         device = torch.device("cpu")
         best = "bf16" if _cpu_multiplies_bf16() else "fp32"
         _tune_cpu(processes_here)
+        if training.device == "auto" and any(path.exists() for path in NVIDIA_DEVICES):
+            warning = f"there is a graphics card here, and it is not used: {_why_no_cuda()}"
     precision = best if training.precision == "auto" else training.precision
     if precision == "fp16" and device.type == "cpu":
         raise Failure("user_input", "training.precision fp16 needs CUDA; on a CPU there are fp32 and bf16")
-    return Device(device, precision)
+    return Device(device, precision, warning)
+
+
+def peak_flops_of(name: str) -> float | None:
+    """As the driver names the card: "NVIDIA H200", "NVIDIA A100-SXM4-80GB"."""
+    return next((flops for words, flops in PEAK_FLOPS.items() if re.search(rf"\b{words}\b", name)), None)
+
+
+def _why_no_cuda() -> str:
+    """Torch's own words: no driver, one that is too old, a build of torch without CUDA."""
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (RuntimeError, AssertionError) as error:
+        return str(error)
+    return "torch finds none"
 
 
 def _cpu_multiplies_bf16() -> bool:

@@ -84,8 +84,8 @@ def share_job(channel: Channel) -> str:
     """Joins the ranks, and gives each the path that rank 0's parent named."""
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     backend = "cpu:gloo"
-    if torch.cuda.is_available() and torch.cuda.device_count() > 1:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", rank)))
+    if torch.cuda.is_available() and int(os.environ["LOCAL_WORLD_SIZE"]) <= torch.cuda.device_count():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         backend = "cpu:gloo,cuda:nccl"
     store, *_ = next(rendezvous("env://", rank, world, timeout=PREPARATION))
     if rank == 0:

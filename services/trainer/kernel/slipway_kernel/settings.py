@@ -51,7 +51,7 @@ class Training:
     nodes: int = 1
     sharding: Literal["none", "fsdp"] = "none"
     gradient_checkpointing: bool = False
-    compile: bool = False
+    compile: Auto | bool = "auto"
     packing: bool = True
     sequence_length: Auto | int = "auto"
     seed: int = 1

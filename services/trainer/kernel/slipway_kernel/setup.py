@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import math
+import os
+import shutil
+import sysconfig
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +19,7 @@ import torch
 from torch import Tensor
 
 from slipway_kernel import checkpoint as checkpoints
+from slipway_kernel.batch import sum_of_losses
 from slipway_kernel.dataset import Dataset
 from slipway_kernel.device import Device, choose_device
 from slipway_kernel.export import dtype_of_base
@@ -22,7 +28,8 @@ from slipway_kernel.optimizer import load_parameters, load_state, make_optimizer
 from slipway_kernel.processes import Processes, join
 from slipway_kernel.protocol import Failure
 from slipway_kernel.schedule import steps_between_looks, tenth
-from slipway_kernel.settings import TrainJob
+from slipway_kernel.settings import Training, TrainJob
+from slipway_kernel.sizes import bytes_per_token, flops_per_token
 
 LONGEST_AUTO_WINDOW = 1024
 MEMORY_SHARE = 0.5
@@ -42,6 +49,8 @@ class Setup:
     module: Any
     callable: Any
     """What computes: the module, in what spreads it over processes or compiles it."""
+    loss_of: Callable[[Tensor, Tensor], Tensor]
+    """Of logits and targets."""
     parameters: dict[str, torch.nn.Parameter]
     """Those that train, by the names that a checkpoint has them under."""
     optimizer: torch.optim.AdamW
@@ -51,7 +60,7 @@ class Setup:
     checkpoint_every: int
     micro_batch_size: int
     packs: bool
-    parameter_count: int
+    flops_per_token: float
 
     @property
     def positions(self) -> int | None:
@@ -102,16 +111,17 @@ class Setup:
         """The module to export, an adapter merged into it."""
         source = self.job.model
         dtype = torch.float32 if source.path is None else dtype_of_base(source.path)
-        if self.adapter is not None and adapter is not None:
+        module, wrapped = self.module, self.adapter
+        if gathered is not None:
+            model, wrapped = make_model(self.job, self.device)
+            module = model.module
+            load_parameters(dict(module.named_parameters()), gathered)
+        if wrapped is not None and adapter is not None:
             from slipway_kernel.adapters import save_and_merge
 
-            is_exact = next(self.module.parameters()).dtype == torch.float32 and gathered is None
-            return save_and_merge(self.adapter, adapter, str(source.path), dtype, is_exact)
-        if gathered is not None:
-            fresh = make_model(self.job, self.device).module
-            load_parameters(dict(fresh.named_parameters()), gathered)
-            return fresh.to(dtype)
-        return self.module.to(dtype)
+            is_exact = all(parameter.dtype == torch.float32 for parameter in module.parameters())
+            return save_and_merge(wrapped, adapter, str(source.path), dtype, is_exact)
+        return module.to(dtype)
 
 
 def set_up(job: TrainJob) -> Setup:
@@ -120,13 +130,7 @@ def set_up(job: TrainJob) -> Setup:
     processes = join(training.processes, training.nodes)
     device = choose_device(training, processes.local)
     torch.manual_seed(training.seed)
-    model = make_model(job, device)
-    parameter_count = sum(parameter.numel() for parameter in model.module.parameters())
-    adapter = None
-    if job.model.tuning is not None and job.model.tuning.method != "full":
-        from slipway_kernel.adapters import put_on
-
-        adapter = put_on(model, job.model.tuning)
+    model, adapter = make_model(job, device)
     module = model.module.to(device.device)
     if training.gradient_checkpointing:
         if not hasattr(module, "gradient_checkpointing_enable"):
@@ -144,8 +148,13 @@ def set_up(job: TrainJob) -> Setup:
         evaluate_every = steps_between_looks(total_steps, tokens, 0 if validation is None else validation.targets)
     often = min(tenth(total_steps), evaluate_every or total_steps)
     wrapped = processes.wrap(module, training.sharding, device.device)
-    if training.compile:
-        wrapped = torch.compile(wrapped)
+    loss_of = sum_of_losses
+    if compiles(training, device, model, train):
+        # What auto takes must not fail where it would train uncompiled; torch says in the log what it passed over.
+        torch._dynamo.config.suppress_errors = training.compile == "auto"
+        # A text's windows are of one length. Fewer rows are compiled on their own, so that a resumed run computes with the same code.
+        dynamic = False if train.kind == "stream" else None
+        wrapped, loss_of = torch.compile(wrapped, dynamic=dynamic), torch.compile(sum_of_losses, dynamic=dynamic)
     # Dropout draws other numbers on every rank; weights were drawn alike.
     torch.manual_seed(training.seed + 1 + processes.rank)
     return Setup(
@@ -158,6 +167,7 @@ def set_up(job: TrainJob) -> Setup:
         adapter=adapter,
         module=module,
         callable=wrapped,
+        loss_of=loss_of,
         parameters=trainable(module),
         optimizer=make_optimizer(module, training),
         total_sequences=total_sequences,
@@ -166,24 +176,40 @@ def set_up(job: TrainJob) -> Setup:
         checkpoint_every=often if training.checkpoint_every == "auto" else training.checkpoint_every,
         micro_batch_size=choose_micro_batch(job, model, device, train, processes),
         packs=training.packing and model.packs and train.kind == "examples",
-        parameter_count=parameter_count,
+        flops_per_token=flops_per_token(model, train.targets / train.size),
     )
 
 
-def make_model(job: TrainJob, device: Device) -> LanguageModel:
-    source = job.model
+def make_model(job: TrainJob, device: Device) -> tuple[LanguageModel, Any]:
+    """The model as it is before the first step, and peft's wrapper where an adapter trains."""
+    source, tuning = job.model, job.model.tuning
     if source.kind == "scratch":
-        return build_scratch(source.config or {})
+        return build_scratch(source.config or {}), None
     if source.path is None:
         raise Failure("user_input", "job.model.path is missing")
-    if source.tuning is not None and source.tuning.method == "qlora":
-        from slipway_kernel.adapters import quantized_base
+    if tuning is None or tuning.method == "full":
+        return read_folder(source.path, torch.float32), None
+    from slipway_kernel.adapters import put_on, quantized_base
 
-        return quantized_base(source.path)
-    # Weights that train are float32 whatever is computed in; those that do not may be as small as what is computed in.
-    is_frozen = source.tuning is not None and source.tuning.method != "full"
-    is_half = is_frozen and device.device.type == "cuda" and device.precision == "bf16"
-    return read_folder(source.path, torch.bfloat16 if is_half else torch.float32)
+    if tuning.method == "qlora":
+        if job.training.sharding == "fsdp":
+            raise Failure("user_input", "training.sharding fsdp cannot divide what is held in 4 bits (model.tuning.method qlora)")
+        model = quantized_base(source.path, device)
+    else:
+        # Weights that train are float32 whatever is computed in; those that do not may be as small as what is computed in.
+        is_half = device.device.type == "cuda" and device.precision == "bf16"
+        model = read_folder(source.path, torch.bfloat16 if is_half else torch.float32)
+    return model, put_on(model, tuning)
+
+
+def compiles(training: Training, device: Device, model: LanguageModel, train: Dataset) -> bool:
+    """auto: a transformer that is not sharded over a text's windows, on CUDA, where Triton finds what it builds its launchers with."""
+    if training.compile != "auto":
+        return training.compile
+    suits = device.device.type == "cuda" and training.sharding == "none" and model.packs and train.kind == "stream"
+    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+    headers = Path(sysconfig.get_path("include")) / "Python.h"
+    return suits and importlib.util.find_spec("triton") is not None and compiler is not None and headers.exists()
 
 
 def choose_window(job: TrainJob, model: LanguageModel) -> int:
@@ -223,15 +249,11 @@ def choose_micro_batch(job: TrainJob, model: LanguageModel, device: Device, trai
     share = math.ceil(training.batch_size / processes.world)
     if training.micro_batch_size != "auto":
         return min(training.micro_batch_size, share)
-    config = model.module.config
-    config = config if isinstance(config, dict) else config.get_text_config().to_dict()
-    layers = config.get("num_hidden_layers") or config.get("n_layer") or config.get("num_layers") or 1
-    hidden = config.get("hidden_size") or config.get("n_embd") or 1
-    inner = config.get("intermediate_size") or config.get("n_inner") or 4 * hidden
-    kept = 2 * hidden if training.gradient_checkpointing else 16 * hidden + 4 * inner
-    bytes_per_token = 4 * (layers * kept + 3 * model.vocabulary_size)
+    needed = train.longest * bytes_per_token(model, training.gradient_checkpointing)
+    # Gradients and the optimizer's two moments come with the first step.
+    to_come = 12 * sum(parameter.numel() for parameter in trainable(model.module).values())
     size = share
-    while size > 1 and size * train.longest * bytes_per_token > MEMORY_SHARE * device.free_bytes() / processes.local:
+    while size > 1 and size * needed > MEMORY_SHARE * (device.free_bytes(processes.local) - to_come):
         size = (size + 1) // 2
     # Machines, and moments, have unlike room; all must take the same number of rounds.
     return processes.least(size)

@@ -19,6 +19,9 @@ from slipway_kernel.protocol import Channel, Failure
 from slipway_kernel.setup import Setup
 from slipway_kernel.state import State, Window
 
+INITIAL_SCALE = 65536.0
+"""Of losses in fp16."""
+
 
 class Steps:
     """Takes the steps of a run, from where its state says that it is."""
@@ -26,7 +29,7 @@ class Steps:
     def __init__(self, setup: Setup, state: State, channel: Channel) -> None:
         self.setup, self.state, self.channel = setup, state, channel
         self.order = Order(setup.train, setup.job.training.seed)
-        self.scaler = torch.amp.GradScaler("cuda", enabled=setup.device.needs_scaler)
+        self.scaler = torch.amp.GradScaler(setup.device.device.type, INITIAL_SCALE, enabled=setup.device.needs_scaler)
         if state.scaler is not None:
             self.scaler.load_state_dict(state.scaler)
 
@@ -40,25 +43,30 @@ class Steps:
         supervised = sum(int(sequence.trained.sum()) for sequence in sequences)
         random = checkpoints.random_state()
         while True:
+            reason = None
             try:
                 losses, slots = self._gradients(sequences, max(1, supervised))
-                break
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 reason = str(error)
-            # Out here nothing holds on to what the failed attempt had computed.
-            self._halve(reason)
+            # Out here nothing holds on to what a failed attempt had computed.
+            if reason is None:
+                self.scaler.unscale_(setup.optimizer)
+                measured = torch.nn.utils.clip_grad_norm_(setup.parameters.values(), training.clip_norm or math.inf)
+                if not self._overflowed(measured):
+                    break
+            else:
+                self._halve(reason)
             checkpoints.set_random_state(random)
-        self.scaler.unscale_(setup.optimizer)
-        clip = training.clip_norm or math.inf
-        norm = float(whole(torch.nn.utils.clip_grad_norm_(setup.parameters.values(), clip)))
-        [loss] = setup.processes.sum([float(sum(losses))])
-        if not math.isfinite(loss) or (not math.isfinite(norm) and not setup.device.needs_scaler):
-            self._refuse_not_finite(positions, losses, loss, norm)
         self.scaler.step(setup.optimizer)
         self.scaler.update()
         setup.optimizer.zero_grad(set_to_none=True)
+        # Asked for last, so that a GPU has the whole step before it. Where they are no numbers, nothing goes on with what was made of them.
+        norm = float(whole(measured))
+        [loss] = setup.processes.sum([float(sum(losses))])
+        if not math.isfinite(loss) or not math.isfinite(norm):
+            self._refuse_not_finite(positions, losses, loss, norm)
         tokens = sum(len(sequence.ids) for sequence in sequences)
         state.tokens += tokens
         state.supervised_tokens += supervised
@@ -86,11 +94,19 @@ class Steps:
             batch = make_batch(mine, setup.packs).to(setup.device.device)
             slots += batch.ids.numel() * world
             with setup.without_exchange(index < rounds - 1), setup.device.autocast():
-                loss = summed_loss(setup.callable, batch)
+                loss = summed_loss(setup.callable, batch, setup.loss_of)
                 # DistributedDataParallel and sharded gradients are means over processes; a batch's is a sum.
                 torch.autograd.backward(self.scaler.scale(loss * (world / supervised)))
             losses.append(loss.detach())
         return losses, slots
+
+    def _overflowed(self, norm: torch.Tensor) -> bool:
+        """In fp16, whether scaled gradients left its range. Then the step is computed again with half the scale, down to none."""
+        if not self.scaler.is_enabled() or self.scaler.get_scale() <= 1 or math.isfinite(whole(norm)):
+            return False
+        self.scaler.update(self.scaler.get_scale() / 2)
+        self.setup.optimizer.zero_grad(set_to_none=True)
+        return True
 
     def _halve(self, reason: str) -> None:
         setup, state = self.setup, self.state

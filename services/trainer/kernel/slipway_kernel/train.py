@@ -26,6 +26,7 @@ from slipway_kernel.protocol import Channel, Failure, Stopped
 from slipway_kernel.schedule import learning_rate
 from slipway_kernel.settings import TrainJob, read
 from slipway_kernel.setup import Setup, set_up
+from slipway_kernel.sizes import count_parameters
 from slipway_kernel.state import State, Window
 from slipway_kernel.step import Steps
 from slipway_kernel.verify import verify_tokenization
@@ -49,6 +50,8 @@ class Trainer:
         self.steps = Steps(self.setup, self.state, channel)
 
     def run(self) -> dict[str, object]:
+        if self.setup.device.warning is not None:
+            self.channel.log("warning", self.setup.device.warning)
         self._say_started(self.job.resume)
         try:
             self._loop()
@@ -208,7 +211,7 @@ class Trainer:
             device=str(setup.device.device),
             precision=setup.device.precision,
             world_size=setup.processes.world,
-            parameters=setup.parameter_count,
+            parameters=count_parameters(setup.module),
             trainable_parameters=sum(parameter.numel() for parameter in setup.parameters.values()),
             total_steps=setup.total_steps,
             step=state.step,
@@ -236,6 +239,6 @@ class Trainer:
             padding_ratio=1 - window.tokens / max(1, window.slots),
             memory_bytes=setup.device.peak_bytes(),
             seconds=state.seconds,
-            **({} if peak is None else {"model_flops_utilisation": 6 * setup.parameter_count * rate / (peak * setup.processes.world)}),
+            **({} if peak is None else {"model_flops_utilisation": setup.flops_per_token * rate / (peak * setup.processes.world)}),
         )
         state.window_loss, state.window_supervised = 0.0, 0

@@ -1,12 +1,18 @@
-"""How much memory there is, where control groups limit it."""
+"""How much memory there is where control groups limit it, which device is taken, and how much work a model is for it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from slipway_kernel import device
+from slipway_kernel.models import LanguageModel
+from slipway_kernel.protocol import Failure
+from slipway_kernel.settings import Training
+from slipway_kernel.sizes import count_parameters, flops_per_token
 
 
 def write_group(folder: Path, limit: str, used: int, spare: int) -> None:
@@ -38,3 +44,47 @@ def test_the_tightest_of_the_groups_around_it(tree: str, tmp_path: Path, monkeyp
 
 def test_where_there_are_no_groups(tmp_path: Path) -> None:
     assert device._left_in_groups(tmp_path / "none") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "flops"),
+    [
+        ("NVIDIA H200", 989e12),
+        ("NVIDIA H100 80GB HBM3", 989e12),
+        ("NVIDIA H100 PCIe", 756e12),
+        ("NVIDIA GH200 480GB", 989e12),
+        ("NVIDIA A100-SXM4-80GB", 312e12),
+        ("NVIDIA L4", 121e12),
+        ("NVIDIA L40S", 362e12),
+        ("NVIDIA L40", None),
+        ("NVIDIA A10G", None),
+    ],
+)
+def test_the_peak_of_a_card_is_not_that_of_another_with_a_similar_name(name: str, flops: float | None) -> None:
+    assert device.peak_flops_of(name) == flops
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")
+def test_says_in_the_words_of_torch_why_there_is_no_cuda(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    training = Training(batch_size=1, learning_rate=1e-3, device="cuda")
+    with pytest.raises(Failure, match=r"no CUDA device can be used here: .*(driver|compiled)"):
+        device.choose_device(training, 1)
+    # Where a card is there all the same, a run on the CPU says why.
+    training = replace(training, device="auto")
+    assert device.choose_device(training, 1).warning is None
+    monkeypatch.setattr(device, "NVIDIA_DEVICES", (tmp_path,))
+    assert "it is not used: " in (device.choose_device(training, 1).warning or "")
+
+
+def test_operations_of_a_token_of_gpt2() -> None:
+    """124 million weights, of which those of the positions are only looked up, and attention over 1024 tokens."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    with torch.device("meta"):
+        module = GPT2LMHeadModel(GPT2Config())
+    model = LanguageModel(module, 50257, 1024, packs=True)
+    weights, attention = 124_439_808 - 1024 * 768, 12 * 12 * 768 * 1024
+    assert count_parameters(module) == 124_439_808
+    assert flops_per_token(model, 1024) == 6 * weights + attention
+    # Frozen, no weight has a gradient of its own.
+    assert flops_per_token(LanguageModel(module.requires_grad_(False), 50257, 1024, packs=True), 1024) == 4 * weights + attention

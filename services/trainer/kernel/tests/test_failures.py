@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import resource
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from in_process import Recorder, newest_checkpoint, run
 from kernel_process import Kernel, of_type
 from make_jobs import scratch, write_dataset, write_job
 
+from slipway_kernel import setup, step
 from slipway_kernel.checkpoint import read_manifest
+from slipway_kernel.classify import classify
+from slipway_kernel.device import Device
 from slipway_kernel.protocol import Failure, Stopped
+from slipway_kernel.state import Window
 
 
 @pytest.fixture
@@ -114,14 +120,51 @@ def test_says_what_does_not_fit_together(model: dict[str, Any], changes: dict[st
     assert says in failed.value.message
 
 
-def test_qlora_says_that_it_needs_cuda(tmp_path: Path, base: Path, examples: Path) -> None:
-    import torch
-
-    if torch.cuda.is_available():
-        pytest.skip("there is CUDA here")
+def test_qlora_says_which_package_it_needs(tmp_path: Path, base: Path, examples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     model = {"kind": "base", "path": str(base), "tuning": {"method": "qlora"}}
-    with pytest.raises(Failure, match="qlora needs CUDA"):
+    with pytest.raises(Failure, match="pip install bitsandbytes") as failed:
         run(write_job(tmp_path / "run", model, examples))
+    assert failed.value.kind == "user_input"
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        "CUDA out of memory. Tried to allocate 2.00 GiB.",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "CUDA error: out of memory",
+    ],
+)
+def test_a_card_without_memory_is_not_one_that_failed(says: str) -> None:
+    assert classify(RuntimeError(says)).kind == "out_of_memory"
+    assert classify(RuntimeError("CUDA error: an illegal memory access was encountered")).kind == "device"
+
+
+def test_fp16_computes_again_what_left_its_range(tmp_path: Path, examples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a CPU fp16 is refused, because it is slow there; it overflows as it does on a GPU."""
+    monkeypatch.setattr(setup, "choose_device", lambda *_: Device(torch.device("cpu"), "fp16"))
+    scales: list[float] = []
+    taken = step.Steps.take
+
+    def take(self: step.Steps, window: Window) -> float:
+        norm = taken(self, window)
+        scales.append(self.scaler.get_scale())
+        return norm
+
+    monkeypatch.setattr(step.Steps, "take", take)
+    monkeypatch.setattr(step, "INITIAL_SCALE", 2.0**40)
+    _, recorder = run(write_job(tmp_path / "run", scratch("gpt2"), examples))
+    assert scales[0] < 2.0**30
+    # Dropout is drawn anew as it was, so that no step is lost and the curve is that of a scale that fitted at once.
+    monkeypatch.setattr(step, "INITIAL_SCALE", scales[0])
+    _, fitting = run(write_job(tmp_path / "fitting", scratch("gpt2"), examples))
+    assert recorder.curve == fitting.curve
+    assert recorder.curve[-1][1] < recorder.curve[0][1]
+
+    with pytest.raises(Failure) as failed:
+        run(write_job(tmp_path / "wild", scratch("gpt2"), examples, learning_rate=1e30, clip_norm=None, warmup=0))
+    assert failed.value.kind == "not_finite"
 
 
 def test_fewer_processes_than_asked_for_are_refused(tmp_path: Path, stream: Path) -> None:

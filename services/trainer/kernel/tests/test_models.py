@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from in_process import Recorder, run
+from in_process import run
 from make_bases import write_base
 from make_jobs import VOCABULARY, scratch, write_job
 from safetensors.torch import load_file
+from torch.nn.functional import scaled_dot_product_attention
 
+from slipway_kernel import attention
 from slipway_kernel.dataset import Dataset
 
 PASSAGE = [3, 9, 27, 17, 51, 25, 11, 33]
@@ -171,9 +174,32 @@ def test_evaluate_is_the_mean_over_every_token_that_counts(tmp_path: Path, base:
     assert evaluated["perplexity"] == pytest.approx(float(np.exp(np.mean(losses))), rel=1e-4)
 
 
-def test_gradient_checkpointing_changes_no_loss(tmp_path: Path, examples: Path) -> None:
-    curves = [
-        run(write_job(tmp_path / str(on), scratch("gpt2"), examples, gradient_checkpointing=on, max_steps=4), Recorder())[1].curve
-        for on in (False, True)
-    ]
+@pytest.mark.parametrize("method", ["scratch", "lora", "dora", "qlora"])
+def test_gradient_checkpointing_computes_layers_twice_and_changes_no_loss(
+    method: str, tmp_path: Path, base: Path, examples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if method == "qlora":
+        pytest.importorskip("bitsandbytes")
+    tuning = {"method": method, "rank": 4, "alpha": 8.0, "dropout": 0.1}
+    model = scratch("gpt2") if method == "scratch" else {"kind": "base", "path": str(base), "tuning": tuning}
+    calls = [0]
+
+    def attend(*arguments: Any, **named: Any) -> torch.Tensor:
+        calls[-1] += 1
+        return scaled_dot_product_attention(*arguments, **named)
+
+    monkeypatch.setattr(attention, "scaled_dot_product_attention", attend)
+    curves = []
+    for on in (False, True):
+        curves.append(run(write_job(tmp_path / str(on), model, examples, gradient_checkpointing=on, max_steps=4))[1].curve)
+        calls.append(0)
+    assert calls[1] == 2 * calls[0] > 0
     assert [loss for _, loss in curves[0]] == pytest.approx([loss for _, loss in curves[1]], rel=1e-5)
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="torch.compile needs gcc")
+def test_compiled_the_curve_is_the_same(tmp_path: Path, stream: Path) -> None:
+    quiet = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+    model = scratch("gpt2", n_layer=1, **quiet)
+    curves = [run(write_job(tmp_path / str(on), model, stream, compile=on, max_steps=3))[1].curve for on in (False, True)]
+    assert [loss for _, loss in curves[0]] == pytest.approx([loss for _, loss in curves[1]], rel=1e-4)

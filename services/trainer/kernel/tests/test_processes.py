@@ -8,19 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from in_process import newest_checkpoint, run
 from kernel_process import Kernel, of_type
 from make_jobs import scratch, write_dataset, write_job
+from safetensors.torch import load_file
 
 
 @pytest.mark.parametrize("sharding", ["none", "fsdp"])
-def test_two_processes_take_the_steps_of_one(sharding: str, tmp_path: Path, examples: Path, validation: Path) -> None:
+@pytest.mark.parametrize("tuned", [False, True], ids=["scratch", "lora"])
+def test_two_processes_take_the_steps_of_one(
+    tuned: bool, sharding: str, tmp_path: Path, base: Path, examples: Path, validation: Path
+) -> None:
+    tuning = {"method": "lora", "rank": 4, "alpha": 8.0}
+    model = {"kind": "base", "path": str(base), "tuning": tuning} if tuned else scratch("llama")
     # 53 sequences: the last batch is not whole, so that one process has less to do than the other.
     changes: dict[str, Any] = {"max_steps": None, "epochs": 53 / 60, "micro_batch_size": 2, "evaluate_every": 3, "checkpoint_every": 2}
-    _, alone = run(write_job(tmp_path / "alone", scratch("llama"), examples, validation=validation, **changes))
+    result, alone = run(write_job(tmp_path / "alone", model, examples, validation=validation, **changes))
 
     def two(folder: Path, **more: Any) -> list[dict[str, Any]]:
-        job = write_job(folder, scratch("llama"), examples, validation=validation, processes=2, sharding=sharding, **{**changes, **more})
+        job = write_job(folder, model, examples, validation=validation, processes=2, sharding=sharding, **{**changes, **more})
         kernel = Kernel(processes=2)
         messages = kernel.run(job)
         assert messages[-1]["type"] in ("done", "stopped"), messages[-1]
@@ -41,8 +48,11 @@ def test_two_processes_take_the_steps_of_one(sharding: str, tmp_path: Path, exam
     resumed = two(tmp_path / "again", resume=str(checkpoint))
     assert of_type(resumed, "started")[0]["resumed_from"] == 6
     assert of_type(resumed, "progress")[-1]["loss"] == of_type(messages, "progress")[-1]["loss"]
-    model = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("two", "again")]
-    assert model[0] == model[1]
+    models = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("two", "again")]
+    assert models[0] == models[1]
+    ours = load_file(tmp_path / "two" / "model" / "model.safetensors")
+    for name, tensor in load_file(Path(result["model"]) / "model.safetensors").items():
+        assert torch.allclose(ours[name], tensor, atol=1e-3), name
 
 
 LIMIT_SECOND = """

@@ -31,6 +31,8 @@ def cases(base: Path, stream: Path, examples: Path) -> dict[str, tuple[dict[str,
         "char-lstm": (scratch("char-lstm"), stream, {"schedule": "wsd"}),
         "lora with dropout": ({"kind": "base", "path": str(base), "tuning": LORA}, examples, {}),
         "lora with dropout in bf16": ({"kind": "base", "path": str(base), "tuning": LORA}, examples, {"precision": "bf16"}),
+        "qlora with dropout": ({"kind": "base", "path": str(base), "tuning": {**LORA, "method": "qlora"}}, examples, {}),
+        "qlora in bf16": ({"kind": "base", "path": str(base), "tuning": {**LORA, "method": "qlora"}}, examples, {"precision": "bf16"}),
         "dora": ({"kind": "base", "path": str(base), "tuning": {**LORA, "method": "dora"}}, examples, {"schedule": "linear"}),
     }
 
@@ -42,6 +44,8 @@ NAMES = list(cases(Path(), Path(), Path()))
 def test_killed_twice_it_ends_with_the_same_weights(
     name: str, tmp_path: Path, base: Path, stream: Path, examples: Path, validation: Path
 ) -> None:
+    if name.startswith("qlora"):
+        pytest.importorskip("bitsandbytes")
     model, data, changes = cases(base, stream, examples)[name]
     # More than two epochs; evaluations, checkpoints and lines of progress on different steps.
     changes = {"max_steps": None, "epochs": 1.3, "evaluate_every": 4, "checkpoint_every": 3, **changes}
