@@ -1,27 +1,42 @@
 /** What is printed of a run where there is no terminal. */
 import { Writable } from 'node:stream';
 import type { LoggedEvent } from '@slipway/trainer/runs';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { EMPTY_PICTURE } from './run-picture.ts';
 import { openRunScreen } from './run-screen.ts';
 
-it('is one short line for the newest sample of each prompt', () => {
-  let printed = '';
+const VIEW = { name: 'plays', id: 'run-1', hint: '' };
+
+function openPlain() {
+  let text = '';
   // Of a terminal's stream only these are used where it is none.
   const stream = Object.assign(
     new Writable({
       write(chunk, _, done) {
-        printed += String(chunk);
+        text += String(chunk);
         done();
       },
     }),
     { isTTY: false },
   ) as unknown as NodeJS.WriteStream;
-  const view = {
-    name: 'plays',
-    id: 'run-1',
-    hint: '',
-  };
+  return { screen: openRunScreen(VIEW, false, stream), printed: () => text };
+}
+
+it('is one line of a run that waits behind others', () => {
+  vi.useFakeTimers({ toFake: ['performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { screen, printed } = openPlain();
+  screen.show([], EMPTY_PICTURE);
+  expect(printed()).toBe('');
+  for (let look = 0; look < 3; look++) {
+    vi.advanceTimersByTime(10_000);
+    screen.show([], EMPTY_PICTURE);
+  }
+  expect(printed()).toBe('queued: waits for its turn\n');
+});
+
+it('is one short line for the newest sample of each prompt', () => {
+  const { screen, printed } = openPlain();
   const at = new Date(0).toISOString();
   const sample = (id: number, step: number, letter: string): LoggedEvent => {
     return {
@@ -36,8 +51,8 @@ it('is one short line for the newest sample of each prompt', () => {
       ended: false,
     };
   };
-  openRunScreen(view, false, stream).show([sample(1, 10, 'b'), sample(2, 20, 'c'), sample(3, 20, 'd')], EMPTY_PICTURE);
-  const lines = printed.trimEnd().split('\n');
+  screen.show([sample(1, 10, 'b'), sample(2, 20, 'c'), sample(3, 20, 'd')], EMPTY_PICTURE);
+  const lines = printed().trimEnd().split('\n');
   expect(lines).toHaveLength(2);
   expect(lines[0]).toMatch(/^step 20: ….*Who\?c ⏎ c ⏎ .*…$/);
   expect(lines[1]).toMatch(/^step 20: ….*Who\?d ⏎ d ⏎ .*…$/);

@@ -17,6 +17,8 @@ export interface RunScreen {
 
 /** Of a line without a terminal. */
 const SAMPLE_WIDTH = 100;
+/** A run that is taken up at once says so sooner; this one waits behind others. */
+const SILENCE_MILLISECONDS = 3000;
 
 /** Another screen, no cursor, and lines that are too long cut off instead of broken. */
 const ALTERNATE = '\x1b[?1049h\x1b[?25l\x1b[?7l';
@@ -67,10 +69,18 @@ function liveScreen(view: RunView, stream: NodeJS.WriteStream): RunScreen {
 }
 
 function plainLines(stream: NodeJS.WriteStream): RunScreen {
+  const openedAt = performance.now();
   let phase = '';
-  const say = (text: string) => stream.write(`${text}\n`);
+  let isSilent = true;
+  const say = (text: string) => {
+    isSilent = false;
+    stream.write(`${text}\n`);
+  };
   return {
     show(events, picture) {
+      if (isSilent && events.length === 0 && performance.now() - openedAt > SILENCE_MILLISECONDS) {
+        say(`${picture.state}: ${picture.message}`);
+      }
       const newest = Math.max(...events.map((event) => (event.type === 'sample' ? event.step : 0)));
       for (const event of events) {
         if (event.type === 'sample' && event.step < newest) continue;
@@ -88,7 +98,8 @@ function plainLines(stream: NodeJS.WriteStream): RunScreen {
 function inWords(event: LoggedEvent, picture: RunPicture): string[] {
   switch (event.type) {
     case 'state':
-      return [`${event.state}: ${event.message}`];
+      // Of what it failed the event before tells, and the outcome.
+      return event.state === 'failed' ? [] : [`${event.state}: ${event.message}`];
     case 'data':
       return [
         `data: ${event.format === 'text' ? 'text' : `${grouped(event.examples)} examples`}, ${grouped(event.tokens)} tokens, ${grouped(event.validation_tokens)} held out, ${grouped(event.rejected)} lines left out`,
