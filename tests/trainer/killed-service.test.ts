@@ -62,16 +62,20 @@ describe('a service that is killed in the middle of a run', () => {
 });
 
 describe.skipIf(!hasRedisServer)('two services on one Redis', () => {
-  // Redis syncs every command to a disk that other tests write to as well.
-  it('work on every run once between them', { timeout: 300_000 }, async () => {
+  async function startTwo(kernel: Record<string, unknown>, leaseMilliseconds: number) {
     const folders = newFolders();
     const redis = await startRedisServer();
     onTestFinished(() => redis.stop());
     const start = (worker: string) =>
-      startTrainerProcess(folders, { config: { jobsUrl: redis.url, worker }, kernel: { step_milliseconds: 3 } });
-    const services = await Promise.all([start('one'), start('two')]);
+      startTrainerProcess(folders, { config: { jobsUrl: redis.url, worker }, kernel, leaseMilliseconds });
+    return { folders, services: await Promise.all([start('one'), start('two')]) };
+  }
+
+  it('work on every run once between them', { timeout: 300_000 }, async () => {
+    // Redis syncs every command to a disk that other tests write to as well: a lease that nobody loses need not be prolonged often.
+    const { folders, services } = await startTwo({ step_milliseconds: 3 }, 30_000);
     const ids: string[] = [];
-    for (let count = 0; count < 12; count++) {
+    for (let count = 0; count < 8; count++) {
       const { url } = services[count % 2] ?? { url: '' };
       ids.push((await post(url, '/runs/train', recipe())).body.id);
     }
@@ -87,5 +91,21 @@ describe.skipIf(!hasRedisServer)('two services on one Redis', () => {
       expect((await ask(url, `/runs/${id}`)).body).toMatchObject({ state: 'succeeded', attempts: 1 });
     }
     expect((await ask(url, '/readyz')).body).toEqual({ ready: true });
+  });
+
+  it('go on with what the other was killed over', { timeout: 300_000 }, async () => {
+    const { folders, services } = await startTwo(kernel, 1000);
+    const [one, two] = services;
+    const ids = await Promise.all(services.map(async ({ url }) => (await post(url, '/runs/train', long)).body.id));
+    const begun = await Promise.all(
+      ids.map((id) => readFeed(`${two.url}/runs/${id}/events`, 0, (event) => stepOf(event) >= 20)),
+    );
+    await one.end('SIGKILL');
+    for (const [index, id] of ids.entries()) {
+      const { events } = await readFeed(`${two.url}/runs/${id}/events`, begun[index]?.events.at(-1)?.id);
+      expect(events.at(-1)?.event).toBe('trainer.job.completed.v1');
+    }
+    const attempts = await Promise.all(ids.map(async (id) => (await readRun(folders.data, id)).attempts));
+    expect(attempts.sort()).toEqual([1, 2]);
   });
 });

@@ -37,7 +37,8 @@ const BULL_PREFIX = 'slipway';
 const OWN_PREFIX = 'slipway-jobs';
 /** From a job's fetching to its lease; who dies in between holds it so long. */
 const FETCH_LOCK = 30_000;
-const STALLED_CHECK = 15_000;
+/** What a dead worker held waits for two of them behind its lease. */
+const STALLED_CHECK = 5000;
 
 interface Held {
   readonly bull: Bull;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { createLogger } from '@slipway/shared/lib/log.ts';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { askKernel } from '../publish/ask-kernel.ts';
 import { askRun } from './ask-run.ts';
 import { listRuns, readRun, runFolder, writeWish } from './run-folder.ts';
@@ -174,6 +174,28 @@ describe('a run', () => {
     expect(await until(place, id, ended)).toMatchObject({ state: 'succeeded' });
     expect(lossCurve(eventsOf(place, id))).toEqual(curve);
   });
+});
+
+it('is told of one sign of life at a time, however slow the queue is', async () => {
+  const place = newPlace();
+  const { id } = await submitTiny(place);
+  let open = 0;
+  let most = 0;
+  let beats = 0;
+  const heartbeat = place.queue.heartbeat.bind(place.queue);
+  vi.spyOn(place.queue, 'heartbeat').mockImplementation(async (claim, progress) => {
+    most = Math.max(most, ++open);
+    await sleep(150);
+    open--;
+    beats++;
+    return heartbeat(claim, progress);
+  });
+  await workRuns({
+    ...{ ...place, leaseMilliseconds: 100 },
+    ...{ stages: fakeStages(place.dataFolder, { step_milliseconds: 10 }), signal: new AbortController().signal },
+    isDone: async () => hasEnded((await readRun(place.dataFolder, id)).state),
+  });
+  expect([beats > 0, most]).toEqual([true, 1]);
 });
 
 describe('a run whose kernel', () => {

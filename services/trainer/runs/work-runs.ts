@@ -70,7 +70,11 @@ async function workOn(claim: Claim, { dataFolder, queue, stages, signal, log }: 
   const leave = new AbortController();
   const left = () => leave.abort(new Error('the worker leaves'));
   signal.addEventListener('abort', left, { once: true });
+  let isBeating = false;
   const beat = setInterval(async () => {
+    // A queue that is slow, or away, is not made slower by asking again.
+    if (isBeating) return;
+    isBeating = true;
     try {
       const sign: SignOfLife = { at: new Date().toISOString() };
       const isCancelling = await queue.heartbeat(claim, sign);
@@ -78,6 +82,8 @@ async function workOn(claim: Claim, { dataFolder, queue, stages, signal, log }: 
     } catch (error) {
       if (error instanceof LeaseLostError) leave.abort(error);
       else run.log({ type: 'log', level: 'warning', message: `the queue does not answer: ${String(error)}` });
+    } finally {
+      isBeating = false;
     }
   }, claim.leaseMilliseconds / 5);
   try {

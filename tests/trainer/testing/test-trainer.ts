@@ -56,12 +56,18 @@ export async function startTestTrainer(
     config = {},
     kernel = {},
     serve,
-  }: { config?: Partial<TrainerConfig>; kernel?: Record<string, unknown>; serve?: ServeVersion } = {},
+    leaseMilliseconds = 1000,
+  }: {
+    config?: Partial<TrainerConfig>;
+    kernel?: Record<string, unknown>;
+    serve?: ServeVersion;
+    leaseMilliseconds?: number;
+  } = {},
 ) {
   const log = createLogger({ service: 'test', level: 'silent', destination: silence });
   const settings = configOf(folders, config);
   const stages = fakeStages(settings.dataFolder, kernel);
-  return startTrainer({ config: settings, log, stages, serve, leaseMilliseconds: 1000 });
+  return startTrainer({ config: settings, log, stages, serve, leaseMilliseconds });
 }
 
 export async function ask(url: string, path: string, init: RequestInit = {}): Promise<Answered> {

@@ -16,9 +16,13 @@ export interface TrainerProcess {
 
 export async function startTrainerProcess(
   folders: Folders,
-  { config = {}, kernel = {} }: { config?: Partial<TrainerConfig>; kernel?: Record<string, unknown> } = {},
+  {
+    config = {},
+    kernel = {},
+    leaseMilliseconds = 1000,
+  }: { config?: Partial<TrainerConfig>; kernel?: Record<string, unknown>; leaseMilliseconds?: number } = {},
 ): Promise<TrainerProcess> {
-  const args = [folders, config, kernel].map((value) => JSON.stringify(value));
+  const args = [folders, config, kernel, leaseMilliseconds].map((value) => JSON.stringify(value));
   const child: ChildProcess = spawn(process.execPath, [PROGRAM, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   const gone = once(child, 'exit');
   onTestFinished(async () => {
