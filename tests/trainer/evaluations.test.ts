@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { BUNDLED_BUCKET, bucketsFor, findVersion } from '@slipway/inference/find-version';
 import { Evaluation } from '@slipway/shared/contracts/evaluation.ts';
 import type { ServeVersion } from '@slipway/trainer/evaluation';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 import { serveVersion } from '../../cli/serve-version.ts';
 import {
   type Answered,
@@ -36,19 +36,9 @@ function newPlace(...onEnd: Parameters<typeof newFolders>): Folders {
   return place;
 }
 
-let folders: Folders;
-let trainer: Awaited<ReturnType<typeof startTestTrainer>>;
-let url: string;
-const clears: (() => void)[] = [];
-beforeAll(async () => {
-  folders = newPlace((clear) => clears.push(clear));
-  trainer = await startTestTrainer(folders, { serve: serveVersion });
-  ({ url } = trainer);
-});
-afterAll(async () => {
-  await trainer?.close();
-  for (const clear of clears) clear();
-});
+const folders = newPlace(afterAll);
+const { url, close } = await startTestTrainer(folders, { serve: serveVersion });
+afterAll(close);
 
 /** That has published VERSION. */
 async function newRun(at = url): Promise<string> {

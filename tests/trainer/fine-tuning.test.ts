@@ -4,33 +4,26 @@ import { writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import OpenAI, { toFile } from 'openai';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { readRun } from '../../services/trainer/runs/run-folder.ts';
-import { ask, type Folders, newFolders, post, recipe, startTestTrainer } from './testing/test-trainer.ts';
+import { ask, newFolders, post, recipe, startTestTrainer } from './testing/test-trainer.ts';
 
 const KEYS = { ada: 'sk-slipway-ada', bob: 'sk-slipway-bob', ops: 'sk-slipway-ops', app: 'sk-slipway-app' } as const;
 const SCOPES = { ada: 'train', bob: 'train', ops: 'admin', app: 'infer' } as const;
 type Caller = keyof typeof KEYS;
 
-let folders: Folders;
-let trainer: Awaited<ReturnType<typeof startTestTrainer>>;
-let url: string;
-const clears: (() => void)[] = [];
-beforeAll(async () => {
-  folders = newFolders((clear) => clears.push(clear));
-  const apiKeysFile = join(folders.root, 'keys.json');
-  const keys = (Object.keys(KEYS) as Caller[]).map((name) => {
-    const sha256 = createHash('sha256').update(KEYS[name]).digest('hex');
-    return { name, sha256, scopes: [SCOPES[name]] };
-  });
-  writeFileSync(apiKeysFile, JSON.stringify({ keys }), { mode: 0o600 });
-  trainer = await startTestTrainer(folders, { config: { apiKeysFile }, kernel: { step_milliseconds: 20, steps: 40 } });
-  ({ url } = trainer);
+const folders = newFolders(afterAll);
+const apiKeysFile = join(folders.root, 'keys.json');
+const keys = (Object.keys(KEYS) as Caller[]).map((name) => {
+  const sha256 = createHash('sha256').update(KEYS[name]).digest('hex');
+  return { name, sha256, scopes: [SCOPES[name]] };
 });
-afterAll(async () => {
-  await trainer.close();
-  for (const clear of clears) clear();
+writeFileSync(apiKeysFile, JSON.stringify({ keys }), { mode: 0o600 });
+const { url, close } = await startTestTrainer(folders, {
+  config: { apiKeysFile },
+  kernel: { step_milliseconds: 20, steps: 40 },
 });
+afterAll(close);
 
 const clientOf = (caller: Caller) => new OpenAI({ baseURL: `${url}/v1`, apiKey: KEYS[caller], maxRetries: 0 });
 const line = JSON.stringify({

@@ -3,33 +3,15 @@ import { symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Validator } from '@seriousme/openapi-schema-validator';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { TrainerEvent } from '../../services/trainer/http/runs/trainer-event.ts';
 import { readRun, runFolder } from '../../services/trainer/runs/run-folder.ts';
 import { readFeed } from './testing/read-feed.ts';
-import {
-  type Answered,
-  ask,
-  type Folders,
-  newFolders,
-  post,
-  recipe,
-  startTestTrainer,
-} from './testing/test-trainer.ts';
+import { type Answered, ask, newFolders, post, recipe, startTestTrainer } from './testing/test-trainer.ts';
 
-let folders: Folders;
-let trainer: Awaited<ReturnType<typeof startTestTrainer>>;
-let url: string;
-const clears: (() => void)[] = [];
-beforeAll(async () => {
-  folders = newFolders((clear) => clears.push(clear));
-  trainer = await startTestTrainer(folders, { kernel: { step_milliseconds: 5 } });
-  ({ url } = trainer);
-});
-afterAll(async () => {
-  await trainer.close();
-  for (const clear of clears) clear();
-});
+const folders = newFolders(afterAll);
+const { url, close } = await startTestTrainer(folders, { kernel: { step_milliseconds: 5 } });
+afterAll(close);
 
 const submit = (text: string = recipe(), headers: Record<string, string> = {}) =>
   post(url, '/runs/train', text, headers);

@@ -20,7 +20,7 @@ export interface Answered {
   readonly body: any;
 }
 
-/** Folders of a trainer, with a text to train on and a base to go on from; gone when the test ends. */
+/** Folders of a trainer, with a text to train on and a base to go on from; gone when the test ends, or by `afterAll` when all have. */
 export function newFolders(onEnd: (clear: () => void) => void = onTestFinished) {
   const root = mkdtempSync(join(tmpdir(), 'slipway-trainer-'));
   onEnd(() => rmSync(root, { recursive: true, force: true }));
