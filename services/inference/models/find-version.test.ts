@@ -37,6 +37,10 @@ describe('findVersion', () => {
     await expect(findVersion([bucket], 'three')).rejects.toThrow(
       `model "three" is not in ${bucket.location}; there is one, two`,
     );
+    const elsewhere = await bucketWith('three');
+    await expect(findVersion([elsewhere, bucket], 'one@v009')).rejects.toThrow(
+      `one has no version v009 in ${bucket.location}; it has v001`,
+    );
     await expect(findVersion([await bucketWith()], 'three')).rejects.toThrow(/there is none$/);
     await expect(findVersion([await bucketWith()], null)).rejects.toThrow(/make one with slipway convert/);
   });

@@ -38,13 +38,17 @@ async function findFirst(buckets: readonly Bucket[]): Promise<FoundVersion> {
 
 async function findNamed(buckets: readonly Bucket[], model: string): Promise<FoundVersion> {
   const reference = withoutOwner(model);
+  const [name = ''] = reference.split('@');
+  let otherVersions: AppError | undefined;
   for (const bucket of buckets) {
     try {
       return { bucket, manifest: await bucket.resolve(reference) };
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'not_found') throw error;
+      if ((await bucket.models()).includes(name)) otherVersions ??= error;
     }
   }
+  if (otherVersions !== undefined) throw otherVersions;
   const known = (await Promise.all(buckets.map((bucket) => bucket.models()))).flat();
   const there = known.length === 0 ? 'there is none' : `there is ${[...new Set(known)].join(', ')}`;
   throw new AppError('not_found', `model ${JSON.stringify(model)} is not in ${locations(buckets)}; ${there}`);
