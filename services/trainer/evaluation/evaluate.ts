@@ -8,7 +8,6 @@ import {
   type EvaluatedVersion,
   type Evaluation,
   LIKELIHOOD_METRICS,
-  METRICS,
   type Metric,
   type Outcome,
   TEXT_METRICS,
@@ -17,12 +16,13 @@ import type { Manifest } from '@slipway/shared/contracts/manifest.ts';
 import type { ServiceClient } from '@slipway/shared/lines/service-client.ts';
 import type { KernelCommand } from '../supervisor/kernel-command.ts';
 import { type Answered, type AskOptions, answerSample, type Likelihood, Refused, scoreSample } from './ask-version.ts';
+import { chooseMetrics, isLikelihood, ofAnswers } from './choose-metrics.ts';
 import { differenceOf } from './compare.ts';
 import { type Measured, SUMMED_METRICS, summandsOf, sumOf } from './metric-sums.ts';
 import { promptText } from './prompt-text.ts';
 import { readSamples, type Sample, type SampleSource } from './read-samples.ts';
 import { type PairScores, scoreAnswers } from './score-answers.ts';
-import { ofAnswers, toolsMissing } from './scoring-tools.ts';
+import { toolsMissing } from './scoring-tools.ts';
 
 export interface VersionToAsk {
   /** As the service knows it: NAME@v001. */
@@ -63,8 +63,9 @@ interface VersionOutcome {
 /** AppError not_found (data, version), invalid_source, invalid_field when no version can answer any of it, overloaded, internal. */
 export async function evaluate(request: EvaluationRequest): Promise<Evaluation> {
   const { samples, data } = await readSamples(request);
-  const { metrics, notes } = measurable(request.metrics, samples);
-  if (request.scoring === null && needsAnswers(metrics)) throw toolsMissing(ofAnswers(metrics));
+  const { metrics, notes } = chooseMetrics(request.metrics, samples);
+  const needing = ofAnswers(metrics);
+  if (request.scoring === null && needing.length > 0) throw toolsMissing(needing);
   const asked: VersionOutcome[] = [];
   for (const version of request.versions) {
     if (version !== undefined) asked.push({ version, observed: await askAll(version, samples, metrics, request) });
@@ -101,44 +102,6 @@ export async function evaluate(request: EvaluationRequest): Promise<Evaluation> 
   };
 }
 
-const QUESTIONS = 'questions with their answers: conversations, or prompts with completions';
-
-/** AppError invalid_field when metrics were named that these samples have nothing for. */
-function measurable(
-  wanted: readonly Metric[] | null,
-  samples: readonly Sample[],
-): Pick<Evaluation, 'notes'> & { readonly metrics: readonly Metric[] } {
-  const metrics = wanted ?? METRICS;
-  const texts = samples.filter(({ question }) => question.kind === 'text').length;
-  if (texts === 0 || !needsAnswers(metrics)) return { metrics, notes: [] };
-  const others = samples.length - texts;
-  if (others > 0) {
-    const notes = [
-      `${texts} of the ${samples.length} samples are plain text, which asks nothing: metrics of answers are of the other ${others}.`,
-    ];
-    return { metrics, notes };
-  }
-  if (wanted !== null) {
-    throw new AppError(
-      'invalid_field',
-      `${ofAnswers(metrics).join(', ')}: these compare answers, and the data is plain text, which asks nothing. Give data that has ${QUESTIONS}; or take only ${LIKELIHOOD_METRICS.join(' and ')}`,
-      { field: 'metrics' },
-    );
-  }
-  const notes = [
-    `The data is plain text, which asks nothing: ${ofAnswers(metrics).join(', ')} compare answers and were left out. They need ${QUESTIONS}.`,
-  ];
-  return { metrics: LIKELIHOOD_METRICS, notes };
-}
-
-function isLikelihood(metric: Metric): boolean {
-  return LIKELIHOOD_METRICS.some((one) => one === metric);
-}
-
-function needsAnswers(metrics: readonly Metric[]): boolean {
-  return ofAnswers(metrics).length > 0;
-}
-
 async function askAll(
   { name }: VersionToAsk,
   samples: readonly Sample[],
@@ -149,7 +112,7 @@ async function askAll(
   const stop = new AbortController();
   const signal = AbortSignal.any([request.signal, stop.signal]);
   const options: AskOptions = { model: name, maxNewTokens, temperature, seed, signal };
-  const wants = { answers: needsAnswers(metrics), likelihood: metrics.some(isLikelihood) };
+  const wants = { answers: ofAnswers(metrics).length > 0, likelihood: metrics.some(isLikelihood) };
   const observed: Observed[] = new Array(samples.length);
   let done = 0;
   onProgress(name, 0, samples.length);

@@ -5,6 +5,7 @@ import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { type Metric, TEXT_METRICS } from '@slipway/shared/contracts/evaluation.ts';
 import { findKernelEnvironment } from '../environment/kernel-environment.ts';
 import { type KernelCommand, kernelCommand } from '../supervisor/kernel-command.ts';
+import { ofAnswers } from './choose-metrics.ts';
 
 /**
  * `metrics`: null when none was named, and the data will tell which. Null when none of them needs it, or none was named and it is not
@@ -17,10 +18,6 @@ export async function scoringTools(metrics: readonly Metric[] | null): Promise<K
   if (found !== undefined) return kernelCommand(found.python);
   if (metrics === null) return null;
   throw toolsMissing(needing);
-}
-
-export function ofAnswers(metrics: readonly Metric[]): Metric[] {
-  return metrics.filter((metric) => TEXT_METRICS.some((one) => one === metric));
 }
 
 export function toolsMissing(needing: readonly Metric[]): AppError {
