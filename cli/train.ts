@@ -41,8 +41,12 @@ export function register(program: Command): void {
     .addHelpText('after', helpText())
     .action(async (path: string | undefined, flags: TrainFlags) => {
       if (flags.resume !== undefined) {
-        if (path !== undefined)
-          throw new AppError('invalid_field', '--resume goes on with a run as it was begun; give no recipe');
+        if (path !== undefined || flags.set !== undefined || flags.name !== undefined) {
+          throw new AppError(
+            'invalid_field',
+            '--resume goes on with a run as it was begun: give no recipe, --set or --name, or train anew with them',
+          );
+        }
         const id = flags.resume;
         await submitted(flags, async (dataFolder, queue) => {
           await fetchRun(dataFolder, bucketAddress(flags.bucket), id);

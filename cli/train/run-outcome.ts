@@ -44,7 +44,9 @@ function outcomeLines(run: RunRecord, { published }: RunPicture, bucket: string,
       return [
         `${paint.bad('✗')} ${run.id} failed (${run.failure?.class ?? 'internal'})${placeOf(run)}: ${run.failure?.message ?? run.message}`,
         ...(run.checkpoint_step === null ? [] : [`Its checkpoint of step ${run.checkpoint_step} is kept.`]),
-        `Once that is mended: ${again}`,
+        run.failure?.class === 'user_input'
+          ? `Train anew with another recipe, or, once files and folders are mended: ${again}`
+          : `Once that is mended: ${again}`,
       ];
     case 'paused':
       return [`${run.id} ${run.message}. Go on: ${again}`];

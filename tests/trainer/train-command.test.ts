@@ -218,6 +218,8 @@ describe('slipway train', () => {
     expect(await place.slipway(['runs', 'cancel', id])).toMatchObject({ code: 0, stdout: `${id} is cancelled\n` });
     expect((await place.slipway(['runs', 'show', id])).stdout).toMatch(/^ {2}state +cancelled: /m);
     expect(await place.slipway(['runs', 'resume', id])).toMatchObject({ code: 2 });
+    const changed = await place.slipway(['train', '--resume', id, '--set', 'training.max_steps=5']);
+    expect(changed).toMatchObject({ code: 2, stderr: expect.stringContaining('give no recipe, --set or --name') });
     expect(await place.slipway(['runs', 'pause', 'run-20260131-140507-1a2b3c'])).toMatchObject({ code: 2 });
   });
 });
