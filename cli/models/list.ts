@@ -105,7 +105,8 @@ function cells({ version, aliases, made }: ListedVersion, now: Date): string[] {
     made.precision,
     humanBytes(made.bytes),
     made.bits_per_weight.toFixed(2),
-    `${made.perplexity.toPrecision(4)} (x${made.perplexity_ratio.toFixed(3)})`,
+    // Versions are measured over texts of unlike lengths: only ratios compare.
+    `${made.perplexity_ratio.toFixed(4)} x source`,
     humanCount(made.parameters),
     humanAgo(new Date(made.created_at), now),
     [made.drift_allowed ? 'outside the bounds' : '', made.description?.split('\n', 1)[0]?.slice(0, 60) ?? '']

@@ -6,7 +6,7 @@ import { isUtf8 } from 'node:buffer';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { CsvError, parse } from 'csv-parse';
 import { z } from 'zod';
-import { MAX_RECORD_BYTES, type Reading } from './reading.ts';
+import { MAX_RECORD_BYTES, NOT_UTF_8, type Reading } from './reading.ts';
 
 const BATCH = 256;
 
@@ -55,7 +55,7 @@ export async function* readCsv(
     for await (const row of parser) {
       const { record, line } = Row.parse(row);
       const value = asUtf8(record);
-      batch.push(value ? { kind: 'record', line, value } : { kind: 'bad', line, reason: 'not valid UTF-8' });
+      batch.push(value ? { kind: 'record', line, value } : { kind: 'bad', line, reason: NOT_UTF_8 });
       if (batch.length < BATCH) continue;
       yield batch.toSorted(byLine);
       batch = [];

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { temporaryFolder } from '../testing/tiny-text.ts';
 import { openDataFile } from './open-file.ts';
 import { readParquet } from './parquet.ts';
-import type { Reading } from './reading.ts';
+import { NOT_UTF_8, type Reading } from './reading.ts';
 
 async function readAll(name: string, content: string | Uint8Array): Promise<{ type: string; readings: Reading[] }> {
   const path = join(temporaryFolder(), name);
@@ -123,7 +123,7 @@ describe('JSON', () => {
       [4, 'bad'],
       [5, { a: 5 }],
     ]);
-    expect(readings[2]).toMatchObject({ reason: 'not valid UTF-8' });
+    expect(readings[2]).toMatchObject({ reason: NOT_UTF_8 });
   });
 
   test('nesting without end is skipped', async () => {
@@ -161,7 +161,7 @@ describe('CSV', () => {
       [2, 'bad'],
       [3, { prompt: 'Caf\u00e9', completion: '\u{1f600}' }],
     ]);
-    expect(readings[0]).toMatchObject({ reason: 'not valid UTF-8' });
+    expect(readings[0]).toMatchObject({ reason: NOT_UTF_8 });
     const named = await readAll('b.csv', '\ufeff\u95ee;\u7b54\na;b\n');
     expect(at(named.readings)).toEqual([[2, { \u95ee: 'a', \u7b54: 'b' }]]);
   });
@@ -243,7 +243,7 @@ describe('plain text', () => {
     ]);
     const { readings } = await readAll('a.txt', content);
     expect(textOf(readings)).toBe('one\ntwo\nfour');
-    expect(readings[0]).toEqual({ kind: 'bad', line: 3, reason: 'not valid UTF-8' });
+    expect(readings[0]).toEqual({ kind: 'bad', line: 3, reason: NOT_UTF_8 });
   });
 
   test('a line of megabytes is cut, and no character with it', async () => {

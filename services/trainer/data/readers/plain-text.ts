@@ -3,7 +3,7 @@
  * and to be read from a file of any size. Lines that are no UTF-8 are left out and told.
  */
 import { isUtf8 } from 'node:buffer';
-import type { BadReading, PassageReading, Reading } from './reading.ts';
+import { type BadReading, NOT_UTF_8, type PassageReading, type Reading } from './reading.ts';
 
 /** Characters after which a passage ends with its line. */
 const PASSAGE_LENGTH = 8192;
@@ -38,7 +38,7 @@ function readDamaged(bytes: Buffer, firstLine: number, cutter: PassageCutter): R
     const end = bytes.indexOf(LF, start) + 1 || bytes.length;
     const part = bytes.subarray(start, end);
     if (isUtf8(part)) readings.push(...cutter.push(part.toString('utf8'), line));
-    else readings.push({ kind: 'bad', line, reason: 'not valid UTF-8' } satisfies BadReading);
+    else readings.push({ kind: 'bad', line, reason: NOT_UTF_8 } satisfies BadReading);
     start = end;
   }
   return readings;

@@ -36,6 +36,9 @@ export type Reading = RecordReading | PassageReading | BadReading;
 
 export type Readings = AsyncIterable<readonly Reading[]>;
 
+/** Why a line was left out; the encoding that such files mostly have is named, since nothing in them tells it. */
+export const NOT_UTF_8 = 'not valid UTF-8; iconv -f WINDOWS-1252 -t UTF-8 converts most files of that kind';
+
 /** The bytes of one record as a value, or why it is none. `bytes` undefined: it was longer than the limit. */
 export function readRecord(
   bytes: Uint8Array | undefined,
@@ -47,7 +50,7 @@ export function readRecord(
   try {
     text = decode(bytes);
   } catch {
-    return { kind: 'bad', line, reason: 'not valid UTF-8' };
+    return { kind: 'bad', line, reason: NOT_UTF_8 };
   }
   try {
     const value: unknown = JSON.parse(text);
