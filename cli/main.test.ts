@@ -42,6 +42,21 @@ describe('slipway', () => {
     });
   });
 
+  it('says that there is no such command, also when its help is asked for', () => {
+    expect(slipway('help', 'trian')).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining("unknown command 'trian'\n(Did you mean train?)"),
+    });
+  });
+
+  it('ends quietly when nobody reads on', () => {
+    const main = join(import.meta.dirname, 'main.ts');
+    const { stdout, stderr } = spawnSync('sh', ['-c', `"${process.execPath}" "${main}" --help | true`], {
+      encoding: 'utf8',
+    });
+    expect({ stdout, stderr }).toEqual({ stdout: '', stderr: '' });
+  });
+
   it('explains a command of a command', () => {
     const { status, stdout } = slipway('help', 'data', 'inspect');
     expect(status).toBe(0);

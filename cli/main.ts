@@ -3,7 +3,7 @@
  * throws into one message and an exit code. Knows nothing of what a command does.
  */
 import { enableCompileCache } from 'node:module';
-import { isRefusedPath } from '@slipway/shared/bucket/durable-files.ts';
+import { errorCode, isRefusedPath } from '@slipway/shared/bucket/durable-files.ts';
 import { AppError, ERROR_STATUS } from '@slipway/shared/contracts/errors.ts';
 import { Command, CommanderError } from 'commander';
 
@@ -67,12 +67,14 @@ async function main(args: readonly string[]): Promise<void> {
   }
 
   if (args.length === 0) program.outputHelp();
-  else await program.parseAsync(isNestedHelp(args) ? [...args.slice(1), '--help'] : [...args], { from: 'user' });
+  else await program.parseAsync(withHelpAsOption(args), { from: 'user' });
 }
 
-/** Commander's own `help` knows the first word only: `help data inspect` would tell of `data`. */
-function isNestedHelp([first, command = '', ...rest]: readonly string[]): boolean {
-  return first === 'help' && Object.hasOwn(COMMANDS, command) && rest.length > 0;
+/** Commander's own `help` knows the first word only: `help data inspect` would tell of `data`, and `help nosuch` of everything. */
+function withHelpAsOption(args: readonly string[]): string[] {
+  const [first, command, ...rest] = args;
+  if (first !== 'help' || command === undefined) return [...args];
+  return Object.hasOwn(COMMANDS, command) ? [command, ...rest, '--help'] : [command];
 }
 
 /** 2 when the user can put it right by asking differently, 1 for everything else. */
@@ -92,6 +94,11 @@ function report(error: unknown): void {
   if (process.env.SLIPWAY_DEBUG === '1') console.error(error);
 }
 
+process.stdout.on('error', (error) => {
+  // `| head` has seen enough; nobody is there to be told more.
+  if (errorCode(error) === 'EPIPE') process.exit(0);
+  throw error;
+});
 try {
   await main(process.argv.slice(2));
 } catch (error) {
