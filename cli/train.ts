@@ -3,6 +3,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { openBucket } from '@slipway/shared/bucket/open-bucket.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { type ParsedRecipe, parseRecipe } from '@slipway/shared/contracts/parse-recipe.ts';
 import { recipeFields } from '@slipway/shared/contracts/recipe-fields.ts';
@@ -62,10 +63,19 @@ export function register(program: Command): void {
         return;
       }
       const bucketUrl = bucketAddress(flags.bucket);
+      await requireBucket(bucketUrl, recipe.publish.name ?? recipe.name);
       await submitted(flags, (dataFolder, queue) =>
         submitRun(dataFolder, queue, { recipe, label: path, bucketUrl, owner: 'cli', priority: flags.priority }),
       );
     });
+}
+
+/** Before hours of training: it can be read, and a folder written to. */
+async function requireBucket(url: string, name: string): Promise<void> {
+  const bucket = openBucket(url);
+  await bucket.models();
+  const staging = await bucket.stage(name);
+  await staging.discard();
 }
 
 async function submitted(

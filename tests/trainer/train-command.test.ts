@@ -1,6 +1,6 @@
 /** From a recipe to an answer over HTTP, by one command and with the real kernel: what was trained is what is served. */
 
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startInferenceService } from '@slipway/inference/serve';
@@ -206,6 +206,18 @@ describe('slipway train', () => {
     ]);
     expect(noData).toMatchObject({ code: 2, stderr: expect.stringContaining('data.train: there is nothing at') });
     expect(noBase.stderr).toContain('--set model.base=FOLDER');
+  });
+
+  it('refuses a bucket that cannot be published to before anything is trained', async () => {
+    const place = await newTrainPlace();
+    const file = join(place.dataFolder, 'file');
+    writeFileSync(file, '');
+    for (const bucket of [file, 's3://nobody?endpoint=http://127.0.0.1:9']) {
+      const { code, stderr } = await place.slipway(['train', 'recipes/shakespeare-gpt2.yaml', '--bucket', bucket]);
+      expect(code).toBeGreaterThan(0);
+      expect(stderr).toMatch(bucket === file ? `'${file}` : '127.0.0.1:9');
+      expect(await place.slipway(['runs', 'list', '--json'])).toMatchObject({ stdout: '{"runs":[]}\n' });
+    }
   });
 
   it('queues a run and says how to follow it; one that waits is cancelled at once', async () => {
