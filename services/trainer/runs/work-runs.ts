@@ -70,11 +70,7 @@ async function workOn(claim: Claim, { dataFolder, queue, stages, signal, log }: 
   const leave = new AbortController();
   const left = () => leave.abort(new Error('the worker leaves'));
   signal.addEventListener('abort', left, { once: true });
-  let isBeating = false;
-  const beat = setInterval(async () => {
-    // A queue that is slow, or away, is not made slower by asking again.
-    if (isBeating) return;
-    isBeating = true;
+  async function beat(): Promise<void> {
     try {
       const sign: SignOfLife = { at: new Date().toISOString() };
       const isCancelling = await queue.heartbeat(claim, sign);
@@ -82,9 +78,14 @@ async function workOn(claim: Claim, { dataFolder, queue, stages, signal, log }: 
     } catch (error) {
       if (error instanceof LeaseLostError) leave.abort(error);
       else run.log({ type: 'log', level: 'warning', message: `the queue does not answer: ${String(error)}` });
-    } finally {
-      isBeating = false;
     }
+  }
+  let beating: Promise<void> | undefined;
+  const heart = setInterval(() => {
+    // A queue that is slow, or away, is not made slower by asking again.
+    beating ??= beat().finally(() => {
+      beating = undefined;
+    });
   }, claim.leaseMilliseconds / 5);
   try {
     const isOver = hasEnded(run.record.state) || run.record.state === 'paused';
@@ -95,8 +96,9 @@ async function workOn(claim: Claim, { dataFolder, queue, stages, signal, log }: 
   } catch (error) {
     if (!(error instanceof LeaseLostError)) throw error;
   } finally {
-    clearInterval(beat);
+    clearInterval(heart);
     signal.removeEventListener('abort', left);
+    await beating;
     run.close();
   }
 }
