@@ -15,8 +15,7 @@ from make_jobs import scratch, write_dataset, write_job
 from safetensors.torch import load_file
 
 
-@pytest.mark.parametrize("sharding", ["none", "fsdp"])
-@pytest.mark.parametrize("tuned", [False, True], ids=["scratch", "lora"])
+@pytest.mark.parametrize(("tuned", "sharding"), [(False, "none"), (False, "fsdp"), (True, "fsdp")], ids=["scratch", "fsdp", "lora-fsdp"])
 def test_two_processes_take_the_steps_of_one(
     tuned: bool, sharding: str, tmp_path: Path, base: Path, examples: Path, validation: Path
 ) -> None:
