@@ -90,8 +90,11 @@ export async function pull(options: PullOptions): Promise<Pulled> {
     const missing: HubFile[] = [];
     for (const file of files) {
       options.signal?.throwIfAborted();
-      if (!(await isWhole(folder, file))) missing.push(file);
-      else Object.assign(progress, { bytes: progress.bytes + file.bytes, files: progress.files + 1 });
+      if (await isWhole(folder, file)) {
+        Object.assign(progress, { bytes: progress.bytes + file.bytes, files: progress.files + 1 });
+        // Of a pull that was killed behind giving the file its name.
+        if (isOurs) await rm(join(folder, `${file.path}.part.json`), { force: true });
+      } else missing.push(file);
       tell();
     }
     if (!isOurs) await requireNothingElse(folder, missing);
