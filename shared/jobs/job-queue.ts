@@ -48,8 +48,11 @@ export interface Claim {
 export type Outcome =
   | { readonly kind: 'completed'; readonly result: unknown }
   | { readonly kind: 'cancelled'; readonly result: unknown }
-  /** With `retry` it is begun again after a pause, while it has attempts left. */
-  | { readonly kind: 'failed'; readonly error: string; readonly retry: boolean }
+  /**
+   * With `retry` it is begun again after a pause, while it has attempts left. The pause doubles with each of `tries`: how often it has
+   * failed without getting further. As often as it was begun, unless given.
+   */
+  | { readonly kind: 'failed'; readonly error: string; readonly retry: boolean; readonly tries?: number }
   /** Given back as it is, to be claimed at once: the worker leaves. Counts as no attempt. */
   | { readonly kind: 'released' };
 

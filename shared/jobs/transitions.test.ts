@@ -19,6 +19,11 @@ describe('transitions of a job', () => {
     expect(pauses).toEqual([1000, 2000, 4000, 256_000, 300_000, 300_000]);
   });
 
+  it('pause by the tries that came to nothing, where these are told', () => {
+    const often: Standing = { ...WAITING, state: 'running', attempts: 40 };
+    expect(settled(often, { ...failed, tries: 2 }, 1_000_000)).toMatchObject({ availableAt: 1_002_000 });
+  });
+
   it('end what may not be begun again', () => {
     const last = { ...WAITING, attempts: 3, maxAttempts: 3 };
     expect(claimed(last, 0, 10)).toMatchObject({ state: 'failed', availableAt: null });

@@ -32,7 +32,7 @@ export function settled(job: Standing, outcome: Outcome, now: number): Standing 
   if (outcome.kind !== 'failed') return ended(outcome.kind);
   if (job.isCancelling) return ended('cancelled');
   const mayRetry = outcome.retry && (job.maxAttempts === null || job.attempts < job.maxAttempts);
-  return mayRetry ? { ...job, state: 'waiting', availableAt: now + pauseAfter(job.attempts) } : ended('failed');
+  return mayRetry ? { ...job, state: 'waiting', availableAt: now + pauseAfter(outcome.tries ?? job.attempts) } : ended('failed');
 }
 
 export function cancelled(job: Standing): Standing {
@@ -41,7 +41,7 @@ export function cancelled(job: Standing): Standing {
   return wasBegun ? { ...job, isCancelling: true } : { ...job, state: 'cancelled', availableAt: null };
 }
 
-/** Doubles with every attempt. */
-function pauseAfter(attempts: number): number {
-  return Math.min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** (attempts - 1));
+/** Doubles with every try. */
+function pauseAfter(tries: number): number {
+  return Math.min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** (tries - 1));
 }

@@ -13,7 +13,7 @@ import { listRuns, readRun, runFolder, writeWish } from './run-folder.ts';
 import type { RunRecord } from './run-record.ts';
 import { hasEnded } from './run-state.ts';
 import type { Stages } from './stages.ts';
-import { jobIdOf, resumeRun } from './submit-run.ts';
+import { jobIdOf, QUEUE, resumeRun } from './submit-run.ts';
 import { fakeStages } from './testing/fake-stages.ts';
 import { eventsOf, lossCurve, newPlace, type Place, submitTiny } from './testing/tiny-run.ts';
 import { workRuns } from './work-runs.ts';
@@ -208,6 +208,17 @@ describe('a run whose kernel', () => {
     const events = eventsOf(place, id);
     expect(lossCurve(events)).toEqual(curve);
     expect(events.flatMap((event) => (event.type === 'started' ? [event.resumed_from] : []))).toEqual([null, 30, 30]);
+  });
+
+  it('crashes waits no longer because workers have vanished before', async () => {
+    const place = newPlace();
+    const { id } = await submitTiny(place);
+    for (let vanished = 0; vanished < 9; vanished++) {
+      while ((await place.queue.claim(QUEUE, 1)) === undefined) await sleep(5);
+    }
+    work(place, { fault: { kind: 'segfault', step: 35, times: 1 } });
+    expect(await until(place, id, ended)).toMatchObject({ state: 'succeeded' });
+    expect((await place.queue.find(jobIdOf(await readRun(place.dataFolder, id))))?.attempts).toBeGreaterThan(9);
   });
 
   it('crashes again and again is given up, and can be resumed when the reason is gone', async () => {

@@ -111,7 +111,11 @@ function summaryOf({ id, state, message, failure, published, durations }: RunRec
 /** What becomes of the job; what became of the run stands in its record. */
 function outcomeOf(carriedOut: CarriedOut, { record }: OpenRun): Outcome {
   if (carriedOut === 'left') return { kind: 'released' };
-  if (carriedOut === 'again') return { kind: 'failed', error: record.message, retry: true };
+  if (carriedOut === 'again') {
+    // Those since its last checkpoint: one that gets further in between waits no longer each time.
+    const tries = Object.values(record.retries).reduce((sum, times) => sum + times, 0);
+    return { kind: 'failed', error: record.message, retry: true, tries };
+  }
   if (record.state === 'failed') return { kind: 'failed', error: record.message, retry: false };
   if (record.state === 'cancelled') return { kind: 'cancelled', result: null };
   return { kind: 'completed', result: { state: record.state, published: record.published } };
