@@ -32,7 +32,9 @@ export function settled(job: Standing, outcome: Outcome, now: number): Standing 
   if (outcome.kind !== 'failed') return ended(outcome.kind);
   if (job.isCancelling) return ended('cancelled');
   const mayRetry = outcome.retry && (job.maxAttempts === null || job.attempts < job.maxAttempts);
-  return mayRetry ? { ...job, state: 'waiting', availableAt: now + pauseAfter(outcome.tries ?? job.attempts) } : ended('failed');
+  return mayRetry
+    ? { ...job, state: 'waiting', availableAt: now + pauseAfter(outcome.tries ?? job.attempts) }
+    : ended('failed');
 }
 
 export function cancelled(job: Standing): Standing {
