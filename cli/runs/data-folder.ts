@@ -1,7 +1,7 @@
 /**
  * What all commands over runs share: where runs are kept and wait, and how a followed one is reported.
  */
-import { resolve } from 'node:path';
+import { absoluteAddress } from '@slipway/shared/bucket/open-bucket.ts';
 import type { JobQueue } from '@slipway/shared/jobs/job-queue.ts';
 import { createLogger } from '@slipway/shared/lib/log.ts';
 import { openRunQueue, type RunRecord } from '@slipway/trainer/runs';
@@ -20,8 +20,7 @@ export function dataFolderOf(): string {
 
 /** Where a run publishes; a folder's path is absolute. */
 export function bucketAddress(asked?: string): string {
-  const address = asked ?? (process.env.BUCKET_URL || 'bucket');
-  return /^[a-z][a-z0-9+.-]+:\/\//i.test(address) ? address : resolve(address);
+  return absoluteAddress(asked ?? (process.env.BUCKET_URL || 'bucket'));
 }
 
 /** What the trainer's service works on as well, where one runs. */

@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { GraphSource } from '@slipway/inference/engine';
 import type { Bucket, Staging } from '@slipway/shared/bucket/bucket.ts';
+import { isFullDisk } from '@slipway/shared/bucket/durable-files.ts';
 import { checkModelName } from '@slipway/shared/bucket/keys.ts';
 import { openBucket } from '@slipway/shared/bucket/open-bucket.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
@@ -291,8 +292,7 @@ function outsideBounds(parity: ParityReport, precision: Precision): AppError {
 }
 
 function diskFull(error: unknown, bucket: Bucket): AppError | undefined {
-  if (!(error instanceof Error) || !('code' in error) || !['ENOSPC', 'EDQUOT'].includes(String(error.code)))
-    return undefined;
+  if (!isFullDisk(error)) return undefined;
   return new AppError(
     'disk_full',
     `the disk of ${bucket.location} is full; nothing was published. Free some space and convert again.`,

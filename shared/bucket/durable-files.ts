@@ -12,6 +12,11 @@ export function errorCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
+/** No space, or no more of it for this user. */
+export function isFullDisk(error: unknown): error is Error {
+  return ['ENOSPC', 'EDQUOT'].includes(errorCode(error) ?? '');
+}
+
 /** The message names the path: somebody may not write there, or it lies below what is no folder. */
 export function isRefusedPath(error: unknown): error is Error {
   const code = errorCode(error) ?? '';
@@ -25,7 +30,7 @@ export async function tellDiskFull<T>(location: string, work: () => Promise<T>):
   try {
     return await work();
   } catch (error) {
-    if (errorCode(error) !== 'ENOSPC' && errorCode(error) !== 'EDQUOT') throw error;
+    if (!isFullDisk(error)) throw error;
     throw new AppError(
       'disk_full',
       `No space is left for the bucket ${location}. Nothing was published; free some space and run it again.`,

@@ -10,7 +10,7 @@ import { pipeline } from 'node:stream/promises';
 import { AppError } from '../contracts/errors.ts';
 import type { Manifest } from '../contracts/manifest.ts';
 import type { Bucket } from './bucket.ts';
-import { errorCode, syncToDisk, writeDurably } from './durable-files.ts';
+import { errorCode, isFullDisk, syncToDisk, writeDurably } from './durable-files.ts';
 import { isDead, newOwnedName } from './owner.ts';
 import { TAR_BLOCK, tarHeader } from './tar-header.ts';
 
@@ -43,7 +43,7 @@ export async function exportVersion(
     await syncToDisk(dirname(place));
     return bytes;
   } catch (error) {
-    if (errorCode(error) !== 'ENOSPC' && errorCode(error) !== 'EDQUOT') throw error;
+    if (!isFullDisk(error)) throw error;
     throw new AppError('disk_full', `the disk of ${place} is full; nothing was exported. Free some space first.`, {
       cause: error,
     });

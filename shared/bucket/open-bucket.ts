@@ -2,9 +2,10 @@
  * From a bucket's address to a bucket. Knows which kinds of address there are, not how a bucket works.
  */
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AppError } from '../contracts/errors.ts';
+import { isUrl } from '../lib/is-url.ts';
 import type { Bucket } from './bucket.ts';
 import { openFolderBucket } from './folder.ts';
 import { openS3Bucket } from './s3.ts';
@@ -22,6 +23,11 @@ export function openBucket(address: string): Bucket {
   }
   if (address.trim() === '') throw new AppError('invalid_field', 'BUCKET_URL is empty. Set it to a folder.');
   return openFolderBucket(address.startsWith('~/') ? join(homedir(), address.slice(2)) : address);
+}
+
+/** The same bucket, wherever the address is read from. */
+export function absoluteAddress(address: string): string {
+  return isUrl(address) ? address : resolve(address);
 }
 
 function pathOf(url: string): string {

@@ -20,6 +20,11 @@ const Part = z.object({ digest: z.string(), etag: z.string().nullable() });
 
 const BUFFERED_BYTES = 1 << 20;
 
+/** What lies beside a file until it is whole: the bytes that are here, and of what they are a part. */
+export function partialPaths(target: string): { readonly part: string; readonly note: string } {
+  return { part: `${target}.part`, note: `${target}.part.json` };
+}
+
 export interface Download {
   readonly hub: Hub;
   /** Where the file is, with the commit in its path. */
@@ -39,8 +44,7 @@ export async function downloadFile(download: Download): Promise<void> {
   const { file, folder } = download;
   const target = join(folder, file.path);
   await mkdir(dirname(target), { recursive: true });
-  const part = `${target}.part`;
-  const note = `${part}.json`;
+  const { part, note } = partialPaths(target);
   for (let round = 1; ; round++) {
     const found = await transfer(download, part, note);
     if (found === file.digest.hex) break;

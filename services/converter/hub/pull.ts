@@ -4,10 +4,11 @@
  */
 import { mkdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { isFullDisk } from '@slipway/shared/bucket/durable-files.ts';
 import { isSafePath } from '@slipway/shared/bucket/keys.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { z } from 'zod';
-import { downloadFile, isWhole } from './download-file.ts';
+import { downloadFile, isWhole, partialPaths } from './download-file.ts';
 import { lockFolder } from './folder-lock.ts';
 import { describeRepository, type Hub } from './hub-client.ts';
 import { PATIENCE, type Patience } from './retry.ts';
@@ -93,7 +94,7 @@ export async function pull(options: PullOptions): Promise<Pulled> {
       if (await isWhole(folder, file)) {
         Object.assign(progress, { bytes: progress.bytes + file.bytes, files: progress.files + 1 });
         // Of a pull that was killed behind giving the file its name.
-        if (isOurs) await rm(join(folder, `${file.path}.part.json`), { force: true });
+        if (isOurs) await rm(partialPaths(join(folder, file.path)).note, { force: true });
       } else missing.push(file);
       tell();
     }
@@ -176,7 +177,9 @@ async function removeStale(folder: string, repository: string, wanted: readonly 
   const keep = new Set(wanted.map(({ path }) => path));
   for (const path of record?.files ?? []) {
     if (keep.has(path) || !isSafePath(path)) continue;
-    for (const name of [path, `${path}.part`, `${path}.part.json`]) await rm(join(folder, name), { force: true });
+    const target = join(folder, path);
+    const { part, note } = partialPaths(target);
+    for (const stale of [target, part, note]) await rm(stale, { force: true });
   }
   return record !== undefined;
 }
@@ -210,7 +213,7 @@ async function writeRecord(folder: string, record: z.infer<typeof Record>): Prom
 async function requireRoom(folder: string, missing: readonly HubFile[]): Promise<void> {
   let needed = 0;
   for (const { path, bytes } of missing) {
-    const part = await stat(join(folder, `${path}.part`)).catch(() => undefined);
+    const part = await stat(partialPaths(join(folder, path)).part).catch(() => undefined);
     needed += Math.max(0, bytes - (part?.size ?? 0));
   }
   const { bavail, bsize } = await statfs(folder);
@@ -224,8 +227,7 @@ async function requireRoom(folder: string, missing: readonly HubFile[]): Promise
 }
 
 function diskFull(error: unknown, folder: string): AppError | undefined {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code !== 'ENOSPC' && code !== 'EDQUOT') return undefined;
+  if (!isFullDisk(error)) return undefined;
   return new AppError('disk_full', `the disk of ${folder} is full; what has come so far is kept for the next attempt`, {
     cause: error,
   });

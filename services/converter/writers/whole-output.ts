@@ -4,6 +4,7 @@
  */
 import { link, lstat, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { errorCode, isFullDisk } from '@slipway/shared/bucket/durable-files.ts';
 import { isDead, newOwnedName } from '@slipway/shared/bucket/owner.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 
@@ -70,7 +71,7 @@ async function giveName(passing: string, place: string): Promise<void> {
     // A link fails where a rename would replace.
     else await link(passing, place);
   } catch (error) {
-    const code = codeOf(error);
+    const code = errorCode(error) ?? '';
     if (['EEXIST', 'ENOTEMPTY', 'ENOTDIR'].includes(code)) throw taken(place);
     // Not every filesystem has links.
     if (isFolder || !['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(code)) throw error;
@@ -80,7 +81,7 @@ async function giveName(passing: string, place: string): Promise<void> {
 }
 
 function asDiskFull(error: unknown, place: string): AppError | undefined {
-  if (!['ENOSPC', 'EDQUOT'].includes(codeOf(error))) return undefined;
+  if (!isFullDisk(error)) return undefined;
   return new AppError(
     'disk_full',
     `the disk of ${place} is full; nothing was written. Free some space and run it again.`,
@@ -88,8 +89,4 @@ function asDiskFull(error: unknown, place: string): AppError | undefined {
       cause: error,
     },
   );
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }

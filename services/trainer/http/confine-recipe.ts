@@ -7,6 +7,8 @@ import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { isModelReference } from '@slipway/shared/contracts/manifest.ts';
 import { type Recipe, trainOf, weightedSources } from '@slipway/shared/contracts/recipe.ts';
+import { isUrl } from '@slipway/shared/lib/is-url.ts';
+import { isPattern } from '../data/collect/is-pattern.ts';
 
 export interface Readable {
   readonly dataRoots: readonly string[];
@@ -16,8 +18,6 @@ export interface Readable {
 }
 
 const IS_SENT = /^file-[0-9a-f]+$/;
-const IS_URL = /^[a-z][a-z0-9+.-]*:\/\//i;
-const IS_GLOB = /[*?[\]{}]/;
 const MOST_MATCHES = 10_000;
 
 /** AppError not_found, invalid_field. */
@@ -55,12 +55,12 @@ export async function confineBase(field: string, base: string, { modelRoots }: R
 /** A file that was sent, or what a path or pattern names below the folders of data. AppError not_found, invalid_field. */
 export async function confineData(field: string, source: string, { dataRoots, sentFile }: Readable): Promise<string[]> {
   if (IS_SENT.test(source)) return [sentFile(source, field)];
-  if (IS_URL.test(source)) {
+  if (isUrl(source)) {
     throw new AppError('invalid_field', `${field}: URLs are not fetched for requests; send the file to /v1/files`, {
       field,
     });
   }
-  if (!IS_GLOB.test(source)) return [await within(field, source, dataRoots, 'DATA_ROOTS')];
+  if (!isPattern(source)) return [await within(field, source, dataRoots, 'DATA_ROOTS')];
   const found: string[] = [];
   for (const root of await Promise.all(dataRoots.map(realPathOf))) {
     if (root === undefined || isAbsolute(source) || source.includes('..')) continue;

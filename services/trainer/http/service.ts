@@ -3,8 +3,8 @@
  */
 import { createServer } from 'node:http';
 import { hostname } from 'node:os';
-import { resolve } from 'node:path';
 import { getRequestListener } from '@hono/node-server';
+import { absoluteAddress } from '@slipway/shared/bucket/open-bucket.ts';
 import type { TrainerConfig } from '@slipway/shared/contracts/trainer-config.ts';
 import { FileStore } from '@slipway/shared/files/file-store.ts';
 import { BodyReaders } from '@slipway/shared/http/body-readers.ts';
@@ -71,9 +71,8 @@ export async function startTrainer({
   const evaluator = new RunEvaluator({ dataFolder, serve, log });
   const isWorking = () => worker?.isWorking() ?? false;
   const metrics = new TrainerMetrics({ dataFolder, isReady: () => !inFlight.draining, isWorking });
-  const { bucketUrl } = config;
   const parts: ServiceParts = {
-    config: { ...config, bucketUrl: /^[a-z][a-z0-9+.-]+:\/\//i.test(bucketUrl) ? bucketUrl : resolve(bucketUrl) },
+    config: { ...config, bucketUrl: absoluteAddress(config.bucketUrl) },
     log,
     keys,
     queue,

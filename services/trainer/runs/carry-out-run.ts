@@ -4,7 +4,7 @@
  */
 
 import { readFile, rename, writeFile } from 'node:fs/promises';
-import { isRefusedPath } from '@slipway/shared/bucket/durable-files.ts';
+import { isFullDisk, isRefusedPath } from '@slipway/shared/bucket/durable-files.ts';
 import { AppError, type ErrorCode } from '@slipway/shared/contracts/errors.ts';
 import type { Failure } from '../supervisor/classify-exit.ts';
 import { KernelError } from '../supervisor/kernel-error.ts';
@@ -176,8 +176,7 @@ function failureOf(error: unknown): Failure {
     return { class: kind, message: error.message, ...rest };
   }
   if (isRefusedPath(error)) return { class: 'user_input', message: error.message, ...rest };
-  const isFull = error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
-  if (isFull) return { class: 'disk_full', message: `${error.message}: free some space`, ...rest };
+  if (isFullDisk(error)) return { class: 'disk_full', message: `${error.message}: free some space`, ...rest };
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return { class: 'internal', message, ...rest };
 }

@@ -4,7 +4,7 @@
  */
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorCode } from '@slipway/shared/bucket/durable-files.ts';
+import { isFullDisk } from '@slipway/shared/bucket/durable-files.ts';
 import { openBucket } from '@slipway/shared/bucket/open-bucket.ts';
 import { CheckpointCopies } from './checkpoint-copies.ts';
 import { type Checkpoint, newestCheckpoint } from './checkpoints.ts';
@@ -57,7 +57,7 @@ function warn(run: OpenRun, message: string): void {
     run.log({ type: 'log', level: 'warning', message });
   } catch (error) {
     // This disk is full, too; the run meets that itself where it matters.
-    if (errorCode(error) !== 'ENOSPC' && errorCode(error) !== 'EDQUOT') throw error;
+    if (!isFullDisk(error)) throw error;
   }
 }
 

@@ -8,9 +8,8 @@ import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { isModelReference } from '@slipway/shared/contracts/manifest.ts';
 import type { ParsedRecipe } from '@slipway/shared/contracts/parse-recipe.ts';
 import { type Recipe, trainOf, weightedSources } from '@slipway/shared/contracts/recipe.ts';
-
-const IS_URL = /^[a-z][a-z0-9+.-]*:\/\//i;
-const IS_GLOB = /[*?[\]{}]/;
+import { isUrl } from '@slipway/shared/lib/is-url.ts';
+import { isPattern } from '../data/collect/is-pattern.ts';
 
 /** AppError not_found says what is not there, and how to get or name it. */
 export async function locateRecipe(
@@ -19,10 +18,10 @@ export async function locateRecipe(
   workingFolder: string,
 ): Promise<Recipe> {
   const locate = (field: string, path: string) =>
-    IS_URL.test(path) ? path : resolve(isChanged(field) ? workingFolder : recipeFolder, path);
+    isUrl(path) ? path : resolve(isChanged(field) ? workingFolder : recipeFolder, path);
   const locateData = async (field: string, source: string) => {
     const path = locate(field, source);
-    return IS_URL.test(path) || IS_GLOB.test(source) ? path : existing(field, path);
+    return isUrl(path) || isPattern(source) ? path : existing(field, path);
   };
   const { data, tokenizer, model } = recipe;
   const base = model.base === null ? null : await locateBase(model.base, locate('model.base', model.base));

@@ -3,7 +3,7 @@
  * run the same one. Knows no stage.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { errorCode } from '@slipway/shared/bucket/durable-files.ts';
+import { isFullDisk } from '@slipway/shared/bucket/durable-files.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { type Claim, type JobQueue, LeaseLostError, type Outcome } from '@slipway/shared/jobs/job-queue.ts';
 import type { Logger } from '@slipway/shared/lib/log.ts';
@@ -49,8 +49,7 @@ export async function workRuns(options: WorkOptions): Promise<void> {
       else await workOn(claim, options);
     }
   } catch (error) {
-    const code = errorCode(error);
-    if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
+    if (!isFullDisk(error)) throw error;
     // Not even what became of the run could be written.
     const message = `the disk of ${dataFolder} is full. Free some space and go on: runs are gone on with from their last checkpoint.`;
     throw new AppError('disk_full', message, { cause: error });

@@ -5,11 +5,12 @@ import { glob, readdir, stat } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { type DataRecipe, weightedSources } from '@slipway/shared/contracts/recipe.ts';
+import { isUrl } from '@slipway/shared/lib/is-url.ts';
 import { downloadToCache } from './download.ts';
 import type { FindOptions, FoundFile, TrainedFile } from './found-file.ts';
+import { isPattern } from './is-pattern.ts';
 
 const KNOWN = /\.(json|jsonl|ndjson|csv|tsv|parquet|txt|md|text)(\.gz)?$/i;
-const IS_GLOB = /[*?[\]{}]/;
 
 /** AppError not_found names what leads to no file. No file is given twice. */
 export async function findFiles(sources: readonly string[], options: FindOptions): Promise<FoundFile[]> {
@@ -38,11 +39,11 @@ export async function findTrained(train: DataRecipe['train'], options: FindOptio
 }
 
 async function filesOf(source: string, options: FindOptions): Promise<FoundFile[]> {
-  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(source)) return [await downloadToCache(source, options)];
+  if (isUrl(source)) return [await downloadToCache(source, options)];
   const at = await stat(source).catch(() => undefined);
   if (at?.isDirectory()) return filesBelow(source);
   if (at) return [{ path: source, name: basename(source), bytes: at.size }];
-  if (!IS_GLOB.test(source)) throw new AppError('not_found', `there is nothing at ${source}`);
+  if (!isPattern(source)) throw new AppError('not_found', `there is nothing at ${source}`);
   const paths: string[] = [];
   for await (const path of glob(source)) paths.push(path);
   const files = await Promise.all(paths.toSorted().map(async (path) => ({ path, at: await stat(path) })));
