@@ -19,8 +19,6 @@ export interface RecipeSource {
 
 type Path = readonly PropertyKey[];
 
-const FIELDS = recipeFields().map(({ path }) => path);
-
 export interface ParsedRecipe {
   /** With every default filled in. */
   readonly recipe: Recipe;
@@ -139,8 +137,8 @@ function describeIssue(issue: z.core.$ZodIssue, root: unknown, outside: Path = [
   if (issue.code === 'unrecognized_keys') {
     const known = node === undefined ? [] : Object.keys(propertiesOf(node));
     return issue.keys.map((key) => {
-      const elsewhere = FIELDS.find((field) => field.endsWith(`.${key}`));
-      const meant = elsewhere ?? nearest(key, known);
+      const elsewhere = recipeFields().find((field) => field.path.endsWith(`.${key}`));
+      const meant = elsewhere?.path ?? nearest(key, known);
       return { path: [...path, key], message: `is not known${meant === undefined ? '' : `; did you mean ${meant}?`}` };
     });
   }

@@ -4,7 +4,7 @@
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { JobQueue } from '@slipway/shared/jobs/job-queue.ts';
-import { oneAtATime } from './file-lock.ts';
+import { aloneWithRun } from './alone-with-run.ts';
 import { OpenRun } from './open-run.ts';
 import { forgetWish, readRun, readWish, runFolder, type Wish, writeWish } from './run-folder.ts';
 import type { RunRecord } from './run-record.ts';
@@ -12,10 +12,8 @@ import { nextState } from './run-state.ts';
 import { jobIdOf } from './submit-run.ts';
 
 /** Resolves when it is asked, which may be before it has happened. AppError not_found, or conflict when it comes too late. */
-export async function askRun(dataFolder: string, queue: JobQueue, id: string, wish: Wish): Promise<RunRecord> {
-  // Whoever names no run makes no lock either.
-  await readRun(dataFolder, id);
-  return oneAtATime(runFolder(dataFolder, id).lock, () => ask(dataFolder, queue, id, wish));
+export function askRun(dataFolder: string, queue: JobQueue, id: string, wish: Wish): Promise<RunRecord> {
+  return aloneWithRun(dataFolder, id, () => ask(dataFolder, queue, id, wish));
 }
 
 async function ask(dataFolder: string, queue: JobQueue, id: string, wish: Wish): Promise<RunRecord> {

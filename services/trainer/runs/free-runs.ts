@@ -6,8 +6,8 @@ import { lstat, readdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FileSet } from '@slipway/shared/bucket/bucket.ts';
 import { openBucket } from '@slipway/shared/bucket/open-bucket.ts';
+import { aloneWithRun } from './alone-with-run.ts';
 import { chooseFreed, type Verdict } from './choose-freed.ts';
-import { oneAtATime } from './file-lock.ts';
 import { examplesOf } from './keep-examples.ts';
 import { OpenRun } from './open-run.ts';
 import { listRuns, runFolder } from './run-folder.ts';
@@ -95,7 +95,7 @@ async function freeInBuckets(
 
 /** From then on it cannot be resumed. False when somebody has resumed it since it was looked at. */
 function markFreed(dataFolder: string, id: string): Promise<boolean> {
-  return oneAtATime(runFolder(dataFolder, id).lock, async () => {
+  return aloneWithRun(dataFolder, id, async () => {
     const run = await OpenRun.open(dataFolder, id);
     try {
       if (!hasEnded(run.record.state)) return false;

@@ -4,7 +4,7 @@
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { Recipe } from '@slipway/shared/contracts/recipe.ts';
 import type { Job, JobQueue, Priority } from '@slipway/shared/jobs/job-queue.ts';
-import { oneAtATime } from './file-lock.ts';
+import { aloneWithRun } from './alone-with-run.ts';
 import { describeMachine, gitCommit } from './machine.ts';
 import { OpenRun } from './open-run.ts';
 import { createRunFolder, forgetWish, newRunId, readRun, readWish, runFolder } from './run-folder.ts';
@@ -68,10 +68,8 @@ export async function submitRun(dataFolder: string, queue: JobQueue, submission:
 }
 
 /** One that is queued or worked on goes on, also when it was asked to pause. AppError not_found, or conflict for one that has ended. */
-export async function resumeRun(dataFolder: string, queue: JobQueue, id: string): Promise<RunRecord> {
-  // Whoever names no run makes no lock either.
-  await readRun(dataFolder, id);
-  return oneAtATime(runFolder(dataFolder, id).lock, () => resume(dataFolder, queue, id));
+export function resumeRun(dataFolder: string, queue: JobQueue, id: string): Promise<RunRecord> {
+  return aloneWithRun(dataFolder, id, () => resume(dataFolder, queue, id));
 }
 
 async function resume(dataFolder: string, queue: JobQueue, id: string): Promise<RunRecord> {
