@@ -168,6 +168,20 @@ describe.skipIf(process.platform !== 'linux')('several models', () => {
     expect(service.models.totals().get('tale')).toMatchObject({ loads: 1 });
   });
 
+  it('are not found while somebody loads what is not there, and not ready while it is', async () => {
+    const service = await serveBucket(bucket, { model: NAME });
+    for (const [name, code] of Object.entries({
+      saga: 'not_found',
+      'tale@v009': 'not_found',
+      tale: 'model_not_ready',
+    })) {
+      const loading = service.models.load(name);
+      await expect(service.models.find(name), name).rejects.toMatchObject({ code });
+      if (code === 'not_found') await expect(loading).rejects.toMatchObject({ code });
+      else expect((await loading).name).toBe(name);
+    }
+  });
+
   it('finish their streams when they are unloaded, and take no new requests meanwhile', async () => {
     const service = await serveBucket(bucket, { model: NAME });
     await service.load('tale');

@@ -243,10 +243,11 @@ export class ModelRegistry implements ServedModels {
   }
 
   async #whyNot(wanted: string | undefined, reference: Reference, host: HostedModel | undefined): Promise<AppError> {
-    if (host !== undefined || wanted === undefined) return whyNotReady((host ?? this.main).state());
-    // Where the bucket cannot be read it is not served here all the same.
-    const isThere = await this.#lookup.has(reference).catch(() => false);
+    if (wanted === undefined) return whyNotReady(this.main.state());
+    // That somebody has it loaded does not mean that there is one. Where the bucket cannot be read, what is not loaded is not served here.
+    const isThere = await this.#lookup.has(reference).catch(() => host !== undefined);
     if (!isThere) return this.#notServed(wanted);
+    if (host !== undefined) return whyNotReady(host.state());
     const name = textOf(reference);
     return noSuch(`model ${JSON.stringify(wanted)} is in the bucket but not loaded; ${howToLoad(name)}`);
   }
