@@ -68,7 +68,7 @@ describe.skipIf(!hasRedisServer)('two services on one Redis', () => {
     onTestFinished(() => redis.stop());
     const start = (worker: string) =>
       startTrainerProcess(folders, { config: { jobsUrl: redis.url, worker }, kernel, leaseMilliseconds });
-    return { folders, services: await Promise.all([start('one'), start('two')]) };
+    return { folders, redis, services: await Promise.all([start('one'), start('two')]) };
   }
 
   it('work on every run once between them', { timeout: 300_000 }, async () => {
@@ -91,6 +91,25 @@ describe.skipIf(!hasRedisServer)('two services on one Redis', () => {
       expect((await ask(url, `/runs/${id}`)).body).toMatchObject({ state: 'succeeded', attempts: 1 });
     }
     expect((await ask(url, '/readyz')).body).toEqual({ ready: true });
+  });
+
+  it('are not ready while it is away, and take runs again when it is back', { timeout: 120_000 }, async () => {
+    const { folders, redis, services } = await startTwo(kernel, 1000);
+    const [{ url }] = services;
+    const says = async (answer: object, gauge: string) => {
+      while ((await ask(url, '/readyz')).body.ready !== (gauge === '1')) await sleep(50);
+      expect((await ask(url, '/readyz')).body).toEqual(answer);
+      expect((await ask(url, '/metrics')).text).toContain(`\nslipway_ready ${gauge}\n`);
+    };
+    await says({ ready: true }, '1');
+    await redis.kill();
+    await says({ ready: false, reason: 'the queue does not answer' }, '0');
+    expect((await ask(url, '/runs')).body.data).toEqual([]);
+    await redis.start();
+    await says({ ready: true }, '1');
+    const { id } = (await post(url, '/runs/train', recipe())).body;
+    while (!hasEnded((await readRun(folders.data, id)).state)) await sleep(50);
+    expect((await ask(url, `/runs/${id}`)).body.state).toBe('succeeded');
   });
 
   it('go on with what the other was killed over', { timeout: 300_000 }, async () => {

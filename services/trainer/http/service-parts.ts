@@ -29,4 +29,6 @@ export interface ServiceParts {
   readonly leaving: AbortSignal;
   /** Whether this service works on the queue at the moment. */
   readonly isWorking: () => boolean;
+  /** Undefined when runs can be taken now. */
+  readonly whyNotReady: () => Promise<string | undefined>;
 }

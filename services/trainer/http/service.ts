@@ -23,6 +23,7 @@ import { openRunQueue } from '../runs/open-run-queue.ts';
 import type { Stages } from '../runs/stages.ts';
 import { createApp } from './app.ts';
 import { RunEvaluator } from './evaluations/run-evaluator.ts';
+import { whyNotReady } from './readiness.ts';
 import type { ServiceParts } from './service-parts.ts';
 import { TrainerMetrics } from './trainer-metrics.ts';
 
@@ -70,7 +71,8 @@ export async function startTrainer({
   const room = config.workRuns && config.keepFreeGib > 0 ? keepRoom(config, log) : undefined;
   const evaluator = new RunEvaluator({ dataFolder, serve, log });
   const isWorking = () => worker?.isWorking() ?? false;
-  const metrics = new TrainerMetrics({ dataFolder, isReady: () => !inFlight.draining, isWorking });
+  const ready = () => whyNotReady(inFlight, queue, log);
+  const metrics = new TrainerMetrics({ dataFolder, whyNotReady: ready, isWorking });
   const parts: ServiceParts = {
     config: { ...config, bucketUrl: absoluteAddress(config.bucketUrl) },
     log,
@@ -85,6 +87,7 @@ export async function startTrainer({
     metrics,
     leaving: leaving.signal,
     isWorking,
+    whyNotReady: ready,
   };
   const { fetch } = createApp(parts);
   const errorHandler = refuseMalformed(log);

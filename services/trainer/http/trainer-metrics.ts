@@ -10,7 +10,7 @@ import { RunState } from '../runs/run-state.ts';
 
 export interface MetricSources {
   readonly dataFolder: string;
-  readonly isReady: () => boolean;
+  readonly whyNotReady: () => Promise<string | undefined>;
   readonly isWorking: () => boolean;
 }
 
@@ -19,7 +19,7 @@ export class TrainerMetrics {
   readonly http: HttpMetrics;
   readonly #registry = new Registry();
 
-  constructor({ dataFolder, isReady, isWorking }: MetricSources) {
+  constructor({ dataFolder, whyNotReady, isWorking }: MetricSources) {
     const registers = [this.#registry];
     this.http = new HttpMetrics(this.#registry);
     new Gauge({
@@ -44,8 +44,8 @@ export class TrainerMetrics {
       name: 'slipway_ready',
       help: '1 when requests are taken.',
       registers,
-      collect() {
-        this.set(isReady() ? 1 : 0);
+      async collect() {
+        this.set((await whyNotReady()) === undefined ? 1 : 0);
       },
     });
     new Gauge({

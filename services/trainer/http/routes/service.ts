@@ -1,13 +1,9 @@
 /**
  * `GET /`, `/health`, `/healthz`, `/readyz` and `/metrics`.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Route } from '@slipway/shared/http/request-context.ts';
-import { QUEUE } from '../../runs/submit-run.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import type { ServiceParts } from '../service-parts.ts';
-
-const QUEUE_MILLISECONDS = 2000;
 
 export function rootRoute(): Route {
   return (context) => {
@@ -33,21 +29,12 @@ export function healthRoute({ inFlight, isWorking }: ServiceParts): Route {
     });
 }
 
-export function readinessRoute({ inFlight, queue, log }: ServiceParts): Route {
-  const queueAnswers = () =>
-    queue.list({ queue: QUEUE, limit: 1 }).then(
-      () => true,
-      (error) => {
-        log.warn({ err: error }, 'the queue does not answer');
-        return false;
-      },
-    );
+export function readinessRoute({ whyNotReady }: ServiceParts): Route {
   return async (context) => {
-    const isReady =
-      !inFlight.draining && (await Promise.race([queueAnswers(), sleep(QUEUE_MILLISECONDS, false, { ref: false })]));
-    if (isReady) return context.json({ ready: true });
+    const reason = await whyNotReady();
+    if (reason === undefined) return context.json({ ready: true });
     context.header('Retry-After', '1');
-    return context.json({ ready: false, reason: inFlight.draining ? 'draining' : 'the queue does not answer' }, 503);
+    return context.json({ ready: false, reason }, 503);
   };
 }
 

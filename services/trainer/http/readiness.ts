@@ -1,0 +1,24 @@
+/**
+ * Whether runs can be taken now: the service does not leave, and the queue answers. For `/readyz` and the metric that says the same.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { InFlight } from '@slipway/shared/http/in-flight.ts';
+import type { JobQueue } from '@slipway/shared/jobs/job-queue.ts';
+import type { Logger } from '@slipway/shared/lib/log.ts';
+import { QUEUE } from '../runs/submit-run.ts';
+
+const QUEUE_MILLISECONDS = 2000;
+
+/** Undefined when it is ready. A queue that says nothing for two seconds does not answer. */
+export async function whyNotReady(inFlight: InFlight, queue: JobQueue, log: Logger): Promise<string | undefined> {
+  if (inFlight.draining) return 'draining';
+  const asked = queue.list({ queue: QUEUE, limit: 1 }).then(
+    () => true,
+    (error) => {
+      log.warn({ err: error }, 'the queue does not answer');
+      return false;
+    },
+  );
+  const answers = await Promise.race([asked, sleep(QUEUE_MILLISECONDS, false, { ref: false })]);
+  return answers ? undefined : 'the queue does not answer';
+}
