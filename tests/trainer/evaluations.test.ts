@@ -1,72 +1,32 @@
-/**
- * Evaluations over HTTP: the version that a run has published is served as `slipway trainer` serves it, and asked. The runs train nothing
- * and say that they have published the bundled model.
- */
+/** Evaluations over HTTP: the version that a run has published is served as `slipway trainer` serves it, and asked. */
 import { createHash } from 'node:crypto';
-import { cpSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { BUNDLED_BUCKET, bucketsFor, findVersion } from '@slipway/inference/find-version';
 import { Evaluation } from '@slipway/shared/contracts/evaluation.ts';
 import type { ServeVersion } from '@slipway/trainer/evaluation';
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 import { serveVersion } from '../../cli/serve-version.ts';
-import {
-  type Answered,
-  ask,
-  type Folders,
-  newFolders,
-  post,
-  recipe,
-  startTestTrainer,
-} from './testing/test-trainer.ts';
+import { ended, NAME, newPlace, newRun, STORY, VERSION } from './testing/published-runs.ts';
+import { ask, post, recipe, startTestTrainer } from './testing/test-trainer.ts';
 import { startTrainerProcess } from './testing/trainer-process.ts';
 
-const STORY = 'ROMEO:\nWhat say you, my lord? I will not be so bold to speak with thee, and yet I love thee well.\n';
 const LIKELIHOOD = { data: 'story.txt', metrics: ['perplexity', 'bits_per_byte'] };
-
-const { name: NAME } = (await findVersion(bucketsFor(BUNDLED_BUCKET), null)).manifest;
-const VERSION = `${NAME}@v001`;
-
-/** With a copy of the bundled bucket: runs keep their checkpoints in it. */
-function newPlace(...onEnd: Parameters<typeof newFolders>): Folders {
-  const place = newFolders(...onEnd);
-  cpSync(BUNDLED_BUCKET, join(place.root, 'bucket'), { recursive: true });
-  writeFileSync(join(place.corpus, 'story.txt'), STORY);
-  return place;
-}
 
 const folders = newPlace(afterAll);
 const { url, close } = await startTestTrainer(folders, { serve: serveVersion });
 afterAll(close);
 
-/** That has published VERSION. */
-async function newRun(at = url): Promise<string> {
-  const { body } = await post(at, '/runs/train', recipe().replace('name: tiny', `name: ${NAME}`));
-  for (;;) {
-    const run = (await ask(at, `/runs/${body.id}`)).body;
-    if (run.state === 'succeeded') return body.id;
-    await sleep(20);
-  }
-}
-
 const evaluate = (run: string, body: object, at = url) => post(at, `/runs/${run}/evaluate`, JSON.stringify(body));
 
-async function ended(run: string, id: string, at = url): Promise<Answered['body']> {
-  for (;;) {
-    const { body } = await ask(at, `/runs/${run}/eval?id=${id}`);
-    if (body.ended_at !== null) return body;
-    await sleep(50);
-  }
-}
+const endOf = (run: string, id: string, at = url) => ended(at, `/runs/${run}/eval?id=${id}`);
 
 describe('an evaluation', { timeout: 300_000 }, () => {
   it('asks the version of a run, and is told as figures and as a page', async () => {
-    const run = await newRun();
+    const run = await newRun(url);
     const sent = await evaluate(run, { ...LIKELIHOOD, against: NAME });
     expect(sent.status).toBe(202);
     expect(sent.body).toMatchObject({ object: 'run.evaluation', run, status: 'queued', result: null, error: null });
-    const { status, versions, result, error } = await ended(run, sent.body.id);
+    const { status, versions, result, error } = await endOf(run, sent.body.id);
     expect({ status, error }).toEqual({ status: 'succeeded', error: null });
     expect(versions).toEqual([VERSION, VERSION]);
     const found = Evaluation.parse(result);
@@ -90,10 +50,10 @@ describe('an evaluation', { timeout: 300_000 }, () => {
     form.set('purpose', 'fine-tune');
     form.set('file', new File([STORY.repeat(2)], 'sent.txt'));
     const { id: data } = (await ask(url, '/v1/files', { method: 'POST', body: form })).body;
-    const run = await newRun();
+    const run = await newRun(url);
     const first = (await evaluate(run, LIKELIHOOD)).body.id;
     const second = (await evaluate(run, { data })).body.id;
-    const { status, result, data: told } = await ended(run, second);
+    const { status, result, data: told } = await endOf(run, second);
     expect({ status, told }).toEqual({ status: 'succeeded', told: data });
     expect(result.data.files[0].bytes).toBe(2 * STORY.length);
     expect(result.notes).toEqual([expect.stringMatching(/^The data is plain text, which asks nothing/)]);
@@ -103,9 +63,9 @@ describe('an evaluation', { timeout: 300_000 }, () => {
 
   it('that cannot be done says why, without the places of this machine', async () => {
     writeFileSync(join(folders.corpus, 'empty.txt'), '');
-    const run = await newRun();
+    const run = await newRun(url);
     const { body } = await evaluate(run, { ...LIKELIHOOD, data: 'empty.txt' });
-    const { status, error, result } = await ended(run, body.id);
+    const { status, error, result } = await endOf(run, body.id);
     expect({ status, result }).toEqual({ status: 'failed', result: null });
     expect(error.code).toBe('invalid_source');
     expect(error.message).toContain('empty.txt');
@@ -118,7 +78,7 @@ describe('an evaluation', { timeout: 300_000 }, () => {
 
 describe('a request for one', () => {
   it('is refused with what is wrong', async () => {
-    const run = await newRun();
+    const run = await newRun(url);
     const refused = async (body: object, status: number, message: RegExp) => {
       const answer = await evaluate(run, body);
       expect([answer.status, answer.body.error.message]).toEqual([status, expect.stringMatching(message)]);
@@ -203,6 +163,6 @@ describe('what a service has left unfinished', { timeout: 300_000 }, () => {
     onTestFinished(() => next.close());
     expect((await ask(next.url, `/runs/${run}/eval`)).body).toMatchObject({ id, ...left });
     const again = (await evaluate(run, LIKELIHOOD, next.url)).body.id;
-    expect((await ended(run, again, next.url)).status).toBe('succeeded');
+    expect((await endOf(run, again, next.url)).status).toBe('succeeded');
   });
 });

@@ -140,12 +140,13 @@ function commonLength(prompt: readonly number[], all: readonly number[]): number
   return different === -1 ? prompt.length : different;
 }
 
-async function ask<T extends object>(
+/** Refused, AppError as above. */
+export async function ask<T extends object>(
   client: ServiceClient,
   path: string,
   body: object,
   shape: z.ZodType<T>,
-  { signal, model }: AskOptions,
+  { signal, model }: Pick<AskOptions, 'signal' | 'model'>,
 ): Promise<T & { milliseconds: number }> {
   let begun = 0;
   const send = (): Promise<ServiceAnswer> => {

@@ -26,9 +26,17 @@ import {
   listJobsRoute,
   resumeJobRoute,
 } from './routes/fine-tuning.ts';
+import { answerRoute, questionRoute } from './routes/questions.ts';
 import { FeedRoutes } from './routes/run-feeds.ts';
 import { askRoute, listRunsRoute, logsRoute, resumeRoute, runRoute, samplesRoute, trainRoute } from './routes/runs.ts';
 import { healthRoute, livenessRoute, metricsRoute, readinessRoute, rootRoute } from './routes/service.ts';
+import {
+  listTokenizersRoute,
+  removeTokenizerRoute,
+  tokenizerFileRoute,
+  tokenizerRoute,
+  trainTokenizerRoute,
+} from './routes/tokenizers.ts';
 import { trainingSocketRoute } from './routes/training-socket.ts';
 import type { ServiceParts } from './service-parts.ts';
 
@@ -63,6 +71,7 @@ export function createApp(parts: ServiceParts): Hono<RequestEnvironment> {
   app.get('/metrics', metricsRoute(parts));
   describedRoutes(app, async () => (await import('./description/describe-api.ts')).describeTrainer());
   routeRuns(app, parts);
+  routeTokenizers(app, parts);
   routeOpenAi(app, parts);
   return app;
 }
@@ -83,6 +92,18 @@ function routeRuns(app: Hono<RequestEnvironment>, parts: ServiceParts): void {
   app.post('/runs/:id/evaluate', evaluateRoute(parts));
   app.get('/runs/:id/eval', evaluationRoute(parts));
   app.get('/runs/:id/eval/report', reportRoute(parts));
+  app.post('/runs/:id/generate', questionRoute(parts, 'generate'));
+  app.get('/runs/:id/generate', answerRoute(parts, 'generate'));
+  app.post('/runs/:id/score', questionRoute(parts, 'score'));
+  app.get('/runs/:id/score', answerRoute(parts, 'score'));
+}
+
+function routeTokenizers(app: Hono<RequestEnvironment>, parts: ServiceParts): void {
+  app.post('/tokenizers/train', trainTokenizerRoute(parts));
+  app.get('/tokenizers', listTokenizersRoute(parts));
+  app.get('/tokenizers/:id', tokenizerRoute(parts));
+  app.get('/tokenizers/:id/tokenizer.json', tokenizerFileRoute(parts));
+  app.delete('/tokenizers/:id', removeTokenizerRoute(parts));
 }
 
 function routeOpenAi(app: Hono<RequestEnvironment>, parts: ServiceParts): void {

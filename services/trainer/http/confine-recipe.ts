@@ -15,9 +15,12 @@ export interface Readable {
   readonly modelRoots: readonly string[];
   /** The path of a file that was sent, by its id. AppError not_found. */
   readonly sentFile: (id: string, field: string) => string;
+  /** The folder of a tokenizer that was trained here, by its id. AppError not_found, conflict when it is not done. */
+  readonly trainedTokenizer: (id: string, field: string) => Promise<string>;
 }
 
 const IS_SENT = /^file-[0-9a-f]+$/;
+const IS_TRAINED_TOKENIZER = /^tok-[0-9a-f-]+$/;
 const MOST_MATCHES = 10_000;
 
 /** AppError not_found, invalid_field. */
@@ -33,7 +36,7 @@ export async function confineRecipe(recipe: Recipe, readable: Readable): Promise
     model: { ...model, base: model.base === null ? null : await confineBase('model.base', model.base, readable) },
     tokenizer:
       tokenizer !== null && 'path' in tokenizer
-        ? { path: await within('tokenizer.path', tokenizer.path, readable.modelRoots, 'MODEL_ROOTS') }
+        ? { path: await confineTokenizer(tokenizer.path, readable) }
         : tokenizer,
     data: {
       ...data,
@@ -44,6 +47,11 @@ export async function confineRecipe(recipe: Recipe, readable: Readable): Promise
           : await files('data.validation', data.validation),
     },
   };
+}
+
+async function confineTokenizer(path: string, { modelRoots, trainedTokenizer }: Readable): Promise<string> {
+  if (IS_TRAINED_TOKENIZER.test(path)) return trainedTokenizer(path, 'tokenizer.path');
+  return within('tokenizer.path', path, modelRoots, 'MODEL_ROOTS');
 }
 
 /** A version of the bucket as it is named, anything else as a path below the folders of models. AppError not_found. */

@@ -10,7 +10,8 @@ import type { UnsentAnswers } from '@slipway/shared/http/unsent-answers.ts';
 import type { JobQueue } from '@slipway/shared/jobs/job-queue.ts';
 import type { Logger } from '@slipway/shared/lib/log.ts';
 import type { OpenSockets } from '@slipway/shared/sockets/open-sockets.ts';
-import type { RunEvaluator } from './evaluations/run-evaluator.ts';
+import type { ServeVersion } from '../evaluation/serve-version.ts';
+import type { TaskRunner } from './tasks/task-runner.ts';
 import type { TrainerMetrics } from './trainer-metrics.ts';
 
 export interface ServiceParts {
@@ -23,7 +24,9 @@ export interface ServiceParts {
   readonly inFlight: InFlight;
   readonly unsent: UnsentAnswers;
   readonly sockets: OpenSockets;
-  readonly evaluator: RunEvaluator;
+  readonly tasks: TaskRunner;
+  /** Undefined: versions cannot be asked here. */
+  readonly serve: ServeVersion | undefined;
   readonly metrics: TrainerMetrics;
   /** Aborted when feeds are to end: the service leaves. */
   readonly leaving: AbortSignal;

@@ -22,9 +22,9 @@ import { keepWorking } from '../runs/keep-working.ts';
 import { openRunQueue } from '../runs/open-run-queue.ts';
 import type { Stages } from '../runs/stages.ts';
 import { createApp } from './app.ts';
-import { RunEvaluator } from './evaluations/run-evaluator.ts';
 import { whyNotReady } from './readiness.ts';
 import type { ServiceParts } from './service-parts.ts';
+import { TaskRunner } from './tasks/task-runner.ts';
 import { TrainerMetrics } from './trainer-metrics.ts';
 
 export interface TrainerOptions {
@@ -69,7 +69,7 @@ export async function startTrainer({
     ? keepWorking({ dataFolder, queue, stages, ...options }, config.worker ?? hostname(), log)
     : undefined;
   const room = config.workRuns && config.keepFreeGib > 0 ? keepRoom(config, log) : undefined;
-  const evaluator = new RunEvaluator({ dataFolder, serve, log });
+  const tasks = new TaskRunner(log);
   const isWorking = () => worker?.isWorking() ?? false;
   const ready = () => whyNotReady(inFlight, queue, log);
   const metrics = new TrainerMetrics({ dataFolder, whyNotReady: ready, isWorking });
@@ -83,7 +83,8 @@ export async function startTrainer({
     inFlight,
     unsent,
     sockets,
-    evaluator,
+    tasks,
+    serve,
     metrics,
     leaving: leaving.signal,
     isWorking,
@@ -104,7 +105,7 @@ export async function startTrainer({
     server.close();
     server.closeAllConnections();
     sockets.destroy();
-    await Promise.all([worker?.leave(), evaluator.leave(), room?.leave()]);
+    await Promise.all([worker?.leave(), tasks.leave(), room?.leave()]);
     await queue.close();
     files.close();
   };
@@ -115,7 +116,7 @@ export async function startTrainer({
       url,
       close,
       async drain(seconds) {
-        const left = Promise.all([worker?.leave(), evaluator.leave(), room?.leave()]);
+        const left = Promise.all([worker?.leave(), tasks.leave(), room?.leave()]);
         leaving.abort();
         sockets.goAway();
         const late = Promise.withResolvers<boolean>();

@@ -2,6 +2,7 @@
  * What each endpoint takes and gives, for the description of the API. Whoever adds a line to ENDPOINTS adds one here: the compiler asks
  * for it. Loaded when the description is first asked for.
  */
+import { Generated, GeneratedDelta, Score } from '@slipway/shared/contracts/answer-schemas.ts';
 import { chatFields } from '@slipway/shared/contracts/chat.ts';
 import { type GenerateLimits, generateFields } from '@slipway/shared/contracts/generate.ts';
 import { LoadAnswer, MODEL_REQUEST_FIELDS, ModelsAnswer, UnloadAnswer } from '@slipway/shared/contracts/models-api.ts';
@@ -48,10 +49,10 @@ export function operations(limits: GenerateLimits): Readonly<Record<KeyOf<(typeo
     'POST /api/v1/models/unload': { body: modelName, answer: UnloadAnswer },
     'POST /generate': {
       body: jsonSchemaOfFields(generateFields(limits)),
-      answer: answers.Generated,
-      event: answers.GeneratedDelta,
+      answer: Generated,
+      event: GeneratedDelta,
     },
-    'POST /score': { body: jsonSchemaOfFields(SCORE_FIELDS), answer: answers.Score },
+    'POST /score': { body: jsonSchemaOfFields(SCORE_FIELDS), answer: Score },
     'POST /api/v1/chat/completions': {
       body: jsonSchemaOfFields(chatFields(limits)),
       answer: answers.Turn,

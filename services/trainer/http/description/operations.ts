@@ -19,9 +19,13 @@ import { RunState } from '../../runs/run-state.ts';
 import { VersionSamples } from '../../runs/sample-run.ts';
 import type { ENDPOINTS } from '../endpoints.ts';
 import { EVALUATION_FIELDS } from '../evaluations/evaluation-request.ts';
+import { QUESTIONS, type QuestionName } from '../questions/question.ts';
 import { EvaluationAnswer } from '../routes/evaluations.ts';
+import { questionAnswer } from '../routes/questions.ts';
+import { TokenizerAnswer, TokenizerRemoved } from '../routes/tokenizers.ts';
 import { RunAnswer } from '../runs/run-answer.ts';
 import { TrainerEvent } from '../runs/trainer-event.ts';
+import { TOKENIZER_FIELDS } from '../tokenizers/tokenizer-request.ts';
 
 const text = z.string();
 const FrontPage = z.object({
@@ -46,7 +50,12 @@ export function operations(): Readonly<Record<KeyOf<(typeof ENDPOINTS)[number]>,
     answer: listOf(RunAnswer),
   };
   const run: Operation = { answer: RunAnswer };
-  const evaluation = { id: { type: 'string', description: 'which one; without it the newest' } };
+  const newest = { id: { type: 'string', description: 'which one; without it the newest' } };
+  const question = (name: QuestionName): Operation => ({
+    body: jsonSchemaOfFields(QUESTIONS[name].fields),
+    status: 202,
+    answer: questionAnswer(name),
+  });
   const job: Operation = { answer: FineTuningJob };
   const jobPage = pageQuery(100, 20);
   return {
@@ -77,8 +86,17 @@ export function operations(): Readonly<Record<KeyOf<(typeof ENDPOINTS)[number]>,
       status: 202,
       answer: EvaluationAnswer,
     },
-    'GET /runs/{id}/eval': { query: evaluation, answer: EvaluationAnswer },
-    'GET /runs/{id}/eval/report': { query: evaluation, answer: 'text/html' },
+    'GET /runs/{id}/eval': { query: newest, answer: EvaluationAnswer },
+    'GET /runs/{id}/eval/report': { query: newest, answer: 'text/html' },
+    'POST /runs/{id}/generate': question('generate'),
+    'GET /runs/{id}/generate': { query: newest, answer: questionAnswer('generate') },
+    'POST /runs/{id}/score': question('score'),
+    'GET /runs/{id}/score': { query: newest, answer: questionAnswer('score') },
+    'POST /tokenizers/train': { body: jsonSchemaOfFields(TOKENIZER_FIELDS), status: 202, answer: TokenizerAnswer },
+    'GET /tokenizers': { query: pageQuery(100, 20), answer: listOf(TokenizerAnswer) },
+    'GET /tokenizers/{id}': { answer: TokenizerAnswer },
+    'GET /tokenizers/{id}/tokenizer.json': { answer: z.looseObject({ model: z.looseObject({ type: text }) }) },
+    'DELETE /tokenizers/{id}': { answer: TokenizerRemoved },
     'POST /api/v1/training/jobs': train,
     'GET /api/v1/training/jobs': runs,
     'GET /api/v1/training/jobs/{id}': run,

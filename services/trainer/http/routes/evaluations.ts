@@ -1,5 +1,5 @@
 /**
- * `/runs/ID/evaluate` and `/runs/ID/eval`: what a run's version is worth on data. Knows their fields; leaves the work to the evaluator.
+ * `/runs/ID/evaluate` and `/runs/ID/eval`: what a run's version is worth on data. Knows their fields; the work is a task.
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { Evaluation } from '@slipway/shared/contracts/evaluation.ts';
@@ -11,18 +11,19 @@ import { z } from 'zod';
 import { renderReport } from '../../evaluation/report/render-report.ts';
 import { readLossCurve } from '../../runs/loss-curve.ts';
 import { confineData } from '../confine-recipe.ts';
-import { EvaluationRecord, readResult } from '../evaluations/evaluation-record.ts';
+import { EVALUATIONS, type EvaluationTask, evaluateRun, evaluationsOf } from '../evaluations/evaluate-run.ts';
 import { EVALUATION_FIELDS } from '../evaluations/evaluation-request.ts';
-import { evaluationsOf } from '../evaluations/run-evaluator.ts';
 import { accessibleRun } from '../runs/accessible-run.ts';
 import type { ServiceParts } from '../service-parts.ts';
+import { readResult, TaskRecord } from '../tasks/task-record.ts';
 import { readableBy } from './runs.ts';
 
 const BODY_BYTES = 64 * 1024;
 /** The report has a policy of its own; this keeps it from the cookies and pages of whoever else is at this address. */
 const REPORT_POLICY = "sandbox allow-scripts; frame-ancestors 'none'";
 
-export const EvaluationAnswer = EvaluationRecord.omit({ worker: true }).extend({
+export const EvaluationAnswer = TaskRecord.omit({ worker: true }).extend({
+  ...EVALUATIONS.subject.shape,
   object: z.literal('run.evaluation'),
   /** Null until it has succeeded. */
   result: Evaluation.nullable(),
@@ -30,14 +31,14 @@ export const EvaluationAnswer = EvaluationRecord.omit({ worker: true }).extend({
 type EvaluationAnswer = z.infer<typeof EvaluationAnswer>;
 
 export function evaluateRoute(parts: ServiceParts): Route {
-  const { bodies, config, evaluator } = parts;
+  const { bodies, config } = parts;
   return unlessGone(async (context) => {
     const principal = context.get('principal');
     const run = await accessibleRun(config.dataFolder, context.req.param('id'), principal);
     const body = await bodies.read((grow) => readJsonBody(context.req.raw, BODY_BYTES, grow));
     const fields = parseFields(body, EVALUATION_FIELDS, 'data');
     const files = await confineData('data', fields.data, readableBy(principal, parts));
-    const record = await evaluator.submit(run, fields, files);
+    const record = await evaluateRun(parts, run, fields, files);
     context.set('logged', { ...context.get('logged'), run: run.id, evaluation: record.id });
     return context.json(answerOf(record, null), 202);
   });
@@ -65,20 +66,18 @@ export function reportRoute(parts: ServiceParts): Route {
 }
 
 /** AppError not_found. */
-async function foundEvaluation(context: Parameters<Route>[0], parts: ServiceParts): Promise<EvaluationRecord> {
-  const { config, evaluator } = parts;
+async function foundEvaluation(context: Parameters<Route>[0], parts: ServiceParts): Promise<EvaluationTask> {
+  const { config, tasks } = parts;
   const run = await accessibleRun(config.dataFolder, context.req.param('id'), context.get('principal'));
-  const id = context.req.query('id');
-  const record = await evaluator.find(run.id, id);
-  if (record !== undefined) return record;
-  const which = id === undefined ? 'no evaluation; ask for one' : `no evaluation ${JSON.stringify(id.slice(0, 100))}`;
-  throw new AppError('not_found', `${run.id} has ${which}`, { field: 'id' });
+  return tasks.find(EVALUATIONS, evaluationsOf(config.dataFolder, run.id), context.req.query('id'));
 }
 
-async function resultOf(record: EvaluationRecord, { config }: ServiceParts): Promise<Evaluation | null> {
-  return record.status === 'succeeded' ? readResult(evaluationsOf(config.dataFolder, record.run), record) : null;
+async function resultOf(record: EvaluationTask, { config }: ServiceParts): Promise<Evaluation | null> {
+  return record.status === 'succeeded'
+    ? readResult(evaluationsOf(config.dataFolder, record.run), record.id, Evaluation)
+    : null;
 }
 
-function answerOf({ worker: _, ...record }: EvaluationRecord, result: Evaluation | null): EvaluationAnswer {
+function answerOf({ worker: _, ...record }: EvaluationTask, result: Evaluation | null): EvaluationAnswer {
   return { object: 'run.evaluation', ...record, result };
 }

@@ -23,6 +23,7 @@ import { lastLines } from '../follow-lines.ts';
 import { accessibleRun } from '../runs/accessible-run.ts';
 import { runAnswer } from '../runs/run-answer.ts';
 import type { ServiceParts } from '../service-parts.ts';
+import { accessibleTokenizer, tokenizerFolder } from '../tokenizers/train-for-caller.ts';
 
 /** No recipe is longer. */
 const RECIPE_BYTES = 256 * 1024;
@@ -63,11 +64,16 @@ export function trainRoute(parts: ServiceParts): Route {
 }
 
 /** What requests of a caller may read. */
-export function readableBy(principal: Principal, { config, files }: ServiceParts): Readable {
-  const { dataRoots, modelRoots } = config;
+export function readableBy(principal: Principal, { config, files, tasks }: ServiceParts): Readable {
+  const { dataRoots, modelRoots, dataFolder } = config;
   return {
     dataRoots,
     modelRoots,
+    async trainedTokenizer(id, field) {
+      const { status } = await accessibleTokenizer({ tasks, config }, id, principal, field);
+      if (status === 'succeeded') return tokenizerFolder(dataFolder, id);
+      throw new AppError('conflict', `${field}: ${id} is ${status}; a tokenizer can be used when it has succeeded`);
+    },
     sentFile(id, field) {
       const file = accessible(files, id, principal, field);
       if (file.purpose === 'fine-tune') return file.path;
