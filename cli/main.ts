@@ -30,6 +30,10 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<C
   tokenizer: { summary: 'train a tokenizer, or see how one cuts text', load: () => import('./tokenizer.ts') },
   keys: { summary: 'create, list and revoke API keys', load: () => import('./keys.ts') },
   setup: { summary: 'install what training runs on', load: () => import('./setup.ts') },
+  completion: {
+    summary: 'let bash, zsh or fish complete commands and options',
+    load: () => import('./completion.ts'),
+  },
   doctor: { summary: 'check a set-up before it is deployed', load: () => import('./doctor.ts') },
   bench: { summary: 'measure speed, memory and quality, peers beside us', load: () => import('./bench.ts') },
   check: { summary: 'check types, lint, import directions and dead code', load: () => import('./check.ts') },
@@ -60,14 +64,22 @@ async function main(args: readonly string[]): Promise<void> {
     .addHelpText('after', EXAMPLES)
     .exitOverride();
 
-  const asked = args[0] === 'help' ? args[1] : args[0];
+  const needed = neededBy(args);
   for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
-    if (name === asked) (await load()).register(program);
+    if (needed.includes(name)) (await load()).register(program);
     else program.command(name).description(summary);
   }
 
   if (args.length === 0) program.outputHelp();
   else await program.parseAsync(withHelpAsOption(args), { from: 'user' });
+}
+
+/** The commands whose options matter: the one that runs, or that is asked about. */
+function neededBy(args: readonly string[]): (string | undefined)[] {
+  if (args[0] === 'help') return [args[1]];
+  if (args[0] !== 'completion') return [args[0]];
+  const words = args.slice(args.indexOf('--') + 1);
+  return ['completion', words[0] === 'help' ? words[1] : words[0]];
 }
 
 /** Commander's own `help` knows the first word only: `help data inspect` would tell of `data`, and `help nosuch` of everything. */
