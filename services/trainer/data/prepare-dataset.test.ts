@@ -298,7 +298,7 @@ describe('is refused, with nothing left behind', () => {
       'unknown fields, with a guess',
       lines({ frage: 'x', prompt: 'hm', reply: 'y' }),
       {},
-      /columns: \{ prompt: prompt, completion: reply \}/,
+      /columns: \{ question: prompt, answer: reply \}/,
     ],
     [
       'a file that is cut off',
@@ -325,5 +325,12 @@ describe('is refused, with nothing left behind', () => {
     const request = requestFor(content, data);
     await expect(prepareDataset(request)).rejects.toThrow(message);
     expect(readdirSync(join(request.folder, '..'))).toEqual(['data.jsonl']);
+  });
+
+  test.each(['data.jsonl', '.'])('a place where something else is, such as the data itself: %s', async (place) => {
+    const request = requestFor(lines(pair));
+    const folder = join(request.folder, '..', place);
+    await expect(prepareDataset({ ...request, folder })).rejects.toThrow(/holds something else \(data\.jsonl\)/);
+    expect(readFileSync(request.data.train as string, 'utf8')).toBe(lines(pair));
   });
 });

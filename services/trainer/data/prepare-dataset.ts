@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { errorCode } from '@slipway/shared/bucket/durable-files.ts';
 import { isDead, newOwnedName } from '@slipway/shared/bucket/owner.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { collectSides } from './collect/collect-sides.ts';
@@ -35,7 +36,10 @@ export interface Prepared {
 const MADE_BY = 1;
 const PARTIAL = '.partial-';
 
-/** AppError not_found, invalid_source or invalid_field: which data is wrong, where, and what to set. Then the folder is as it was. */
+/**
+ * AppError not_found, invalid_source or invalid_field: which data is wrong, where, and what to set; already_exists: the folder is something
+ * else. Then it is as it was.
+ */
 export async function prepareDataset(request: PrepareRequest): Promise<Prepared> {
   const { data, folder, text } = request;
   const side = openTextSide(text, data.template);
@@ -49,6 +53,7 @@ export async function prepareDataset(request: PrepareRequest): Promise<Prepared>
   const fingerprint = sha256(JSON.stringify([MADE_BY, data, request.seed, text, limits, files]));
   const known = await findPreparation(folder, fingerprint);
   if (known) return preparedIn(folder, known, true);
+  await requireOwnFolder(folder);
 
   await removeLeftovers(folder);
   const partial = `${folder}${PARTIAL}${newOwnedName()}`;
@@ -163,6 +168,20 @@ function meter(
     done += bytes;
     onProgress?.(phase, totalBytes === 0 ? 1 : Math.min(1, done / totalBytes), { bytes: done, totalBytes });
   };
+}
+
+/** AppError already_exists: something else than a preparation is there, which would be lost. */
+async function requireOwnFolder(folder: string): Promise<void> {
+  const names = await readdir(folder).catch((error) => {
+    if (errorCode(error) === 'ENOENT') return [];
+    if (errorCode(error) === 'ENOTDIR') return [basename(folder)];
+    throw error;
+  });
+  if (names.length === 0 || names.includes(PREPARATION_FILE)) return;
+  throw new AppError(
+    'already_exists',
+    `${folder} holds something else (${names.slice(0, 3).join(', ')}${names.length > 3 ? ' ...' : ''}), which would be lost: name another folder`,
+  );
 }
 
 /** What processes that died under a preparation of this folder have left. */
