@@ -25,7 +25,7 @@ const TYPES: Readonly<Record<string, string>> = {
 export function drawInspection(inspection: Inspection, model: string | null): string {
   const { characters, tokens, rejected, refused, unknown, shown, problems } = inspection;
   return [
-    drawFiles(inspection),
+    ...(inspection.files.length === 0 ? [] : [drawFiles(inspection)]),
     ...(characters ? ['', heading('Characters', `of ${counted(characters.count)}`), drawLengths(characters)] : []),
     ...(tokens
       ? [
@@ -50,8 +50,21 @@ export function drawInspection(inspection: Inspection, model: string | null): st
       drawParts(parts),
     ]),
     ...(shown.length > 0 ? ['', legend()] : []),
-    ...(problems.length === 0 ? [] : ['', ...problems.map((problem) => `${styled('red', 'PROBLEM')}  ${problem}`)]),
-  ].join('\n');
+    ...(problems.length === 0 ? [] : ['', ...drawProblems(problems)]),
+  ]
+    .join('\n')
+    .trimStart();
+}
+
+/** What to do is told as a recipe has it. */
+function drawProblems(problems: readonly string[]): string[] {
+  const isOfRecipe = problems.some((problem) => problem.includes('data.'));
+  return [
+    ...problems.map((problem) => `${styled('red', 'PROBLEM')}  ${problem}`),
+    ...(isOfRecipe
+      ? ['         data.columns: { a: b } of a recipe is here --columns a=b, and data.mixed --mixed']
+      : []),
+  ];
 }
 
 function drawFiles({ files, examples, duplicates, rejected }: Inspection): string {

@@ -47,10 +47,13 @@ test('inspect shows format, lengths, what is left out, and what is trained, with
 
 test('inspect as JSON is one object; problems end with exit code 2 and say what to do', async () => {
   const odd = file('odd.csv', 'Nr,Query,Reply\n1,a,b\n2,c,d\n');
+  expect((await slipway('inspect', odd)).out).toMatch(
+    /PROBLEM .*\n {9}data\.columns: \{ a: b \} .* here --columns a=b/,
+  );
   const { code, out } = await slipway('inspect', odd, '--json');
   expect(code).toBe(2);
   const inspection = JSON.parse(out);
-  expect(inspection.problems).toEqual([expect.stringContaining('columns: { prompt: Query, completion: Reply }')]);
+  expect(inspection.problems).toEqual([expect.stringContaining('columns: { question: Query, answer: Reply }')]);
   const mapped = await slipway('inspect', odd, '--json', '--columns', 'prompt=Query,completion=Reply');
   expect(mapped.code).toBe(0);
   expect(JSON.parse(mapped.out)).toMatchObject({ examples: 2, files: [{ formats: { 'prompt-completion': 2 } }] });
@@ -74,6 +77,11 @@ test('what is asked for wrongly is told in one line', async () => {
   const missing = await slipway('inspect', join(folder, 'nothing.json'));
   expect(missing).toMatchObject({ code: 2, out: '' });
   expect(missing.err).toMatch(/there is nothing at .*nothing\.json/);
+  const taken = await slipway('inspect', 'README.md', '--rejected', file('taken.jsonl', ''));
+  expect(taken).toMatchObject({
+    code: 2,
+    err: expect.stringMatching(/taken\.jsonl is there already: name another file/),
+  });
   expect((await slipway('prepare', 'README.md', '--out', join(folder, 'x'))).err).toContain('--model is needed');
 });
 

@@ -2,6 +2,8 @@
  * What is in data files, without preparing anything: formats, lengths, what would be left out and why, and examples as a model would see
  * them. Reads all of every file in bounded memory; a broken file is a finding, not an error. Knows no terminal.
  */
+import { basename, dirname } from 'node:path';
+import { errorCode } from '@slipway/shared/bucket/durable-files.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import type { DataRecipe } from '@slipway/shared/contracts/recipe.ts';
 import { type Example, parseExample } from './canonical.ts';
@@ -92,12 +94,12 @@ const PREFLIGHT = 100;
 const BARS = 10;
 const SEED = 1;
 
-/** AppError not_found, or what is wrong with the model. */
+/** AppError not_found, already_exists, or what is wrong with the model. */
 export async function inspectData(request: InspectRequest): Promise<Inspection> {
   const { data, model, rejectedFile } = request;
   const side = model && openTextSide(model.text, data.template);
   const files = await findFiles(request.sources, request);
-  const rejections = new Rejections(rejectedFile === undefined ? null : await HashedFile.create(rejectedFile));
+  const rejections = new Rejections(rejectedFile === undefined ? null : await newFile(rejectedFile));
   const sample = new Sample(SAMPLE);
   const characters = new GrowingColumn();
   const unknown = new UnknownTally();
@@ -159,6 +161,19 @@ export async function inspectData(request: InspectRequest): Promise<Inspection> 
       }),
     ),
   };
+}
+
+/** AppError already_exists, or not_found for the folder it would be in. */
+async function newFile(path: string): Promise<HashedFile> {
+  try {
+    return await HashedFile.create(path);
+  } catch (cause) {
+    if (errorCode(cause) === 'EEXIST')
+      throw new AppError('already_exists', `${path} is there already: name another file, or remove it`, { cause });
+    if (errorCode(cause) === 'ENOENT')
+      throw new AppError('not_found', `there is no folder ${dirname(path)} to write ${basename(path)} in`, { cause });
+    throw cause;
+  }
 }
 
 /** Those of a training with the recipe's own seed. */

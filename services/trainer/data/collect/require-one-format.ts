@@ -3,6 +3,7 @@
  * formats. Pure.
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
+import type { Fields } from '../formats/format.ts';
 import { describeColumns, suggestColumns } from '../formats/suggest-columns.ts';
 import type { FileReport } from './collect-examples.ts';
 
@@ -11,11 +12,14 @@ export function requireExamples(report: FileReport): void {
   if (report.examples + report.duplicates > 0) return;
   const { file, unknownFields, firstRejected: first } = report;
   const reason = first ? `line ${first.line}: ${first.reason}` : 'it is empty';
-  const suggestion = unknownFields && suggestColumns(unknownFields);
-  throw new AppError(
-    'invalid_source',
-    `${file}: no example in it can be used: ${reason}${suggestion ? `; map its fields, perhaps so: data.${describeColumns(suggestion)}` : ''}`,
-  );
+  const what = `${file}: no example in it can be used: ${reason}`;
+  throw new AppError('invalid_source', unknownFields ? `${what}; ${whatToDo(unknownFields)}` : what);
+}
+
+function whatToDo(unknown: Fields): string {
+  const suggestion = suggestColumns(unknown);
+  if (suggestion) return `map its fields, perhaps so: data.${describeColumns(suggestion)}`;
+  return 'make a record of it that is known, such as {"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}, {"question", "answer"} or {"text"}, one on a line';
 }
 
 /** AppError invalid_source: the file mixes formats; says which lines are of which. */

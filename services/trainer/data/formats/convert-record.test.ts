@@ -87,7 +87,7 @@ describe('what cannot be learnt from says why', () => {
   test('a record of another format than the one asked for', () => {
     expect(convert({ user: 'a', assistant: 'b' }, {}, 'alpaca')).toMatchObject({
       kind: 'bad',
-      reason: expect.stringContaining('no alpaca example'),
+      reason: expect.stringContaining('no alpaca example, but one of chat: its fields are'),
     });
   });
 });
@@ -123,14 +123,21 @@ describe('mapped columns', () => {
       input: 'instances.0.input',
       output: 'instances.0.output',
     });
-    expect(suggestColumns({ Query: 'a', 'The Response': 'b' })).toEqual({
-      prompt: 'Query',
-      completion: 'The Response',
+    expect(suggestColumns({ Query: 'a', 'The Response': 'b' })).toEqual({ question: 'Query', answer: 'The Response' });
+    expect(suggestColumns({ ticket: 1, customer_message: 'a', agent_reply: 'b', tags: ['x'] })).toEqual({
+      question: 'customer_message',
+      answer: 'agent_reply',
+    });
+    expect(suggestColumns({ Datum: '1.2.', Frage: 'Wie lange?', Antwort: 'Drei Tage.' })).toEqual({
+      question: 'Frage',
+      answer: 'Antwort',
     });
     expect(suggestColumns({ chat: [{ role: 'user', content: 'a' }] })).toEqual({ messages: 'chat' });
-    expect(suggestColumns({ q: 'a', a: 'b' })).toEqual({ prompt: 'q', completion: 'a' });
+    expect(suggestColumns({ q: 'a', a: 'b' })).toEqual({ question: 'q', answer: 'a' });
     expect(suggestColumns({ n: 1, story_text: 'long' })).toEqual({ text: 'story_text' });
     expect(suggestColumns({ n: 1 })).toBeUndefined();
+    expect(suggestColumns({ id: 'a', turns: [{ speaker: 'customer', text: 'a' }] })).toBeUndefined();
+    expect(suggestColumns({ title: 'a', mapping: { b: { message: { role: 'user' } } } })).toBeUndefined();
     expect(describeColumns({ prompt: 'The Question' })).toBe('columns: { prompt: "The Question" }');
   });
 });

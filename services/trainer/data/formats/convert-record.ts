@@ -43,7 +43,11 @@ export function convertRecord(value: unknown, { format: asked, columns }: Conver
         : byName(asked);
     if (!format) return { kind: 'bad', format: null, reason: unknownFields(value) };
     try {
-      if (!format.recognizes(fields)) throw new BadExample(`no ${format.name} example: ${fieldList(fields)}`);
+      if (!format.recognizes(fields)) {
+        const other = FORMATS.find((one) => one.recognizes(fields));
+        const what = other ? `no ${format.name} example, but one of ${other.name}` : `no ${format.name} example`;
+        throw new BadExample(`${what}: ${fieldList(fields)}`);
+      }
       const example = format.convert(fields);
       if (format.name === 'preference') throw new Error('a pair became an example');
       return { kind: 'example', format: format.name, example };

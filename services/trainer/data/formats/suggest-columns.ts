@@ -36,7 +36,7 @@ const ANSWERS = [
 ];
 const TEXTS = ['text', 'content', 'body', 'sentence', 'paragraph', 'passage', 'story', 'code'];
 
-/** Our field -> the path of theirs; undefined when nothing looks like text. */
+/** Our field -> the path of theirs; undefined when no mapping would say what such a record means. */
 export function suggestColumns(fields: Fields): Readonly<Record<string, string>> | undefined {
   const texts = textPaths(fields, '', 0);
   if ('chosen' in fields && typeof fields.chosen !== 'string') {
@@ -57,10 +57,20 @@ export function suggestColumns(fields: Fields): Readonly<Record<string, string>>
   const ask = find(ASKS, [answer]);
   const input = texts.find(({ path }) => lastPart(path) === 'input' && path !== ask)?.path;
   if (ask !== undefined && answer !== undefined) {
-    return input === undefined ? { prompt: ask, completion: answer } : { instruction: ask, input, output: answer };
+    return input === undefined ? { question: ask, answer } : { instruction: ask, input, output: answer };
   }
-  const text = find(TEXTS) ?? texts.toSorted((a, b) => b.length - a.length)[0]?.path;
-  return text === undefined ? undefined : { text };
+  // Structure that is not understood: one text out of it would be learnt, and the rest of it lost without a word.
+  if (Object.values(fields).some(holdsFields)) return undefined;
+  const text = answer === undefined ? find(TEXTS) : undefined;
+  if (text !== undefined) return { text };
+  const longest = texts.toSorted((a, b) => b.length - a.length).map(({ path }) => path);
+  if (answer !== undefined) {
+    const question = longest.find((path) => path !== answer);
+    return question === undefined ? { text: answer } : { question, answer };
+  }
+  const [first, second] = texts.map(({ path }) => path).filter((path) => longest.slice(0, 2).includes(path));
+  if (first === undefined) return undefined;
+  return second === undefined ? { text: first } : { question: first, answer: second };
 }
 
 /** As a recipe writes it. */
@@ -79,6 +89,10 @@ function textPaths(value: unknown, path: string, depth: number): { path: string;
 
 function lastPart(path: string): string {
   return (path.split('.').at(-1) ?? '').toLowerCase();
+}
+
+function holdsFields(value: unknown): boolean {
+  return isFields(value) || (Array.isArray(value) && value.some(isFields));
 }
 
 function looksLikeMessages(value: unknown): boolean {

@@ -41,7 +41,7 @@ describe('what a file is, is told by its content', () => {
     ['a.json', Buffer.from('\ufeff[{"a": 1}]', 'utf16le'), /UTF-16/],
     ['a.csv', Buffer.from('prompt,completion\nHi,Caf\u00e9\n', 'utf16le'), /UTF-16: convert it, perhaps with iconv/],
     ['a.txt', Uint8Array.of(65, 0, 66), /binary/],
-    ['a.zip', 'PK\x03\x04...', /zip file/],
+    ['a.xlsx', 'PK\x03\x04...', /zip file, as \.xlsx .* save it as CSV/],
     ['a.parquet', 'not at all', /no Parquet file/],
     ['a.gz', gzipSync(Buffer.concat([Buffer.from('PAR1'), randomBytes(9)])), /inside of gzip/],
   ])('%s is refused', async (name, content, message) => {

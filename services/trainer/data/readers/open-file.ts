@@ -42,7 +42,7 @@ const UTF_16 = 'UTF-16: convert it, perhaps with iconv -f UTF-16 -t UTF-8';
 
 /** Files that are often given by mistake, by their first bytes. */
 const FOREIGN: readonly (readonly [string, string])[] = [
-  ['PK\x03\x04', 'a zip file: unpack it first'],
+  ['PK\x03\x04', 'a zip file, as .xlsx and .docx are: unpack it, or save it as CSV or text in UTF-8'],
   ['GGUF', 'a GGUF model'],
   ['ARROW1', 'an Arrow file: save it as Parquet'],
   ['SQLite format 3', 'an SQLite database'],
