@@ -32,6 +32,14 @@ describe('slipway', () => {
     expect(stdout.split('\n').length).toBeGreaterThan(5);
   });
 
+  it('keeps its help within 80 columns where there is no terminal, and commands whole', () => {
+    const lines = slipway('train', '--help').stdout.split('\n');
+    const tooLong = lines.filter((line) => line.length > 80);
+    expect(tooLong.filter((line) => !line.startsWith('  slipway '))).toEqual([]);
+    expect(tooLong.length).toBeGreaterThan(0);
+    expect(lines).toContain(`${' '.repeat(37)}bucket.`);
+  });
+
   it('says which path is refused, and calls it no bug', () => {
     const file = join(folder, 'file');
     writeFileSync(file, '');

@@ -6,6 +6,7 @@ import { enableCompileCache } from 'node:module';
 import { errorCode, isRefusedPath } from '@slipway/shared/bucket/durable-files.ts';
 import { AppError, ERROR_STATUS } from '@slipway/shared/contracts/errors.ts';
 import { Command, CommanderError } from 'commander';
+import { wrapHelp } from './wrap-help.ts';
 
 enableCompileCache();
 
@@ -62,6 +63,7 @@ async function main(args: readonly string[]): Promise<void> {
     .helpCommand('help [command]', 'show the options of a command')
     .showHelpAfterError('Run it with --help for the options.')
     .addHelpText('after', EXAMPLES)
+    .configureOutput({ writeOut: (text) => process.stdout.write(wrapHelp(text, process.stdout.columns ?? 80)) })
     .exitOverride();
 
   const needed = neededBy(args);
