@@ -48,7 +48,9 @@ function durationsInWords({ durations: { preparing, training, publishing } }: Ru
   const all = preparing + training + publishing;
   if (all === 0) return '';
   const parts = { preparing, training, publishing };
-  const each = Object.entries(parts).map(([name, seconds]) => `${name} ${humanSeconds(seconds)}`);
+  const each = Object.entries(parts).flatMap(([name, seconds]) =>
+    seconds === 0 ? [] : `${name} ${humanSeconds(seconds)}`,
+  );
   return `${humanSeconds(all)}: ${each.join(', ')}`;
 }
 

@@ -123,7 +123,8 @@ function dataWords({ tokens, validation_tokens, rejected }: NonNullable<RunPictu
   return `${humanCount(tokens)} tokens${held}${rejected === 0 ? '' : `, ${rejected} lines left out`}`;
 }
 
-function paceLines(picture: RunPicture, width: number, paint: Painter): string[] {
+/** How far it is and how fast; empty before a kernel has begun. */
+export function paceLines(picture: RunPicture, width: number, paint: Painter): string[] {
   const { progress, started } = picture;
   const total = progress?.total_steps ?? started?.total_steps;
   if (total === undefined) return [];

@@ -3,7 +3,7 @@
  */
 import type { RunRecord } from '@slipway/trainer/runs';
 import { humanBytes, humanSeconds } from '../human-units.ts';
-import { chartLines, type Painter } from './run-lines.ts';
+import { chartLines, type Painter, paceLines } from './run-lines.ts';
 import type { RunPicture } from './run-picture.ts';
 
 const CHART_ROWS = 14;
@@ -12,7 +12,7 @@ const CHART_ROWS = 14;
 export function exitCodeOf({ state, failure }: RunRecord, isInterrupted: boolean): number {
   if (state === 'succeeded') return 0;
   if (state === 'failed') return failure?.class === 'user_input' ? 2 : 1;
-  return isInterrupted || state === 'cancelled' ? 130 : 0;
+  return isInterrupted || state === 'cancelled' || state === 'paused' ? 130 : 0;
 }
 
 /** `bucket`: the address that commands take when none is given. */
@@ -23,8 +23,14 @@ export function describeOutcome(
   columns: number,
   paint: Painter,
 ): string {
-  const chart = chartLines(picture, Math.min(columns - 1, 100), CHART_ROWS, paint);
-  return [...chart, ...outcomeLines(run, picture, bucket, paint)].join('\n');
+  const width = Math.min(columns - 1, 100);
+  const pace = run.ended_at === null ? paceLines(picture, width, paint) : [];
+  return [
+    ...chartLines(picture, width, CHART_ROWS, paint),
+    ...pace,
+    ...(pace.length === 0 ? [] : ['']),
+    ...outcomeLines(run, picture, bucket, paint),
+  ].join('\n');
 }
 
 function outcomeLines(run: RunRecord, { published }: RunPicture, bucket: string, paint: Painter): string[] {
