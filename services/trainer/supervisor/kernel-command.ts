@@ -30,7 +30,12 @@ export function kernelCommand(python: string, processes = 1, node?: Node): Kerne
   const spread = ['-m', 'slipway_kernel.spread', ...placeAmong(node), '--nproc-per-node', String(processes)];
   return {
     command: [python, ...(processes > 1 || node !== undefined ? spread : []), '-m', 'slipway_kernel'],
-    environment: { ...process.env, PYTHONPATH: PYTHONPATH ? `${KERNEL}${delimiter}${PYTHONPATH}` : KERNEL },
+    environment: {
+      ...process.env,
+      PYTHONPATH: PYTHONPATH ? `${KERNEL}${delimiter}${PYTHONPATH}` : KERNEL,
+      // Who was killed before a kernel could bind itself to it is looked for by that kernel.
+      SLIPWAY_STARTED_BY: String(process.pid),
+    },
   };
 }
 

@@ -30,6 +30,17 @@ def test_says_hello_before_it_imports_torch() -> None:
     assert kernel.process.returncode == 3
 
 
+def test_torchrun_ends_when_who_started_it_was_gone_before_it_began() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    # Nobody has asked how it ended yet: it is a zombie when torchrun looks.
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    environment = {**os.environ, "PYTHONPATH": str(KERNEL), "SLIPWAY_STARTED_BY": str(ended.pid)}
+    begun = [sys.executable, "-m", "slipway_kernel.spread"]
+    assert subprocess.run(begun, env=environment, timeout=60).returncode == 3
+    ended.wait()
+    assert subprocess.run(begun, env=environment, timeout=60).returncode == 3
+
+
 @pytest.mark.parametrize(
     ("job", "says"),
     [
