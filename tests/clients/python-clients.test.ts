@@ -11,6 +11,8 @@ import { describe, expect, it, vi } from 'vitest';
 import { pythonEnvironment } from '../deployment/testing/python-environment.ts';
 import { startRealService } from '../observability/testing/real-service.ts';
 import { answered, startTestService } from '../service/testing/test-service.ts';
+import { newFolders } from '../trainer/testing/test-trainer.ts';
+import { startTrainerProcess } from '../trainer/testing/trainer-process.ts';
 
 const run = promisify(execFile);
 const HERE = join(import.meta.dirname, 'python');
@@ -169,29 +171,43 @@ function argMax(values: readonly number[]): number {
 }
 
 describe('schemathesis', () => {
+  /** Asks what the service's own description says it can be asked. */
+  const fuzz = (url: string, folder: string, examples: number, excluded: readonly string[]) =>
+    runPython(
+      [
+        ...['-m', 'schemathesis.cli', 'run', `${url}/openapi.json`],
+        ...['--checks', 'not_a_server_error,content_type_conformance,response_schema_conformance,unsupported_method'],
+        ...['--phases', 'fuzzing', '--max-examples', String(examples), '--seed', '1', '--workers', '2'],
+        ...excluded,
+      ],
+      { HOME: folder },
+      folder,
+    );
+
   it.skipIf(missing)(`finds no request that the service fails at${missing}`, async () => {
     const folder = mkdtempSync(join(tmpdir(), 'slipway-schemathesis-'));
     const short = { MAX_NEW_TOKENS: '8', DEFAULT_MAX_NEW_TOKENS: '4' };
     const service = await startRealService({ ...short, DATA_FOLDER: join(folder, 'data') });
     try {
-      const { code, output } = await runPython(
-        [
-          ...['-m', 'schemathesis.cli', 'run', `${service.url}/openapi.json`],
-          ...['--checks', 'not_a_server_error,content_type_conformance,response_schema_conformance,unsupported_method'],
-          ...['--phases', 'fuzzing', '--max-examples', '30', '--seed', '1', '--workers', '2'],
-          // These say 501 and 503 by design: there are no embeddings, and nothing has built the page.
-          ...['--exclude-path', '/v1/embeddings', '--exclude-path', '/ui'],
-          // Without a model everything else says 503 as well.
-          ...['--exclude-path-regex', '/models/unload$'],
-        ],
-        { HOME: folder },
-        folder,
-      );
+      const { code, output } = await fuzz(service.url, folder, 30, [
+        // These say 501 and 503 by design: there are no embeddings, and nothing has built the page.
+        ...['--exclude-path', '/v1/embeddings', '--exclude-path', '/ui'],
+        // Without a model everything else says 503 as well.
+        ...['--exclude-path-regex', '/models/unload$'],
+      ]);
       expect(code, output).toBe(0);
       expect(service.errors()).toBe('');
     } finally {
       await service.stop();
       rmSync(folder, { recursive: true, force: true });
     }
+  });
+
+  it.skipIf(missing)(`finds no request that the trainer fails at${missing}`, async () => {
+    const folders = newFolders();
+    const { url, end } = await startTrainerProcess(folders);
+    const { code, output } = await fuzz(url, folders.root, 10, []);
+    expect(code, output).toBe(0);
+    expect(await end('SIGTERM')).toBe(0);
   });
 });
