@@ -2,7 +2,14 @@
  * An evaluation in the terminal: figures, and what of a comparison is to be trusted. Pure.
  */
 import type { Evaluation } from '@slipway/shared/contracts/evaluation.ts';
-import { changeText, comparisonText, figureText, METRIC_WORDS, VERDICT_WORDS } from '@slipway/trainer/evaluation';
+import {
+  changeText,
+  comparisonText,
+  figureText,
+  METRIC_WORDS,
+  samplesText,
+  VERDICT_WORDS,
+} from '@slipway/trainer/evaluation';
 import { textTable } from '../text-table.ts';
 
 export function drawEvaluation(evaluation: Evaluation, report: string | undefined): string {
@@ -18,7 +25,7 @@ export function drawEvaluation(evaluation: Evaluation, report: string | undefine
     ]),
   ];
   return [
-    `${versions.map(({ name }) => name).join(' against ')}  ${samples.length} samples`,
+    `${versions.map(({ name }) => name).join(' against ')}  ${samplesText(samples.length)}`,
     '',
     theirs === undefined ? figures(evaluation) : comparison(evaluation),
     ...(notes.length === 0 ? [] : ['', ...notes]),

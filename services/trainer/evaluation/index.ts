@@ -3,6 +3,6 @@
  */
 export { type EvaluationRequest, evaluate, type VersionToAsk } from './evaluate.ts';
 export { renderReport } from './report/render-report.ts';
-export { changeText, comparisonText, figureText, METRIC_WORDS, VERDICT_WORDS } from './report/words.ts';
+export { changeText, comparisonText, figureText, METRIC_WORDS, samplesText, VERDICT_WORDS } from './report/words.ts';
 export { scoringTools } from './scoring-tools.ts';
 export type { ServeVersion } from './serve-version.ts';

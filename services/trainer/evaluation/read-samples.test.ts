@@ -98,6 +98,11 @@ describe('samples', () => {
     }
   });
 
+  it('of a short text are as many that versions can be told apart by them', async () => {
+    const { samples } = await read('short.txt', 'A word and another. '.repeat(1500));
+    expect(samples.length).toBeGreaterThanOrEqual(10);
+  });
+
   it('that are nowhere: it is said why', async () => {
     await expect(read('bad.jsonl', lines({ nothing: 'known' }))).rejects.toMatchObject({
       code: 'invalid_source',

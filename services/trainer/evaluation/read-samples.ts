@@ -47,7 +47,10 @@ export interface Samples {
 }
 
 /** In one request: `before` and the piece together stay below what /score takes. */
-const PIECE_CHARACTERS = 49_152;
+const MOST_PIECE_CHARACTERS = 49_152;
+/** Of a short text there are still enough pieces for versions to be told apart, and each is long enough to say something. */
+const PIECES = 16;
+const LEAST_PIECE_CHARACTERS = 2048;
 const BEFORE_CHARACTERS = 8192;
 const SHOWN_REJECTIONS = 20;
 
@@ -136,9 +139,11 @@ function lastAnswer({ messages }: Conversation): { index: number; text: string }
 
 function piecesOf({ text }: Passage, begun: string, place: string): Sample[] {
   const pieces: Sample[] = [];
+  const wanted = Math.ceil(text.length / PIECES);
+  const characters = Math.min(MOST_PIECE_CHARACTERS, Math.max(LEAST_PIECE_CHARACTERS, wanted));
   let before = begun;
   for (let start = 0; start < text.length; ) {
-    let end = Math.min(text.length, start + PIECE_CHARACTERS);
+    let end = Math.min(text.length, start + characters);
     // Halves of a character are none.
     if (end < text.length && !text.slice(start, end).isWellFormed()) end--;
     const reference = text.slice(start, end);

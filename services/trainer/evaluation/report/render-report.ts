@@ -13,7 +13,7 @@ import { lineageSection } from './lineage-section.ts';
 import { type LossCurve, lossChart } from './loss-chart.ts';
 import { html, type Markup } from './markup.ts';
 import { regressionList, sampleTable } from './sample-table.ts';
-import { comparisonText } from './words.ts';
+import { comparisonText, samplesText } from './words.ts';
 
 export type { LossCurve } from './loss-chart.ts';
 
@@ -48,7 +48,7 @@ function header(evaluation: Evaluation): Markup {
   const [ours, theirs] = versions;
   const files = data.files.map(({ name }) => name).join(', ');
   const lead = comparisonText(evaluation);
-  return html`<header><div class="eyebrow">Slipway evaluation · ${samples.length} samples of ${files} · ${created_at.slice(0, 16).replace('T', ' ')} UTC</div>
+  return html`<header><div class="eyebrow">Slipway evaluation · ${samplesText(samples.length)} of ${files} · ${created_at.slice(0, 16).replace('T', ' ')} UTC</div>
 <h1>${ours?.name}${theirs === undefined ? '' : html` <small>against</small> ${theirs.name}`}</h1>${lead === undefined ? '' : html`<p class="lead">${lead}</p>`}${notes.map((note) => html`<p class="note">${note}</p>`)}</header>`;
 }
 

@@ -62,7 +62,7 @@ function numberText(value: number): string {
 
 export function regressionList({ regressions, improvements, samples, versions }: Evaluation): Markup | string {
   const [ours, theirs] = versions;
-  if (theirs === undefined) return '';
+  if (theirs === undefined || samples.every(({ outcomes }) => outcomes.every(({ answer }) => !answer))) return '';
   const counted = `${regressions.length} samples that ${theirs.name} answers exactly are answered otherwise by ${ours?.name}; ${improvements.length} the other way round.`;
   const shown = regressions.slice(0, MOST_REGRESSIONS);
   return html`<section><h2>Right before, wrong now</h2><p>${counted}</p>${shown.map((index) => {

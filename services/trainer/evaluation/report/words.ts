@@ -61,6 +61,10 @@ export const VERDICT_WORDS: Readonly<Record<Difference['verdict'], string>> = {
   not_tested: 'not tested',
 };
 
+export function samplesText(count: number): string {
+  return `${count} sample${count === 1 ? '' : 's'}`;
+}
+
 /** One sentence on how the two versions compare; undefined when there is one version only. */
 export function comparisonText({ versions, differences, compared }: Evaluation): string | undefined {
   const [ours, theirs] = versions;
@@ -72,8 +76,8 @@ export function comparisonText({ versions, differences, compared }: Evaluation):
   const pair = `${ours.name} and ${theirs.name}`;
   if (better.length + worse.length === 0) {
     return named('too_few_samples').length > 0
-      ? `${compared} samples are too few to tell ${pair} apart.`
-      : `On these ${compared} samples no difference between ${pair} can be seen.`;
+      ? `${samplesText(compared)} ${compared === 1 ? 'is' : 'are'} too few to tell ${pair} apart.`
+      : `On these ${samplesText(compared)} no difference between ${pair} can be seen.`;
   }
   const parts = [
     ...(better.length > 0 ? [`better in ${listed(better)}`] : []),
