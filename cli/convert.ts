@@ -209,7 +209,7 @@ export function describeConversion(conversion: Conversion): string {
     `  top-1        ${(parity.top1_agreement * 100).toFixed(1)} % agree; KL divergence ${parity.kl_divergence.toPrecision(2)}`,
     ...(manifest.source.fit ? describeFit(manifest.source.fit) : []),
     ...(manifest.drift_allowed ? ['  WARNING      outside the bounds, published because of --allow-drift'] : []),
-    `Serve it: slipway serve ${manifest.name}`,
+    `Serve it: slipway serve ${manifest.name}@${manifest.version}`,
   ];
   return lines.join('\n');
 }

@@ -44,7 +44,7 @@ function outcomeLines(run: RunRecord, { published }: RunPicture, bucket: string,
             `  ${version.padEnd(28)} ${precision}, ${humanBytes(bytes)}; perplexity ${(perplexity / perplexity_source).toFixed(4)} times the trained model's, ` +
             `${(top1_agreement * 100).toFixed(1)} % of best tokens agree; in float32 ${greedy_tokens} of ${greedy_tokens} tokens of its answers are the same`,
         ),
-        `Serve it: slipway serve ${run.name}${run.bucket === bucket ? '' : ` --bucket ${run.bucket}`}`,
+        `Serve it: slipway serve ${run.published.at(-1)}${run.bucket === bucket ? '' : ` --bucket ${run.bucket}`}`,
       ];
     case 'failed':
       return [

@@ -152,7 +152,7 @@ describe.skipIf(kernelMissing)(`slipway train${kernelMissing}`, LONG, () => {
     );
     const resumed = await place.slipway(['train', '--resume', id, '--follow']);
     expect(resumed).toMatchObject({ code: 0 });
-    expect(resumed.stdout).toContain(`Serve it: slipway serve shakespeare-gpt2 --bucket ${bucket}\n`);
+    expect(resumed.stdout).toContain(`Serve it: slipway serve shakespeare-gpt2@v001 --bucket ${bucket}\n`);
     expect(lossCurve(place.events(id))).toEqual(lossCurve(undisturbed.events(whole.id)));
     const hashes = await Promise.all(
       [bucket, undisturbed.bucketUrl].map(
