@@ -104,11 +104,17 @@ async function realPathOf(path: string): Promise<string | undefined> {
   return realpath(path).catch(() => undefined);
 }
 
+const INSTEAD: Readonly<Record<string, string>> = {
+  'model.base': 'name a version that was trained here, NAME@v001',
+  model: 'name a version that was trained here, NAME@v001',
+  'tokenizer.path': 'train one at /tokenizers/train and give its id',
+};
+
 function missing(field: string, path: string, setting: string): AppError {
-  const instead = setting === 'DATA_ROOTS' ? '; or send the file to /v1/files and give its id' : '';
+  const instead = INSTEAD[field] ?? 'send the file to /v1/files and give its id';
   return new AppError(
     'not_found',
-    `${field}: there is nothing at ${JSON.stringify(path.slice(0, 200))} in the folders that requests may read (${setting})${instead}`,
+    `${field}: there is nothing at ${JSON.stringify(path.slice(0, 200))} in the folders that requests may read (${setting}), where a path begins; or ${instead}`,
     { field },
   );
 }
