@@ -68,6 +68,8 @@ def test_missing_files_and_shares_are_refused(tmp_path: Path) -> None:
     good = write(tmp_path, "a.txt", b"text")
     with pytest.raises(Failure, match="no such file"):
         open_corpus([tmp_path / "none.txt"], 0.05, seed=1)
+    with pytest.raises(Failure, match="is a folder; name the text files in it"):
+        open_corpus([tmp_path], 0.05, seed=1)
     with pytest.raises(Failure, match="holdout"):
         open_corpus([good], 1.0, seed=1)
     with pytest.raises(Failure, match="no file"):

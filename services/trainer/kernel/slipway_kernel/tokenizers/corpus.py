@@ -53,6 +53,8 @@ def open_corpus(files: Sequence[Path], holdout: float, seed: int) -> Corpus:
     if not 0 <= holdout < 1:
         raise Failure("user_input", f"holdout is {holdout}; it must be a share from 0 to less than 1")
     for file in files:
+        if file.is_dir():
+            raise Failure("user_input", f"{file} is a folder; name the text files in it, such as {file}/*.txt")
         if not file.is_file():
             raise Failure("user_input", f"{file}: no such file")
     size = sum(file.stat().st_size for file in files)
@@ -139,4 +141,4 @@ def describe_invalid(file: Path) -> str:
                 if len(lines) > LINES_NAMED:
                     lines[-1] = "and more"
                     break
-    return f"{file} is no UTF-8: {', '.join(lines)}; convert it (iconv -f LATIN1 -t UTF-8) or take these lines out"
+    return f"{file} is no UTF-8: {', '.join(lines)}; convert it (iconv -f WINDOWS-1252 -t UTF-8) or take these lines out"
