@@ -5,6 +5,7 @@
 import type { Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
 import type { Scope } from '../contracts/api-keys.ts';
+import { isLoopback } from '../lib/is-loopback.ts';
 import type { Logger } from '../lib/log.ts';
 import { identifyCaller } from './api-key.ts';
 import { refuseForeignNames, refuseForeignPages } from './browser-guard.ts';
@@ -76,7 +77,6 @@ function limitCallers(app: Hono<RequestEnvironment>, { config, policyOf }: Surro
   );
 }
 
-const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
 /** What scripts of other origins may read. */
 const EXPOSED_HEADERS = [
   'X-Request-ID',
@@ -93,7 +93,7 @@ const PREFLIGHT_SECONDS = 600;
 /** Before keys are asked for: a browser asks first whether it may ask, without one. */
 function guardAgainstBrowsers(app: Hono<RequestEnvironment>, { config, keys }: Surroundings): void {
   const { corsOrigins, host, trustProxy } = config;
-  const isExposed = () => LOOPBACK.has(host) && trustProxy === 0 && !keys.isLocked;
+  const isExposed = () => isLoopback(host) && trustProxy === 0 && !keys.isLocked;
   app.use(refuseForeignNames(isExposed), refuseForeignPages(corsOrigins));
   if (corsOrigins.length === 0) return;
   app.use(

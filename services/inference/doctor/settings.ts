@@ -7,6 +7,7 @@ import { dirname, resolve } from 'node:path';
 import { parseKeysFile } from '@slipway/shared/contracts/api-keys.ts';
 import type { ServiceConfig } from '@slipway/shared/contracts/config.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { isLoopback } from '@slipway/shared/lib/is-loopback.ts';
 import { advice, type Finding, ok, problem } from './finding.ts';
 import { judgeDisk } from './machine.ts';
 
@@ -60,15 +61,13 @@ async function nearestExisting(folder: string): Promise<string> {
   }
 }
 
-const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
-
 export async function checkKeys({ apiKey, apiKeysFile, host }: ServiceConfig): Promise<Finding> {
   if (apiKeysFile !== null) return checkKeysFile(apiKeysFile);
   if (apiKey !== null) {
     if (apiKey.length >= 16) return ok('keys', 'API_KEY is asked for');
     return advice('keys', 'API_KEY is short enough to be guessed', 'Make a long one: openssl rand -hex 32');
   }
-  if (LOOPBACK.has(host)) return ok('keys', 'none is asked for, and only this machine can reach the service');
+  if (isLoopback(host)) return ok('keys', 'none is asked for, and only this machine can reach the service');
   return advice(
     'keys',
     `none is asked for: whoever reaches ${host} may use the service`,
