@@ -66,7 +66,7 @@ export async function trainForCaller(
       const tools = { ...kernelCommand(python.python), signal };
       return await trainTokenizer({ ...requestOf(fields), files: [text], folder }, tools);
     } catch (error) {
-      throw withoutPlaces(error, new Map([...given, [join(textFolder, 'text.txt'), 'the text']]));
+      throw withoutPlaces(error, new Map([...given, [tokenizersOf(dataFolder), 'tokenizers']]));
     } finally {
       await rm(textFolder, { recursive: true, force: true });
     }
