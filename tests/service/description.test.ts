@@ -96,6 +96,27 @@ describe('what is answered', () => {
     check('post', path, status, answer.body);
   });
 
+  it.each<[string, object]>([
+    ['/generate', { prompt: 'a', max_new_tokens: 2, logprobs: 2 }],
+    ['/api/v1/chat/completions', { messages, max_tokens: 2 }],
+    ['/v1/completions', { prompt: 'a', ...few, stream_options: { include_usage: true } }],
+    ['/v1/chat/completions', { messages, ...few }],
+  ])('as a stream by POST %s of %j is as described', async (path, body) => {
+    const request = { method: 'POST', body: JSON.stringify({ ...body, stream: true }) };
+    const { text } = await answered(await fetch(service.url + path, request));
+    const { schema } = api.paths[path].post.responses['200'].content['text/event-stream'];
+    const [data, done] = schema.properties.data.anyOf ?? [schema.properties.data];
+    const validate = ajv.compile({ ...data.contentSchema, components: api.components });
+    const events = text.split('\n\n').filter((event) => event !== '');
+    expect(events.length).toBeGreaterThan(1);
+    for (const event of events) {
+      const said = event.replace(/^(event: .*\n)?data: /, '');
+      if (said === done?.const) continue;
+      expect(validate(JSON.parse(said)), `${path} ${JSON.stringify(validate.errors)} ${said}`).toBe(true);
+    }
+    expect(events.at(-1)).toMatch(done === undefined ? /^event: done\n/ : /^data: \[DONE\]$/);
+  });
+
   it('by GET is as described', async () => {
     for (const { method, path } of await listedEndpoints(service.url)) {
       const listed = decodeURI(path);

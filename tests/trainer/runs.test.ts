@@ -244,6 +244,10 @@ describe('a recipe', () => {
     await until(body.id, inState('succeeded'));
   });
 
+  it('that reads in two places what is not there is refused for the first, and harms nobody', async () => {
+    await refused(reading('nowhere.txt').replace('kind: character', 'path: /etc'), 404, /^data\.train: /);
+  });
+
   it('with mistakes is told each of them, with its line and what was probably meant', async () => {
     const { status, body } = await submit(recipe('evaluation: { promts: [a] }').replace('max_steps', 'max_step'));
     expect(status).toBe(422);

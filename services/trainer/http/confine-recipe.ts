@@ -26,11 +26,11 @@ const MOST_MATCHES = 10_000;
 /** AppError not_found, invalid_field. */
 export async function confineRecipe(recipe: Recipe, readable: Readable): Promise<Recipe> {
   const { data, model, tokenizer } = recipe;
-  const files = async (field: string, sources: string | readonly string[]) =>
-    (await Promise.all([sources].flat().map((source) => confineData(field, source, readable)))).flat();
-  const train = weightedSources(data.train).map(async ({ source, weight }) =>
-    (await confineData('data.train', source, readable)).map((path) => ({ source: path, weight })),
-  );
+  // One after the other: what fails while another is awaited would be nobody's, and end the process.
+  const train = [];
+  for (const { source, weight } of weightedSources(data.train)) {
+    for (const path of await confineData('data.train', source, readable)) train.push({ source: path, weight });
+  }
   return {
     ...recipe,
     model: { ...model, base: model.base === null ? null : await confineBase('model.base', model.base, readable) },
@@ -40,13 +40,19 @@ export async function confineRecipe(recipe: Recipe, readable: Readable): Promise
         : tokenizer,
     data: {
       ...data,
-      train: trainOf((await Promise.all(train)).flat()),
+      train: trainOf(train),
       validation:
         data.validation === null || typeof data.validation === 'number'
           ? data.validation
-          : await files('data.validation', data.validation),
+          : await confineFiles('data.validation', data.validation, readable),
     },
   };
+}
+
+async function confineFiles(field: string, sources: string | readonly string[], readable: Readable): Promise<string[]> {
+  const found: string[] = [];
+  for (const source of [sources].flat()) found.push(...(await confineData(field, source, readable)));
+  return found;
 }
 
 async function confineTokenizer(path: string, { modelRoots, trainedTokenizer }: Readable): Promise<string> {

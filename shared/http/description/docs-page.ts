@@ -87,6 +87,7 @@ ${rows.map(
 /** In the manner of TypeScript. */
 function shapeOf(schema: JsonSchema, indent = ''): string {
   const { type, enum: values, const: value, anyOf, oneOf, items, properties, additionalProperties, $ref } = schema;
+  if ('contentSchema' in schema) return shapeOf(Object(schema['contentSchema']), indent);
   if (typeof $ref === 'string') return $ref.replace(/^.*\//, '');
   if (value !== undefined) return JSON.stringify(value);
   if (Array.isArray(values)) return values.map((one) => JSON.stringify(one)).join(' | ');

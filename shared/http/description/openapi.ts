@@ -39,8 +39,11 @@ export interface Operation {
   readonly status?: 200 | 202;
   /** JSON when it is a schema; otherwise the media type. Absent: nothing but errors. */
   readonly answer?: z.ZodType | 'text/html' | 'text/plain' | 'application/octet-stream';
-  /** What the data of a server-sent event is: of an answer with `"stream": true`, or, without `answer`, of every answer. */
-  readonly event?: z.ZodType;
+  /**
+   * Server-sent events: of an answer with `"stream": true`, or, without `answer`, of every answer. What their data may be, as JSON; or
+   * lines of text.
+   */
+  readonly events?: readonly z.ZodType[] | 'lines';
   /** Answers with other statuses than 200 that are no errors. */
   readonly others?: Readonly<Record<number, z.ZodType>>;
 }
@@ -137,15 +140,13 @@ function describe(
 }
 
 function responsesOf(
-  { body, form, status = 200, answer, event, others = {} }: Operation,
+  { body, form, status = 200, answer, events, others = {} }: Operation,
   { isOpen, isOpenAi }: { readonly isOpen: boolean; readonly isOpenAi: boolean },
 ): Readonly<Record<string, unknown>> {
-  const content = contentOf(answer, event);
   const name = isOpenAi ? 'OpenAiError' : 'Error';
-  const error = (description: string) => ({
-    description,
-    content: json({ $ref: `#/components/schemas/${name}` }),
-  });
+  const errorShape = { $ref: `#/components/schemas/${name}` };
+  const content = contentOf(answer, events, errorShape, isOpenAi);
+  const error = (description: string) => ({ description, content: json(errorShape) });
   const wrong =
     name === 'OpenAiError'
       ? { 400: error('no JSON, or a field is wrong') }
@@ -164,13 +165,30 @@ function responsesOf(
   };
 }
 
-function contentOf(answer: Operation['answer'], event: z.ZodType | undefined): object | undefined {
+function contentOf(
+  answer: Operation['answer'],
+  events: Operation['events'],
+  error: JsonSchema,
+  isOpenAi: boolean,
+): object | undefined {
   if (answer !== undefined && !(answer instanceof z.ZodType)) return { [answer]: { schema: { type: 'string' } } };
   const whole = answer === undefined ? {} : json(jsonSchemaOf(answer, 'output'));
-  if (event === undefined) return answer === undefined ? undefined : whole;
-  const when = answer === undefined ? '' : 'with "stream": true: ';
-  const description = `${when}server-sent events whose data is such an object`;
-  return { ...whole, 'text/event-stream': { schema: { ...jsonSchemaOf(event, 'output'), description } } };
+  if (events === undefined) return answer === undefined ? undefined : whole;
+  const description = `${answer === undefined ? '' : 'with "stream": true: '}server-sent events`;
+  // Only what was asked for can fail on the way; a feed just ends.
+  const data = dataOf(events, answer === undefined ? [] : [error]);
+  const properties = {
+    event: { type: 'string' },
+    id: { type: 'string' },
+    data: isOpenAi ? { anyOf: [data, { const: '[DONE]' }] } : data,
+  };
+  return { ...whole, 'text/event-stream': { schema: { type: 'object', description, required: ['data'], properties } } };
+}
+
+function dataOf(events: NonNullable<Operation['events']>, others: readonly JsonSchema[]): JsonSchema {
+  if (events === 'lines') return { type: 'string' };
+  const anyOf = [...events.map((event) => jsonSchemaOf(event, 'output')), ...others];
+  return { type: 'string', contentMediaType: 'application/json', contentSchema: { anyOf } };
 }
 
 function json(schema: JsonSchema): object {
