@@ -58,3 +58,20 @@ it('is one short line for the newest sample of each prompt', () => {
   expect(lines[1]).toMatch(/^step 20: ….*Who\?d ⏎ d ⏎ .*…$/);
   for (const line of lines) expect(line).toHaveLength(100);
 });
+
+it('leaves what is never tried again to the outcome', () => {
+  const { screen, printed } = openPlain();
+  const failure = (id: number, kind: 'user_input' | 'crashed'): LoggedEvent => {
+    return {
+      id,
+      at: new Date(0).toISOString(),
+      type: 'failure',
+      class: kind,
+      message: 'so it is',
+      step: null,
+      example: null,
+    };
+  };
+  screen.show([failure(1, 'crashed'), failure(2, 'user_input')], EMPTY_PICTURE);
+  expect(printed()).toBe('failure (crashed): so it is\n');
+});

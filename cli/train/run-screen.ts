@@ -127,6 +127,8 @@ function inWords(event: LoggedEvent, picture: RunPicture): string[] {
     case 'log':
       return [event.level === 'info' ? event.message : `${event.level}: ${event.message}`];
     case 'failure':
+      // Never tried again: the outcome says it.
+      if (event.class === 'user_input') return [];
       return [`failure (${event.class}): ${event.message}`];
     case 'published':
       return [`published ${event.version}`];

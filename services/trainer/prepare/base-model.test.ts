@@ -52,6 +52,9 @@ it('is the folder that a version trained here was made of; another version canno
   expect(await findBaseModel(request)).toMatchObject({ folder: FOLDER, lineage: { parent: 'model@v001' } });
   await expect(findBaseModel({ ...request, base: 'other@v001' })).rejects.toMatchObject({
     code: 'unsupported_source',
-    message: expect.stringContaining('Give the folder or file it was converted from'),
+    message: expect.stringContaining('Give the folder or file it was made of ('),
+  });
+  await expect(findBaseModel({ ...request, modelOfRun: async () => undefined })).rejects.toMatchObject({
+    message: expect.stringContaining('is what run-1 trained, whose weights are not in this DATA_FOLDER'),
   });
 });

@@ -58,7 +58,9 @@ async function modelOfVersion({ base, bucketUrl, modelOfRun }: BaseRequest): Pro
   if (folder !== undefined) return { folder, lineage: await lineageOf(folder, `${manifest.name}@${manifest.version}`) };
   throw new AppError(
     'unsupported_source',
-    `model.base: ${base} is a version made for serving, and what it was made of (${manifest.source.label}) is not in a run here. Give the folder or file it was converted from.`,
+    run === undefined
+      ? `model.base: ${base} was converted for serving, which cannot be trained. Give the folder or file it was made of (${manifest.source.label}).`
+      : `model.base: ${base} is what ${run} trained, whose weights are not in this DATA_FOLDER: it is another one's, or they were removed to make room. Give a folder of weights instead.`,
   );
 }
 

@@ -77,7 +77,7 @@ async function locateBase(asked: string, path: string): Promise<string> {
     repository === undefined ? '' : ` Fetch it once with ./slipway models pull ${repository} --no-convert, or`;
   throw new AppError(
     'not_found',
-    `model.base: there is nothing at ${path}.${fetch || ' Fetch a model with ./slipway models pull ORG/NAME --no-convert, and'} name one that is there with --set model.base=FOLDER`,
+    `model.base: there is nothing at ${path}.${fetch || ' Fetch a model with ./slipway models pull ORG/NAME --no-convert, and'} name one that is there with --set model.base=FOLDER${/^[\w-]+$/.test(asked) ? `; a version that was trained here is ${asked}@v001` : ''}`,
   );
 }
 
