@@ -4,6 +4,7 @@
  */
 import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '../lib/make-folder.ts';
 import { errorCode } from './durable-files.ts';
 import { blobKey } from './keys.ts';
 import { HEARTBEAT_MS, isDead, newOwnedName } from './owner.ts';
@@ -36,7 +37,7 @@ export function stagingArea(root: string, referencedBlobs: () => Promise<Readonl
   const area = join(root, 'staging');
 
   async function open(): Promise<PrivateFolder> {
-    await mkdir(area, { recursive: true });
+    makeFolder(area);
     await removeDead();
     const path = join(area, newOwnedName());
     await mkdir(join(path, 'files'), { recursive: true });

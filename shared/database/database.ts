@@ -2,10 +2,10 @@
  * One SQLite file (node:sqlite): opened so that what is committed survives a power cut, brought to its newest schema, used by several
  * processes at once, its errors told in words. Knows no tables.
  */
-import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from 'node:sqlite';
 import { AppError, type ErrorCode } from '../contracts/errors.ts';
+import { makeFolder } from '../lib/make-folder.ts';
 
 export type Row = Record<string, SQLOutputValue>;
 
@@ -21,7 +21,7 @@ export class Database {
   constructor(file: string, schema: readonly string[]) {
     this.#file = file;
     this.#connection = this.#told(() => {
-      mkdirSync(dirname(file), { recursive: true });
+      makeFolder(dirname(file));
       return new DatabaseSync(file, { timeout: BUSY_MILLISECONDS });
     });
     try {
@@ -126,5 +126,5 @@ function primaryCodeOf(error: unknown): number {
 function systemCodeOf(error: unknown): number {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (code === 'ENOSPC' || code === 'EDQUOT') return 13;
-  return ['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST'].includes(String(code)) ? 14 : -1;
+  return ['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'ENOENT', 'EEXIST'].includes(String(code)) ? 14 : -1;
 }
