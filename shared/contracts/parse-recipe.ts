@@ -2,7 +2,18 @@
  * A recipe out of its YAML, with what --set changes in it. Lists every problem at once, each with its line and, for a key that nobody
  * knows, the one that was probably meant. Knows the schema; reads no other file.
  */
-import { isMap, isSeq, LineCounter, type Node, parse, parseDocument, YAMLParseError } from 'yaml';
+import {
+  type Document,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parse,
+  parseDocument,
+  visit,
+  YAMLParseError,
+} from 'yaml';
 import type { z } from 'zod';
 import { nearest } from '../lib/nearest.ts';
 import { AppError } from './errors.ts';
@@ -18,6 +29,9 @@ export interface RecipeSource {
 }
 
 type Path = readonly PropertyKey[];
+
+/** That are told of one section, and of all. */
+const MOST_PROBLEMS = 50;
 
 export interface ParsedRecipe {
   /** With every default filled in. */
@@ -51,6 +65,7 @@ export function parseRecipe({ text, label, changes = [] }: RecipeSource): Parsed
       label,
       parsed.error.issues
         .flatMap((issue) => describeIssue(issue, root))
+        .slice(0, MOST_PROBLEMS)
         .map(({ path, message }) => `${placeOf(path)} ${message}`),
     );
   }
@@ -62,21 +77,46 @@ export function parseRecipe({ text, label, changes = [] }: RecipeSource): Parsed
 
 /** What is nested without end, or grows by its aliases, is refused like any other mistake. */
 function read(text: string, label: string, lineCounter: LineCounter) {
-  const document = parseDocument(text, { lineCounter });
+  // The parser compares each key of a section with all before it.
+  const document = parseDocument(text, { lineCounter, uniqueKeys: false, logLevel: 'error' });
   // What comes after the first is mostly its consequence.
   const [broken] = document.errors;
   if (broken !== undefined) {
     throw invalid(label, [`line ${lineCounter.linePos(broken.pos[0]).line}: ${inOneLine(broken)}`]);
   }
   try {
-    return { document, root: document.toJS() as unknown };
+    const repeated = repeatedKey(document);
+    if (repeated !== undefined) {
+      throw invalid(label, [`line ${lineCounter.linePos(repeated).line}: Map keys must be unique`]);
+    }
+    const root: unknown = document.toJS();
+    // Throws on what contains itself.
+    JSON.stringify(root);
+    return { document, root };
   } catch (error) {
     if (error instanceof ReferenceError && error.message.startsWith('Unresolved alias')) {
       throw invalid(label, [`${inOneLine(error)}; write a pattern in quotes: "*.txt"`]);
     }
-    if (!(error instanceof RangeError || error instanceof ReferenceError)) throw error;
+    if (!(error instanceof RangeError || error instanceof ReferenceError || error instanceof TypeError)) throw error;
     throw invalid(label, ['it is nested too deeply, or has too many aliases']);
   }
+}
+
+/** Where a section has a key for the second time. */
+function repeatedKey(document: Document): number | undefined {
+  let found: number | undefined;
+  visit(document, {
+    Map(_, { items }) {
+      const keys = new Set<unknown>();
+      for (const { key } of items) {
+        const name = isScalar(key) ? key.value : key;
+        if (keys.has(name)) found ??= rangeOf(key);
+        keys.add(name);
+      }
+      return found === undefined ? undefined : visit.BREAK;
+    },
+  });
+  return found;
 }
 
 function inOneLine({ message }: Error): string {
@@ -136,7 +176,7 @@ function describeIssue(issue: z.core.$ZodIssue, root: unknown, outside: Path = [
   const node = schemaAt(path);
   if (issue.code === 'unrecognized_keys') {
     const known = node === undefined ? [] : Object.keys(propertiesOf(node));
-    return issue.keys.map((key) => {
+    return issue.keys.slice(0, MOST_PROBLEMS).map((key) => {
       const elsewhere = recipeFields().find((field) => field.path.endsWith(`.${key}`));
       const meant = elsewhere?.path ?? nearest(key, known);
       return { path: [...path, key], message: `is not known${meant === undefined ? '' : `; did you mean ${meant}?`}` };
