@@ -80,6 +80,10 @@ it('publishes each precision once for a run, and moves the alias to the last', a
   await publishModel(requestFor('run-2', bucketUrl, published, { precisions: ['fp32'], alias: null }));
   expect(await bucket.versions('plays')).toEqual(['v001', 'v002', 'v003']);
   expect((await bucket.aliases('plays')).get('champion')).toBe('v002');
+  // Somebody did not like it, before its worker, which was killed, is begun again.
+  await bucket.setAlias('plays', 'champion', 'v001');
+  await publishModel(requestFor('run-1', bucketUrl, published));
+  expect((await bucket.aliases('plays')).get('champion')).toBe('v001');
 });
 
 it('stops when the run is to stop, and leaves nothing behind', async () => {

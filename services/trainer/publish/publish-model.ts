@@ -3,6 +3,7 @@
  * and precision, however often it is begun again. Knows no run folder.
  */
 import { type ConvertPhase, convert, type TrainedReference } from '@slipway/converter/convert';
+import type { Bucket } from '@slipway/shared/bucket/bucket.ts';
 import { openBucket } from '@slipway/shared/bucket/open-bucket.ts';
 import type { Lineage, Manifest, Precision } from '@slipway/shared/contracts/manifest.ts';
 
@@ -50,7 +51,16 @@ export async function publishModel(request: PublishRequest): Promise<void> {
       ).manifest;
     await onPublished(last);
   }
-  if (alias !== null && last !== undefined) await bucket.setAlias(name, alias, last.version);
+  if (alias !== null && last !== undefined) await moveOnce(bucket, name, alias, last.version);
+}
+
+/** A worker that was killed may have moved it; whoever has moved it on since, or back, meant that. */
+async function moveOnce(bucket: Bucket, name: string, alias: string, version: string): Promise<void> {
+  const changes = await bucket.changes(name);
+  const isDone = changes.some(
+    (change) => change.kind === 'set' && change.alias === alias && change.version === version,
+  );
+  if (!isDone) await bucket.setAlias(name, alias, version);
 }
 
 /** A worker that was killed may have published without writing it down. */
