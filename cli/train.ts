@@ -8,7 +8,17 @@ import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { type ParsedRecipe, parseRecipe } from '@slipway/shared/contracts/parse-recipe.ts';
 import { recipeFields } from '@slipway/shared/contracts/recipe-fields.ts';
 import { type JobQueue, PRIORITIES, type Priority } from '@slipway/shared/jobs/job-queue.ts';
-import { fetchRun, locateRecipe, type RunRecord, resumeRun, submitRun } from '@slipway/trainer/runs';
+import {
+  EventReader,
+  fetchRun,
+  LoggedEvent,
+  locateRecipe,
+  type RunRecord,
+  readRun,
+  resumeRun,
+  runFolder,
+  submitRun,
+} from '@slipway/trainer/runs';
 import { type Command, Option } from 'commander';
 import { bucketAddress, dataFolderOf, openQueue, reportFollowed } from './runs/data-folder.ts';
 
@@ -51,7 +61,8 @@ export function register(program: Command): void {
         const id = flags.resume;
         await submitted(flags, async (dataFolder, queue) => {
           await fetchRun(dataFolder, bucketAddress(flags.bucket), id);
-          return resumeRun(dataFolder, queue, id);
+          const since = lastEventOf(dataFolder, (await readRun(dataFolder, id)).id);
+          return { run: await resumeRun(dataFolder, queue, id), since };
         });
         return;
       }
@@ -64,9 +75,11 @@ export function register(program: Command): void {
       }
       const bucketUrl = bucketAddress(flags.bucket);
       await requireBucket(bucketUrl, recipe.publish.name ?? recipe.name);
-      await submitted(flags, (dataFolder, queue) =>
-        submitRun(dataFolder, queue, { recipe, label: path, bucketUrl, owner: 'cli', priority: flags.priority }),
-      );
+      const { priority } = flags;
+      await submitted(flags, async (dataFolder, queue) => ({
+        run: await submitRun(dataFolder, queue, { recipe, label: path, bucketUrl, owner: 'cli', priority }),
+        since: 0,
+      }));
     });
 }
 
@@ -78,14 +91,20 @@ async function requireBucket(url: string, name: string): Promise<void> {
   await staging.discard();
 }
 
+/** The number of what happened last; 0 when nothing has. */
+function lastEventOf(dataFolder: string, id: string): number {
+  const last = new EventReader(runFolder(dataFolder, id).events).read().at(-1);
+  return last === undefined ? 0 : LoggedEvent.parse(last).id;
+}
+
 async function submitted(
   { follow, json }: TrainFlags,
-  submit: (dataFolder: string, queue: JobQueue) => Promise<RunRecord>,
+  submit: (dataFolder: string, queue: JobQueue) => Promise<{ readonly run: RunRecord; readonly since: number }>,
 ): Promise<void> {
   const dataFolder = dataFolderOf();
   const queue = await openQueue();
-  const run = await submit(dataFolder, queue).finally(() => queue.close());
-  if (follow) await reportFollowed(dataFolder, run.id, json ?? false);
+  const { run, since } = await submit(dataFolder, queue).finally(() => queue.close());
+  if (follow) await reportFollowed(dataFolder, run.id, { isJson: json ?? false, since });
   else if (json) console.log(JSON.stringify({ event: 'outcome', run: run.id, state: run.state }));
   else console.log(`${run.id} is ${run.state}. Work on it and follow: slipway runs show ${run.id} --follow`);
 }

@@ -5,7 +5,7 @@ import { absoluteAddress } from '@slipway/shared/bucket/open-bucket.ts';
 import type { JobQueue } from '@slipway/shared/jobs/job-queue.ts';
 import { createLogger } from '@slipway/shared/lib/log.ts';
 import { openRunQueue, type RunRecord } from '@slipway/trainer/runs';
-import { followRun } from '../train/follow-run.ts';
+import { type FollowOptions, followRun } from '../train/follow-run.ts';
 import { COLOURS, PLAIN } from '../train/run-lines.ts';
 import { describeOutcome, exitCodeOf, outcomeForPrograms } from '../train/run-outcome.ts';
 import type { RunPicture } from '../train/run-picture.ts';
@@ -31,11 +31,11 @@ export function openQueue(): Promise<JobQueue> {
 }
 
 /** Sets the exit code. */
-export async function reportFollowed(dataFolder: string, id: string, isJson: boolean): Promise<void> {
+export async function reportFollowed(dataFolder: string, id: string, options: FollowOptions): Promise<void> {
   const queue = await openQueue();
-  const followed = followRun(dataFolder, queue, id, isJson).finally(() => queue.close());
+  const followed = followRun(dataFolder, queue, id, options).finally(() => queue.close());
   const { run, picture, isInterrupted } = await followed;
-  if (isJson) console.log(JSON.stringify(outcomeForPrograms(run)));
+  if (options.isJson) console.log(JSON.stringify(outcomeForPrograms(run)));
   else showOutcome(run, picture);
   process.exitCode = exitCodeOf(run, isInterrupted);
 }

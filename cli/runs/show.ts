@@ -10,7 +10,7 @@ export async function show(id: string, { json, follow }: RunOptions & { readonly
   const dataFolder = dataFolderOf();
   const run = await readRun(dataFolder, id);
   if (follow) {
-    await reportFollowed(dataFolder, id, json ?? false);
+    await reportFollowed(dataFolder, id, { isJson: json ?? false, since: 0 });
     return;
   }
   if (json) {

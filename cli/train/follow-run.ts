@@ -26,10 +26,22 @@ export interface Followed {
   readonly isInterrupted: boolean;
 }
 
+export interface FollowOptions {
+  readonly isJson: boolean;
+  /** The id of an event; 0: all are shown. */
+  readonly since: number;
+}
+
 const LOOK_MILLISECONDS = 150;
 const TAKE_OVER_MILLISECONDS = 2000;
 
-export async function followRun(dataFolder: string, queue: JobQueue, id: string, isJson: boolean): Promise<Followed> {
+/** What happened until `since` is seen in curves alone. */
+export async function followRun(
+  dataFolder: string,
+  queue: JobQueue,
+  id: string,
+  { isJson, since }: FollowOptions,
+): Promise<Followed> {
   const { name } = await readRun(dataFolder, id);
   const folder = runFolder(dataFolder, id);
   const view: RunView = {
@@ -76,7 +88,10 @@ export async function followRun(dataFolder: string, queue: JobQueue, id: string,
       const isLast = await isOver();
       const news = events.read().map((event) => LoggedEvent.parse(event));
       for (const event of news) picture = withEvent(picture, event);
-      screen.show(news, picture);
+      screen.show(
+        news.filter((event) => event.id > since),
+        picture,
+      );
       if (fault !== undefined) throw fault.error;
       const goesOnElsewhere = interrupts > 0 && (working === undefined || leave.signal.aborted);
       if (isLast || goesOnElsewhere) break;

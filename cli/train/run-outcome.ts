@@ -57,7 +57,7 @@ function outcomeLines(run: RunRecord, { published }: RunPicture, bucket: string,
     case 'paused':
       return [`${run.id} ${run.message}. Go on: ${again}`];
     case 'cancelled':
-      return [`${run.id} was cancelled; nothing was published`];
+      return [`${run.id} was cancelled; ${run.published.join(', ') || 'nothing'} was published`];
     default:
       return [`${run.id} goes on (${run.state}). Follow it: slipway runs show ${run.id} --follow`];
   }

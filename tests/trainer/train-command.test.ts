@@ -152,6 +152,10 @@ describe.skipIf(kernelMissing)(`slipway train${kernelMissing}`, LONG, () => {
     );
     const resumed = await place.slipway(['train', '--resume', id, '--follow']);
     expect(resumed).toMatchObject({ code: 0 });
+    // Not what was told before.
+    expect(resumed.stdout).toMatch(RegExp(`^queued: waits for its turn, to go on from step ${checkpoint_step}\n`));
+    expect(resumed.stdout).not.toMatch(/^step 1\//m);
+    expect(paused.stdout).toMatch(/^step 1\//m);
     expect(resumed.stdout).toContain(`Serve it: slipway serve shakespeare-gpt2@v001 --bucket ${bucket}\n`);
     expect(lossCurve(place.events(id))).toEqual(lossCurve(undisturbed.events(whole.id)));
     const hashes = await Promise.all(
