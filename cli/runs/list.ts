@@ -7,7 +7,7 @@ import { textTable } from '../text-table.ts';
 import { dataFolderOf, type RunOptions } from './data-folder.ts';
 
 export async function list({ json }: RunOptions): Promise<void> {
-  const runs = await listRuns(dataFolderOf());
+  const runs = await listRuns(dataFolderOf(), (_, why) => console.error(why));
   if (json) {
     console.log(JSON.stringify({ runs: runs.map(({ recipe: _, ...run }) => run) }));
     return;

@@ -20,6 +20,8 @@ export interface FileParts {
   readonly purpose: UploadPurpose;
   readonly mostBytes: number;
   readonly unsent: UnsentAnswers;
+  /** Names what needs a file still, which is not deleted then. */
+  readonly neededBy?: (file: StoredFile) => Promise<string | undefined>;
 }
 
 /** Each holds a connection and a file open for as long as it likes. */
@@ -83,21 +85,28 @@ export function fileContentRoute({ open, unsent }: FileParts): Route {
   return async (context) => {
     const files = await open();
     const { path, bytes, name } = accessible(files, context.req.param('file_id'), context.get('principal'));
-    const stream = createReadStream(path);
-    const { outgoing } = context.env;
-    if (outgoing !== undefined) unsent.weighDownload(outgoing, () => stream.bytesRead);
-    return context.body(Readable.toWeb(stream) as ReadableStream, 200, {
+    const headers = {
       'Content-Type': 'application/octet-stream',
       'Content-Length': String(bytes),
       'Content-Disposition': `attachment; filename*=UTF-8''${encodeURIComponent(name.toWellFormed())}`,
-    });
+    };
+    // Nobody would read it, nor close it.
+    if (context.req.method === 'HEAD') return context.body(null, 200, headers);
+    const stream = createReadStream(path);
+    const { outgoing } = context.env;
+    if (outgoing !== undefined) unsent.weighDownload(outgoing, () => stream.bytesRead);
+    return context.body(Readable.toWeb(stream) as ReadableStream, 200, headers);
   };
 }
 
-export function deleteFileRoute({ open }: FileParts): Route {
+export function deleteFileRoute({ open, neededBy }: FileParts): Route {
   return async (context) => {
     const files = await open();
     const file = accessible(files, context.req.param('file_id'), context.get('principal'));
+    const needing = await neededBy?.(file);
+    if (needing !== undefined) {
+      throw new AppError('conflict', `${needing} has not read ${file.id} yet: wait until it has, or cancel it`);
+    }
     await files.remove(file);
     return context.json({ id: file.id, object: 'file', deleted: true });
   };

@@ -126,6 +126,22 @@ describe('a job', () => {
     await expect(client.fineTuning.jobs.resume(id)).rejects.toMatchObject({ status: 409 });
   });
 
+  it('keeps its file from being deleted until it has read it', async () => {
+    const client = clientOf('ada');
+    const [first, training_file] = [await send(client), await send(client)];
+    const before = await client.fineTuning.jobs.create({ model: 'org/tiny', training_file: first });
+    const { id } = await client.fineTuning.jobs.create({ model: 'org/tiny', training_file });
+    await expect(client.files.delete(training_file)).rejects.toMatchObject({
+      status: 409,
+      message: expect.stringContaining(id),
+    });
+    await client.fineTuning.jobs.cancel(id);
+    expect(await client.files.delete(training_file)).toMatchObject({ deleted: true });
+    await until(client, before.id, 'running', 'succeeded');
+    expect(await client.files.delete(first)).toMatchObject({ deleted: true });
+    await client.fineTuning.jobs.cancel(before.id).catch(() => {});
+  });
+
   it('is listed by pages, and seen by whom it belongs to and by operators alone', async () => {
     const [ada, bob, ops] = [clientOf('ada'), clientOf('bob'), clientOf('ops')];
     const training_file = await send(bob);

@@ -1,5 +1,5 @@
 /** Runs over HTTP, from a recipe to their end: what is told of them, what is asked of them, and what recipes may not do. */
-import { symlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Validator } from '@seriousme/openapi-schema-validator';
@@ -183,6 +183,23 @@ describe('events', () => {
     });
   });
 
+  it('are told over what a power cut has left among them, and take no place that nobody gives back', async () => {
+    const { id } = (await submit()).body;
+    await until(id, inState('succeeded'));
+    const { events } = runFolder(folders.data, id);
+    const lines = readFileSync(events, 'utf8').split('\n');
+    writeFileSync(events, lines.with(4, '{"id":5,"at":"20').with(6, '\0\0').join('\n'));
+    // More than there are places.
+    for (let count = 0; count < 300; count++) {
+      expect((await fetch(`${url}/runs/${id}/events`, { method: 'HEAD' })).status).toBe(200);
+    }
+    const told = (await readFeed(`${url}/runs/${id}/events`)).events;
+    expect(told.map((event) => event.id).slice(0, 6)).toEqual([1, 2, 3, 4, 6, 8]);
+    expect(told.at(-1)?.event).toBe('trainer.job.completed.v1');
+    expect((await ask(url, '/runs')).status).toBe(200);
+    expect((await ask(url, `/runs/${id}`)).body.progress.step).toBe(30);
+  });
+
   it('are not begun after what is no id', async () => {
     const { id } = (await submit()).body;
     const wrong = await ask(url, `/runs/${id}/events`, { headers: { 'Last-Event-ID': '-1; drop' } });
@@ -225,6 +242,13 @@ describe('a recipe', () => {
     );
   });
 
+  it('is not looked for by patterns that would never come to an end', { timeout: 20_000 }, async () => {
+    const costly = ['{a,b}'.repeat(14), '+(+(+(a|b|c|.|-|*)))!', '*'.repeat(301)];
+    for (const pattern of costly) await refused(reading(pattern), 422, /^data\.train: a pattern of at most/);
+    const many = recipe().replace('plays/*.txt', JSON.stringify(Array(101).fill('**/*')));
+    await refused(many, 422, /^data\.train: more than 100 patterns/);
+  });
+
   it('fetches nothing, and reads no file of a sender that is not there', async () => {
     await refused(reading('http://127.0.0.1:1/latest/meta-data'), 422, /URLs are not fetched/);
     await refused(reading('file:///etc/passwd'), 422, /URLs are not fetched/);
@@ -259,8 +283,9 @@ describe('a recipe', () => {
   it('that is none, too long, or made to hurt is refused', async () => {
     await refused('', 422, /no section/);
     await refused('[1, 2', 422, /line 1/);
-    await refused('a'.repeat(10 * 2 ** 20), 413, /at most 262144 bytes/);
-    await refused('['.repeat(100_000), 422, /./);
+    await refused('a'.repeat(10 * 2 ** 20), 413, /at most 65536 bytes/);
+    await refused('['.repeat(60_000), 422, /./);
+    await refused('name: &a [*a]', 422, /aliases/);
     const bomb = [
       'a: &a [x, x, x, x, x, x, x, x, x]',
       ...'bcdefgh'.split('').map((name, index) => {

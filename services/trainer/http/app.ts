@@ -1,6 +1,8 @@
 /**
  * The trainer's paths and what surrounds them, put together from their parts. No logic of its own.
  */
+
+import type { StoredFile } from '@slipway/shared/files/file-store.ts';
 import {
   deleteFileRoute,
   fileContentRoute,
@@ -14,6 +16,7 @@ import { OPENAI_SHAPE } from '@slipway/shared/http/openai-error.ts';
 import type { RequestEnvironment } from '@slipway/shared/http/request-context.ts';
 import { surround } from '@slipway/shared/http/surround.ts';
 import { Hono } from 'hono';
+import { runWaitingFor } from '../runs/sent-files.ts';
 import { isOpenAiPath, methodsOf } from './endpoints.ts';
 import { policyOf } from './path-policy.ts';
 import { evaluateRoute, evaluationRoute, reportRoute } from './routes/evaluations.ts';
@@ -113,6 +116,7 @@ function routeOpenAi(app: Hono<RequestEnvironment>, parts: ServiceParts): void {
     purpose: 'fine-tune',
     mostBytes: config.fileLimitBytes,
     unsent,
+    neededBy: ({ path }: StoredFile) => runWaitingFor(path, config.dataFolder),
   } as const;
   app.post('/v1/files', uploadFileRoute(fileParts));
   app.get('/v1/files', listFilesRoute(fileParts));

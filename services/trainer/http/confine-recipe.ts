@@ -22,15 +22,21 @@ export interface Readable {
 const IS_SENT = /^file-[0-9a-f]+$/;
 const IS_TRAINED_TOKENIZER = /^tok-[0-9a-f-]+$/;
 const MOST_MATCHES = 10_000;
+const MOST_PATTERNS = 100;
+const LONGEST_PATTERN = 300;
+/** What every name is matched against grows with each alternative in another, and repetitions of repetitions never come to an end. */
+const IS_COSTLY = /\{.*\{|[?*+@!]\(/s;
 
 /** AppError not_found, invalid_field. */
 export async function confineRecipe(recipe: Recipe, readable: Readable): Promise<Recipe> {
   const { data, model, tokenizer } = recipe;
-  // One after the other: what fails while another is awaited would be nobody's, and end the process.
-  const train = [];
-  for (const { source, weight } of weightedSources(data.train)) {
-    for (const path of await confineData('data.train', source, readable)) train.push({ source: path, weight });
-  }
+  const train = await confineSources('data.train', weightedSources(data.train), readable);
+  const heldOut = data.validation === null || typeof data.validation === 'number' ? [] : [data.validation].flat();
+  const validation = await confineSources(
+    'data.validation',
+    heldOut.map((source) => ({ source, weight: 1 })),
+    readable,
+  );
   return {
     ...recipe,
     model: { ...model, base: model.base === null ? null : await confineBase('model.base', model.base, readable) },
@@ -41,23 +47,32 @@ export async function confineRecipe(recipe: Recipe, readable: Readable): Promise
     data: {
       ...data,
       train: trainOf(train),
-      validation:
-        data.validation === null || typeof data.validation === 'number'
-          ? data.validation
-          : await confineFiles('data.validation', data.validation, readable),
+      validation: heldOut.length === 0 ? data.validation : validation.map(({ source }) => source),
     },
   };
-}
-
-async function confineFiles(field: string, sources: string | readonly string[], readable: Readable): Promise<string[]> {
-  const found: string[] = [];
-  for (const source of [sources].flat()) found.push(...(await confineData(field, source, readable)));
-  return found;
 }
 
 async function confineTokenizer(path: string, { modelRoots, trainedTokenizer }: Readable): Promise<string> {
   if (IS_TRAINED_TOKENIZER.test(path)) return trainedTokenizer(path, 'tokenizer.path');
   return within('tokenizer.path', path, modelRoots, 'MODEL_ROOTS');
+}
+
+type Sources = ReturnType<typeof weightedSources>;
+
+/**
+ * One after the other: what many patterns find together is bounded, and so is the work; and what fails while another is awaited would be
+ * nobody's, and end the process.
+ */
+async function confineSources(field: string, sources: Sources, readable: Readable): Promise<Sources> {
+  if (sources.filter(({ source }) => isPattern(source)).length > MOST_PATTERNS) {
+    throw new AppError('invalid_field', `${field}: more than ${MOST_PATTERNS} patterns`, { field });
+  }
+  const found: Sources = [];
+  for (const { source, weight } of sources) {
+    for (const path of await confineData(field, source, readable)) found.push({ source: path, weight });
+    if (found.length > MOST_MATCHES) throw tooMany(field, 'all that is named');
+  }
+  return found;
 }
 
 /** A version of the bucket as it is named, anything else as a path below the folders of models. AppError not_found. */
@@ -75,15 +90,20 @@ export async function confineData(field: string, source: string, { dataRoots, se
     });
   }
   if (!isPattern(source)) return [await within(field, source, dataRoots, 'DATA_ROOTS')];
+  if (source.length > LONGEST_PATTERN || IS_COSTLY.test(source)) {
+    throw new AppError(
+      'invalid_field',
+      `${field}: a pattern of at most ${LONGEST_PATTERN} characters with one { } and no ( ) is looked for; give several`,
+      { field },
+    );
+  }
   const found: string[] = [];
   for (const root of await Promise.all(dataRoots.map(realPathOf))) {
     if (root === undefined || isAbsolute(source) || source.includes('..')) continue;
     for await (const match of glob(source, { cwd: root })) {
       const path = await realPathOf(join(root, match));
       if (path !== undefined && isBelow(path, root)) found.push(path);
-      if (found.length > MOST_MATCHES) {
-        throw new AppError('invalid_field', `${field}: ${source} matches more than ${MOST_MATCHES} files`, { field });
-      }
+      if (found.length > MOST_MATCHES) throw tooMany(field, source);
     }
   }
   if (found.length === 0) throw missing(field, source, 'DATA_ROOTS');
@@ -115,6 +135,10 @@ const INSTEAD: Readonly<Record<string, string>> = {
   model: 'name a version that was trained here, NAME@v001',
   'tokenizer.path': 'train one at /tokenizers/train and give its id',
 };
+
+function tooMany(field: string, what: string): AppError {
+  return new AppError('invalid_field', `${field}: ${what} is more than ${MOST_MATCHES} files`, { field });
+}
 
 function missing(field: string, path: string, setting: string): AppError {
   const instead = INSTEAD[field] ?? 'send the file to /v1/files and give its id';

@@ -21,7 +21,10 @@ export function eventFeed(source: AsyncGenerator<readonly FeedEvent[]>, onEnd: (
       },
       async pull(controller) {
         for (;;) {
-          const { value: events = [], done } = await source.next();
+          const { value: events = [], done } = await source.next().catch((error: unknown) => {
+            onEnd();
+            throw error;
+          });
           if (done) {
             controller.close();
             onEnd();

@@ -44,22 +44,28 @@ export async function* followLines(path: string, options: FollowOptions): AsyncG
   }
 }
 
-/** Those that are whole now. */
+/** Those that are whole now. No file is open while they are taken: who reads them may never come back. */
 export async function* readLines(path: string, from = 0): AsyncGenerator<readonly Line[]> {
+  let rest = Buffer.alloc(0);
+  let offset = from;
+  for (;;) {
+    const piece = await readPiece(path, offset + rest.length);
+    if (piece.length === 0) return;
+    const held = Buffer.concat([rest, piece]);
+    const { lines, end } = split(held, offset);
+    rest = held.subarray(end);
+    offset += end;
+    if (lines.length > 0) yield lines;
+  }
+}
+
+/** Empty at the end of the file, and where there is none. */
+async function readPiece(path: string, position: number): Promise<Buffer> {
   const file = await openIfThere(path);
-  if (file === undefined) return;
+  if (file === undefined) return Buffer.alloc(0);
   try {
-    let rest = Buffer.alloc(0);
-    let offset = from;
-    for (;;) {
-      const { bytesRead, buffer } = await file.read(Buffer.alloc(PIECE_BYTES), 0, PIECE_BYTES, offset + rest.length);
-      if (bytesRead === 0) return;
-      const held = Buffer.concat([rest, buffer.subarray(0, bytesRead)]);
-      const { lines, end } = split(held, offset);
-      rest = held.subarray(end);
-      offset += end;
-      if (lines.length > 0) yield lines;
-    }
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(PIECE_BYTES), 0, PIECE_BYTES, position);
+    return buffer.subarray(0, bytesRead);
   } finally {
     await file.close();
   }

@@ -3,8 +3,8 @@
  * again. Owns the order, what people ask for meanwhile, and what a failure makes of the run.
  */
 
-import { readFile, rename, writeFile } from 'node:fs/promises';
-import { isFullDisk, isRefusedPath } from '@slipway/shared/bucket/durable-files.ts';
+import { readFile, rename } from 'node:fs/promises';
+import { isFullDisk, isRefusedPath, writeDurably } from '@slipway/shared/bucket/durable-files.ts';
 import { AppError, type ErrorCode } from '@slipway/shared/contracts/errors.ts';
 import type { Failure } from '../supervisor/classify-exit.ts';
 import { KernelError } from '../supervisor/kernel-error.ts';
@@ -26,14 +26,15 @@ const PROGRESS_MILLISECONDS = 500;
 
 /** `leave`: the worker must go, or has lost the run; its reason says which. */
 export async function carryOutRun(run: OpenRun, stages: Stages, leave: AbortSignal): Promise<CarriedOut> {
+  // What cannot be written down has not begun: it is not the run that has failed.
+  await run.apply('taken', 'begins', {
+    started_at: run.record.started_at ?? new Date().toISOString(),
+    failure: null,
+  });
   const stop = new RunStop(run, leave);
   const copies = copiesOf(run);
   let training: Training | undefined;
   try {
-    await run.apply('taken', 'begins', {
-      started_at: run.record.started_at ?? new Date().toISOString(),
-      failure: null,
-    });
     await stop.listen();
     stop.signal.throwIfAborted();
     const tools = toolsFor(run, stop.signal);
@@ -52,6 +53,8 @@ export async function carryOutRun(run: OpenRun, stages: Stages, leave: AbortSign
         await copies.settled();
         return await fail(run, failure);
       }
+      // Asked while the kernel wrote its model: that is kept, and proven when the run is resumed.
+      stop.signal.throwIfAborted();
     } else await run.apply('prepared', 'is trained');
     await run.apply('trained', 'is proven and published');
     await timed(run, 'publishing', () => stages.publish(run, prepared, kernels, tools));
@@ -114,7 +117,7 @@ async function prepareOnce(run: OpenRun, stages: Stages, kernels: Kernels, tools
   const known = await readFile(file, 'utf8').catch(() => undefined);
   if (known !== undefined) return PreparedJob.parse(JSON.parse(known));
   const prepared = await timed(run, 'preparing', () => stages.prepare(run, kernels, tools));
-  await writeFile(`${file}.passing`, JSON.stringify(prepared));
+  await writeDurably(`${file}.passing`, JSON.stringify(prepared));
   await rename(`${file}.passing`, file);
   await run.update(({ lineage }) => ({ lineage: { ...lineage, ...prepared.lineage } }));
   return prepared;
@@ -149,7 +152,9 @@ async function fail(run: OpenRun, failure: Failure): Promise<CarriedOut> {
   run.log({ type: 'failure', ...failure });
   const smaller = kind === 'out_of_memory' ? Math.floor((run.record.micro_batch ?? 1) / 2) : undefined;
   if (!mayTryAgain(kind, retries) || smaller === 0) {
-    await run.apply('failed', firstLine(failure.message), { failure, ended_at: new Date().toISOString() });
+    // Before anybody hears of it: who does looks here for what it failed of.
+    await run.update(() => ({ failure }));
+    await run.apply('failed', firstLine(failure.message), { ended_at: new Date().toISOString() });
     return 'ended';
   }
   await run.apply('failed_for_now', `is tried again: ${firstLine(failure.message)}`, {

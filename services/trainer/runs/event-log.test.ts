@@ -16,7 +16,16 @@ it('numbers events on, whoever wrote the last one, and cuts what a killed writer
   for (const word of ['one', 'twö', 'x'.repeat(200_000)]) first.add({ type: word });
   first.close();
   const whole = readFileSync(path);
-  for (const torn of ['', '{"id":4,"at":"2026', '{"id":4}']) {
+  const lost = '\0'.repeat(70_000);
+  for (const torn of [
+    '',
+    '{"id":4,"at":"2026',
+    '{"id":4}',
+    lost,
+    `${lost}\n`,
+    '{"id":4,"at":"20\n\0\n',
+    '7\n{}\n{"id":',
+  ]) {
     writeFileSync(path, whole);
     appendFileSync(path, torn);
     const next = new EventLog(path);
@@ -42,6 +51,6 @@ it('is read on where reading stopped, without half lines', () => {
   const reader = new EventReader(path);
   expect(reader.read()).toEqual([{ id: 1 }, { id: 2 }]);
   expect(reader.read()).toEqual([]);
-  appendFileSync(path, 'd":3}\n');
-  expect(reader.read()).toEqual([{ id: 3 }]);
+  appendFileSync(path, 'd":3}\n\0\0\n{"id":4}\n');
+  expect(reader.read()).toEqual([{ id: 3 }, { id: 4 }]);
 });

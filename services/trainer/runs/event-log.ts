@@ -1,8 +1,9 @@
 /**
  * events.jsonl: everything that happened to a run, one numbered line each, only ever added to. Whoever writes it first cuts what a killed
- * writer left of a line; readers see whole lines only. Knows no event but its number and time.
+ * writer, or a power cut, left of lines at its end; readers see whole lines only. Knows no event but its number and time.
  */
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { z } from 'zod';
 
 const LINE_BREAK = 10;
 const PIECE = 1 << 16;
@@ -13,9 +14,9 @@ export class EventLog {
 
   constructor(path: string) {
     this.#file = openSync(path, 'a+');
-    const { end, lastLine } = wholeLines(this.#file);
-    ftruncateSync(this.#file, end);
-    this.#last = lastLine === '' ? 0 : Number(JSON.parse(lastLine).id);
+    const { end, last } = readableLines(this.#file);
+    if (end < fstatSync(this.#file).size) ftruncateSync(this.#file, end);
+    this.#last = last;
   }
 
   /** A whole line, or none when the disk takes no more. */
@@ -60,7 +61,13 @@ export class EventReader {
         const held = Buffer.concat([this.#rest, piece.subarray(0, length)]);
         const end = held.lastIndexOf(LINE_BREAK) + 1;
         this.#rest = held.subarray(end);
-        for (const line of held.toString('utf8', 0, end).split('\n')) if (line !== '') events.push(JSON.parse(line));
+        events.push(
+          ...held
+            .toString('utf8', 0, end)
+            .split('\n')
+            .map(eventIn)
+            .filter((event) => event !== undefined),
+        );
       }
     } finally {
       closeSync(file);
@@ -68,21 +75,48 @@ export class EventReader {
   }
 }
 
-/** Where the last whole line ends, and that line. */
-function wholeLines(file: number): { end: number; lastLine: string } {
-  const { size } = fstatSync(file);
-  let tail = Buffer.alloc(0);
-  for (let start = size; start > 0; ) {
-    const length = Math.min(PIECE, start);
-    start -= length;
-    const piece = Buffer.alloc(length);
-    readSync(file, piece, 0, length, start);
-    tail = Buffer.concat([piece, tail]);
-    const end = tail.lastIndexOf(LINE_BREAK) + 1;
-    const before = end < 2 ? -1 : tail.lastIndexOf(LINE_BREAK, end - 2);
-    if (end > 0 && (before !== -1 || start === 0)) {
-      return { end: start + end, lastLine: tail.toString('utf8', before + 1, end - 1) };
-    }
+/** Undefined for what a power cut has left of a line: what is told of a run goes on behind it. */
+export function eventIn(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
   }
-  return { end: 0, lastLine: '' };
+}
+
+const Numbered = z.object({ id: z.number().int().positive() });
+
+/** Where the last line ends that says its number, and that number; 0 where there is none. */
+function readableLines(file: number): { end: number; last: number } {
+  let { size: end } = fstatSync(file);
+  while (end > 0) {
+    const start = lineStart(file, end);
+    const { data } = Numbered.safeParse(isWhole(file, end) ? eventIn(textOf(file, start, end)) : undefined);
+    if (data !== undefined) return { end, last: data.id };
+    end = start;
+  }
+  return { end, last: 0 };
+}
+
+function isWhole(file: number, end: number): boolean {
+  return textOf(file, end - 1, end) === '\n';
+}
+
+function textOf(file: number, start: number, end: number): string {
+  const bytes = Buffer.alloc(end - start);
+  readSync(file, bytes, 0, bytes.length, start);
+  return bytes.toString('utf8');
+}
+
+/** Of the line that ends there, its line break included. */
+function lineStart(file: number, end: number): number {
+  const piece = Buffer.alloc(PIECE);
+  for (let from = end - 1; from > 0; ) {
+    const length = Math.min(PIECE, from);
+    readSync(file, piece, 0, length, from - length);
+    const at = piece.subarray(0, length).lastIndexOf(LINE_BREAK);
+    if (at !== -1) return from - length + at + 1;
+    from -= length;
+  }
+  return 0;
 }

@@ -10,13 +10,15 @@ import { openBucket } from '@slipway/shared/bucket/open-bucket.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { stringify } from 'yaml';
 import { type Checkpoint, readCheckpoint } from './checkpoints.ts';
+import { oneAtATime } from './file-lock.ts';
 import { type RunFolder, runFolder, writeRun } from './run-folder.ts';
 import { broughtHere, checkpointsInBucket, preparedInBucket, stepOf } from './run-in-bucket.ts';
 import { RunId, RunRecord } from './run-record.ts';
 
 /**
  * Afterwards the run lies in the data folder, paused where its newest checkpoint in the bucket is. Nothing happens when it is there already.
- * AppError not_found when the bucket has none, and whatever a bucket throws; what has come is gone on with by the next call.
+ * AppError not_found when the bucket has none, and whatever a bucket throws; what has come is gone on with by the next call, and by one
+ * process at a time.
  */
 export async function fetchRun(dataFolder: string, bucketUrl: string, id: string): Promise<void> {
   const folder = runFolder(dataFolder, id);
@@ -29,6 +31,20 @@ export async function fetchRun(dataFolder: string, bucketUrl: string, id: string
       `there is no run ${id} in ${dirname(folder.path)}, and no checkpoint of it in ${bucket.location}`,
     );
   }
+  await oneAtATime(join(dirname(folder.path), 'fetch.lock'), async () => {
+    if (!(await isThere(folder.path))) await fetchAside(dataFolder, bucket, bucketUrl, id, newest);
+  });
+}
+
+/** Beside its place, which it takes when it is whole. */
+async function fetchAside(
+  dataFolder: string,
+  bucket: Bucket,
+  bucketUrl: string,
+  id: string,
+  newest: string,
+): Promise<void> {
+  const folder = runFolder(dataFolder, id);
   const aside = runFolder(dataFolder, `.${id}.fetched`);
   const parts = join(aside.path, 'parts');
   // A folder that was being put together is begun anew: of it some parts are gone.

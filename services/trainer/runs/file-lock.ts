@@ -2,20 +2,21 @@
  * A file that one holds at a time, of all processes that see it. The lock is one of SQLite's, which the system takes from a process that has
  * ended, however it ended. Knows nothing of what is done under it.
  */
-import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { makeFolder } from '@slipway/shared/lib/make-folder.ts';
 
 const LOOK_MILLISECONDS = 20;
 const SQLITE_BUSY = 5;
 
 /** Gives the function that lets it go; undefined while another holds it. */
 export function lockFile(file: string): (() => void) | undefined {
-  mkdirSync(dirname(file), { recursive: true });
+  makeFolder(dirname(file));
   const connection = new DatabaseSync(file, { timeout: 0 });
   try {
-    connection.exec('BEGIN EXCLUSIVE');
+    // A journal in a file takes room: on a full disk nobody could be paused, cancelled or freed.
+    connection.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     return () => connection.close();
   } catch (error) {
     connection.close();

@@ -5,6 +5,7 @@
 import { lstat, readdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FileSet } from '@slipway/shared/bucket/bucket.ts';
+import { isFullDisk } from '@slipway/shared/bucket/durable-files.ts';
 import { openBucket } from '@slipway/shared/bucket/open-bucket.ts';
 import { aloneWithRun } from './alone-with-run.ts';
 import { chooseFreed, type Verdict } from './choose-freed.ts';
@@ -42,7 +43,8 @@ interface FreedInBucket {
 
 export async function freeRuns(dataFolder: string, request: FreeRequest): Promise<FreedRuns> {
   const { dryRun, graceMs, belowBytes } = request;
-  const records = await listRuns(dataFolder);
+  const damaged: string[] = [];
+  const records = await listRuns(dataFolder, (id) => damaged.push(id));
   if (records.length === 0) return { runs: [], bytes: 0, buckets: [] };
   const spaces = await Promise.all(
     records.map(async (run) => ({
@@ -52,22 +54,20 @@ export async function freeRuns(dataFolder: string, request: FreeRequest): Promis
   );
   const missing = belowBytes === null ? Number.POSITIVE_INFINITY : belowBytes - (await freeOn(dataFolder));
   const chosen = chooseFreed(spaces, { now: Date.now(), graceMs, bytes: missing });
-  const runs = await Promise.all(
-    chosen.map(async (verdict) =>
-      verdict.kept !== null || dryRun || (await markFreed(dataFolder, verdict.run.id))
-        ? verdict
-        : { ...verdict, kept: 'was resumed in this moment' },
-    ),
-  );
-  const freed = new Set(runs.flatMap(({ run, kept }) => (kept === null ? [run.id] : [])));
+  const runs: Verdict[] = [];
   let own = 0;
-  for (const id of freed) {
-    const sizes = await sizesOf(dataFolder, id);
-    own += sizes.own;
-    if (!dryRun) await removeParts(dataFolder, id, sizes.all);
+  for (const verdict of chosen) {
+    const { id } = verdict.run;
+    const sizes = verdict.kept === null ? await sizesOf(dataFolder, id) : { all: 0, own: 0 };
+    const isFree = verdict.kept !== null || dryRun || (await freeRun(dataFolder, id, sizes.all));
+    if (isFree) own += sizes.own;
+    runs.push(isFree ? verdict : { ...verdict, kept: 'was resumed in this moment' });
   }
+  const freed = new Set(runs.flatMap(({ run, kept }) => (kept === null ? [run.id] : [])));
   const isFreed = ({ id, freed_at }: RunRecord) => freed.has(id) || freed_at !== null;
-  const buckets = missing <= 0 ? [] : await freeInBuckets(dataFolder, records, isFreed, request);
+  // Whatever became of those that cannot be read: they have their examples.
+  const kept = [...damaged, ...records.filter((run) => !isFreed(run)).map(({ id }) => id)];
+  const buckets = missing <= 0 ? [] : await freeInBuckets(dataFolder, records, isFreed, kept, request);
   return { runs: runs.map(({ run, bytes, kept }) => ({ run, bytes, kept })), bytes: own, buckets };
 }
 
@@ -75,11 +75,11 @@ async function freeInBuckets(
   dataFolder: string,
   records: readonly RunRecord[],
   isFreed: (run: RunRecord) => boolean,
+  kept: readonly string[],
   request: FreeRequest,
 ): Promise<FreedInBucket[]> {
   const ids = records.filter(isFreed).map(({ id }) => id);
-  const kept = records.filter((run) => !isFreed(run));
-  const used = Promise.all(kept.map(({ id }) => examplesOf(runFolder(dataFolder, id))));
+  const used = Promise.all(kept.map((id) => examplesOf(runFolder(dataFolder, id))));
   const buckets: FreedInBucket[] = [];
   for (const bucket of new Set(records.map((run) => run.bucket))) {
     try {
@@ -94,24 +94,29 @@ async function freeInBuckets(
 }
 
 /** From then on it cannot be resumed. False when somebody has resumed it since it was looked at. */
-function markFreed(dataFolder: string, id: string): Promise<boolean> {
+function freeRun(dataFolder: string, id: string, bytes: number): Promise<boolean> {
   return aloneWithRun(dataFolder, id, async () => {
     const run = await OpenRun.open(dataFolder, id);
+    const mark = () => run.update(() => ({ freed_at: new Date().toISOString() }));
     try {
       if (!hasEnded(run.record.state)) return false;
-      await run.update(() => ({ freed_at: new Date().toISOString() }));
+      const isMarked = await mark().then(
+        () => true,
+        (error) => {
+          // Not even the mark fits: it comes when there is room.
+          if (isFullDisk(error)) return false;
+          throw error;
+        },
+      );
+      for (const part of partsOf(dataFolder, id)) await rm(part, { recursive: true, force: true });
+      if (!isMarked) await mark();
+      const message = `checkpoints, model and prepared data were removed: ${bytes} bytes`;
+      run.log({ type: 'log', level: 'info', message });
       return true;
     } finally {
       run.close();
     }
   });
-}
-
-async function removeParts(dataFolder: string, id: string, bytes: number): Promise<void> {
-  for (const part of partsOf(dataFolder, id)) await rm(part, { recursive: true, force: true });
-  const run = await OpenRun.open(dataFolder, id);
-  run.log({ type: 'log', level: 'info', message: `checkpoints, model and prepared data were removed: ${bytes} bytes` });
-  run.close();
 }
 
 async function freeInBucket(

@@ -4,7 +4,6 @@
  */
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isFullDisk } from '@slipway/shared/bucket/durable-files.ts';
 import { openBucket } from '@slipway/shared/bucket/open-bucket.ts';
 import { CheckpointCopies } from './checkpoint-copies.ts';
 import { type Checkpoint, newestCheckpoint } from './checkpoints.ts';
@@ -17,7 +16,7 @@ export function copiesOf(run: OpenRun): CheckpointCopies {
   const keep = recipe.training.keep_checkpoints;
   return new CheckpointCopies({
     copy: (checkpoint) => putCheckpoint(openBucket(bucket), id, run.folder, checkpoint, keep),
-    onFailure: (why) => warn(run, `the newest checkpoint is on this disk only: ${why}`),
+    onFailure: (why) => run.warn(`the newest checkpoint is on this disk only: ${why}`),
   });
 }
 
@@ -27,7 +26,7 @@ export async function fetchLostCheckpoint(run: OpenRun): Promise<Checkpoint | un
   try {
     return await fetchNewestCheckpoint(openBucket(bucket), id, run.folder);
   } catch (error) {
-    warn(run, `no checkpoint came from the bucket: ${inWords(error)}`);
+    run.warn(`no checkpoint came from the bucket: ${inWords(error)}`);
     return undefined;
   }
 }
@@ -48,16 +47,7 @@ export async function keepAfterSuccess(run: OpenRun): Promise<void> {
     }
     await putFinalRecord(openBucket(address), id, run.folder);
   } catch (error) {
-    warn(run, `what is kept of the run is not all in the bucket: ${inWords(error)}`);
-  }
-}
-
-function warn(run: OpenRun, message: string): void {
-  try {
-    run.log({ type: 'log', level: 'warning', message });
-  } catch (error) {
-    // This disk is full, too; the run meets that itself where it matters.
-    if (!isFullDisk(error)) throw error;
+    run.warn(`what is kept of the run is not all in the bucket: ${inWords(error)}`);
   }
 }
 

@@ -5,10 +5,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@slipway/shared/lib/log.ts';
 import { lockFile } from './file-lock.ts';
+import { requeueLost } from './submit-run.ts';
 import { type WorkOptions, workRuns } from './work-runs.ts';
 import { workerLock } from './worker-lock.ts';
 
 const LOOK_AGAIN_MILLISECONDS = 1000;
+/** After what failed: a disk that is full, or a folder that is gone, is told now and then, all night. */
+const TRY_AGAIN_MILLISECONDS = 10_000;
 
 export interface KeptWorker {
   /** Whether the lock is its own. */
@@ -26,22 +29,28 @@ export function keepWorking(
   const leaving = new AbortController();
   const { signal } = leaving;
   let isWorking = false;
-  const pause = () => sleep(LOOK_AGAIN_MILLISECONDS, undefined, { signal }).catch(() => {});
+  const pause = (milliseconds: number) => sleep(milliseconds, undefined, { signal }).catch(() => {});
+  const workAlone = async () => {
+    const unlock = lockFile(workerLock(options.dataFolder, worker));
+    if (unlock === undefined) return;
+    isWorking = true;
+    try {
+      await requeueLost(options.dataFolder, options.queue);
+      await workRuns({ ...options, log, signal });
+    } finally {
+      isWorking = false;
+      unlock();
+    }
+  };
   const work = async () => {
     while (!signal.aborted) {
-      const unlock = lockFile(workerLock(options.dataFolder, worker));
-      if (unlock !== undefined) {
-        isWorking = true;
-        try {
-          await workRuns({ ...options, log, signal });
-        } catch (error) {
-          log.error({ err: error }, 'the queue cannot be worked on; it is tried again');
-        } finally {
-          isWorking = false;
-          unlock();
-        }
+      try {
+        await workAlone();
+        await pause(LOOK_AGAIN_MILLISECONDS);
+      } catch (error) {
+        log.error({ err: error }, 'the queue cannot be worked on; it is tried again');
+        await pause(TRY_AGAIN_MILLISECONDS);
       }
-      await pause();
     }
   };
   const working = work();

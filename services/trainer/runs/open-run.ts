@@ -1,6 +1,7 @@
 /**
  * A run as the one process that works on it holds it: its record, kept on disk with every change, and its events. Knows no stage.
  */
+import { isFullDisk } from '@slipway/shared/bucket/durable-files.ts';
 import { EventLog } from './event-log.ts';
 import type { RunHappening } from './run-event.ts';
 import { type RunFolder, readRun, runFolder, writeRun } from './run-folder.ts';
@@ -32,13 +33,23 @@ export class OpenRun {
   }
 
   /** An event that cannot happen in this state is a bug, and throws. `message` is for people. */
-  apply(event: RunEvent, message: string, changes: RunChanges = {}): Promise<void> {
-    return this.#change((record) => {
+  async apply(event: RunEvent, message: string, changes: RunChanges = {}): Promise<void> {
+    if (await this.applyIfPossible(event, message, changes)) return;
+    const { id, state } = this.#record;
+    throw new Error(`${id} is ${state}: ${event} cannot happen to it`);
+  }
+
+  /** False where it cannot: decided when all changes before it are done. */
+  async applyIfPossible(event: RunEvent, message: string, changes: RunChanges = {}): Promise<boolean> {
+    let isPossible = false;
+    await this.#change((record) => {
       const state = nextState(record.state, event);
-      if (state === undefined) throw new Error(`${record.id} is ${record.state}: ${event} cannot happen to it`);
+      if (state === undefined) return record;
+      isPossible = true;
       if (state !== record.state || message !== record.message) this.log({ type: 'state', state, message });
       return { ...record, ...changes, state, message };
     });
+    return isPossible;
   }
 
   update(changesOf: (record: RunRecord) => RunChanges): Promise<void> {
@@ -50,6 +61,15 @@ export class OpenRun {
 
   log(event: RunHappening): void {
     this.#log.add(event);
+  }
+
+  /** For people. Not where this disk is full, too: the run meets that itself where it matters. */
+  warn(message: string): void {
+    try {
+      this.log({ type: 'log', level: 'warning', message });
+    } catch (error) {
+      if (!isFullDisk(error)) throw error;
+    }
   }
 
   close(): void {

@@ -4,7 +4,8 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { errorCode, syncToDisk } from '@slipway/shared/bucket/durable-files.ts';
+import { errorCode, syncToDisk, writeDurably } from '@slipway/shared/bucket/durable-files.ts';
+import { inParallel } from '@slipway/shared/bucket/in-parallel.ts';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { stringify } from 'yaml';
 import { z } from 'zod';
@@ -91,7 +92,7 @@ function passingName(path: string): string {
   return `${path}.${process.pid}.passing`;
 }
 
-/** AppError not_found. */
+/** AppError not_found; invalid_source when its record is damaged. */
 export async function readRun(dataFolder: string, id: string): Promise<RunRecord> {
   const folder = runFolder(dataFolder, id);
   const text = RunId.safeParse(id).success ? await readFile(folder.record, 'utf8').catch(unlessMissing) : undefined;
@@ -101,34 +102,56 @@ export async function readRun(dataFolder: string, id: string): Promise<RunRecord
       `there is no run ${id} in ${runsFolder(dataFolder)}; slipway runs list shows those there are`,
     );
   }
-  return RunRecord.parse(JSON.parse(text));
+  try {
+    return RunRecord.parse(JSON.parse(text));
+  } catch (cause) {
+    const why = cause instanceof z.ZodError ? z.prettifyError(cause) : String(cause);
+    throw new AppError(
+      'invalid_source',
+      `${id}/run.json is damaged, or of another version: ${why}. Put it back from a backup, or move ${id} away.`,
+      { cause },
+    );
+  }
 }
 
+/** Called for a run whose record is damaged, which is left out. */
+type OnDamaged = (id: string, why: string) => void;
+
 /** Newest first. */
-export async function listRuns(dataFolder: string): Promise<RunRecord[]> {
+export async function listRuns(dataFolder: string, onDamaged: OnDamaged = () => {}): Promise<RunRecord[]> {
   const ids = await runIds(dataFolder);
-  const runs = await Promise.all(ids.map((id) => readRun(dataFolder, id).catch(unlessNotFound)));
+  const runs: (RunRecord | undefined)[] = [];
+  await inParallel(ids.length, READ_AT_ONCE, async (index) => {
+    runs[index] = await readRunOr(dataFolder, ids[index] ?? '', onDamaged);
+  });
   return runs.filter((run) => run !== undefined);
 }
 
 export interface RunFilter {
   readonly isWanted: (run: RunRecord) => boolean;
+  readonly onDamaged: OnDamaged;
   /** Only runs older than this one. */
   readonly after?: string | undefined;
   readonly limit: number;
 }
 
 /** Newest first; reads no more runs than it must. */
-export async function findRuns(dataFolder: string, { isWanted, after, limit }: RunFilter): Promise<RunRecord[]> {
+export async function findRuns(
+  dataFolder: string,
+  { isWanted, onDamaged, after, limit }: RunFilter,
+): Promise<RunRecord[]> {
   const found: RunRecord[] = [];
   for (const id of await runIds(dataFolder)) {
     if (found.length >= limit) break;
     if (after !== undefined && id >= after) continue;
-    const run = await readRun(dataFolder, id).catch(unlessNotFound);
+    const run = await readRunOr(dataFolder, id, onDamaged);
     if (run !== undefined && isWanted(run)) found.push(run);
   }
   return found;
 }
+
+/** Files that are open at the same time. */
+const READ_AT_ONCE = 32;
 
 /** Newest first. */
 async function runIds(dataFolder: string): Promise<string[]> {
@@ -144,7 +167,7 @@ export type Wish = z.infer<typeof Wish>;
 
 export async function writeWish({ wish }: RunFolder, what: Wish): Promise<void> {
   const passing = passingName(wish);
-  await writeFile(passing, what);
+  await writeDurably(passing, what);
   await rename(passing, wish);
 }
 
@@ -161,7 +184,13 @@ function unlessMissing(error: unknown): undefined {
   if (errorCode(error) !== 'ENOENT') throw error;
 }
 
-/** Its folder is being made, or has just been removed. */
-function unlessNotFound(error: unknown): undefined {
-  if (!(error instanceof AppError && error.code === 'not_found')) throw error;
+/** Undefined also while its folder is being made, or when it has just been removed. */
+async function readRunOr(dataFolder: string, id: string, onDamaged: OnDamaged): Promise<RunRecord | undefined> {
+  try {
+    return await readRun(dataFolder, id);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    if (error.code !== 'not_found') onDamaged(id, error.message);
+    return undefined;
+  }
 }

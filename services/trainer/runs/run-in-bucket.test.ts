@@ -99,8 +99,8 @@ describe('a run', () => {
     const curve = await undisturbedCurve();
     const { place, id, step } = await pausedRun();
     const elsewhere = newPlace();
-    await fetchRun(elsewhere.dataFolder, bucketUrl(place), id);
-    // What was there is all there is: a second call changes nothing.
+    // Asked for twice at the same time; and once more, which changes nothing.
+    await Promise.all([1, 2].map(() => fetchRun(elsewhere.dataFolder, bucketUrl(place), id)));
     await fetchRun(elsewhere.dataFolder, bucketUrl(place), id);
     rmSync(runFolder(place.dataFolder, id).path, { recursive: true });
     expect(await readRun(elsewhere.dataFolder, id)).toMatchObject({ state: 'paused', checkpoint_step: step });

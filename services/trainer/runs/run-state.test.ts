@@ -23,7 +23,7 @@ const TABLE: Readonly<Record<RunState, string>> = {
   running: 'preparing - publishing - failed queued queued pausing - running paused cancelled',
   pausing: 'preparing - publishing - failed queued queued pausing - pausing paused cancelled',
   paused: '- - - - - - - paused queued cancelled - -',
-  publishing: 'preparing - - succeeded failed queued queued - - publishing - cancelled',
+  publishing: 'preparing - - succeeded failed queued queued - - publishing paused cancelled',
   succeeded: '- - - - - - - - - - - -',
   failed: '- - - - - - - - queued - - -',
   cancelled: '- - - - - - - - - cancelled - -',

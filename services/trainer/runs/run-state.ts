@@ -70,8 +70,14 @@ const TRANSITIONS: Readonly<Record<RunState, Readonly<Partial<Record<RunEvent, R
     cancel_asked: 'pausing',
   },
   paused: { resume_asked: 'queued', cancel_asked: 'cancelled', pause_asked: 'paused' },
-  // What is trained stays trained: a pause would save nothing.
-  publishing: { ...WORKED_ON, taken: 'preparing', published: 'succeeded', cancel_asked: 'publishing' },
+  // What is trained stays trained, and a pause would save nothing: only one that was asked for before is still granted.
+  publishing: {
+    ...WORKED_ON,
+    taken: 'preparing',
+    published: 'succeeded',
+    paused: 'paused',
+    cancel_asked: 'publishing',
+  },
   succeeded: {},
   failed: { resume_asked: 'queued' },
   cancelled: { cancel_asked: 'cancelled' },

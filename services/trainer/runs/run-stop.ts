@@ -4,7 +4,6 @@
  */
 import type { OpenRun } from './open-run.ts';
 import { readWish, type Wish } from './run-folder.ts';
-import { nextState } from './run-state.ts';
 
 const WISH_MILLISECONDS = 200;
 
@@ -52,10 +51,10 @@ export class RunStop {
       const wish = await readWish(this.#run.folder);
       if (wish === undefined || wish === this.#wish || this.#wish === 'cancelled') return;
       const event = wish === 'paused' ? 'pause_asked' : 'cancel_asked';
+      const message = wish === 'paused' ? 'pauses after this step' : 'is being cancelled';
       // While it is published a pause comes too late, and is granted by the end.
-      if (nextState(this.#run.record.state, event) === undefined) return;
+      if (!(await this.#run.applyIfPossible(event, message))) return;
       this.#wish = wish;
-      await this.#run.apply(event, wish === 'paused' ? 'pauses after this step' : 'is being cancelled');
       this.#tell(wish);
       this.#abort.abort(new Error(`the run is to be ${wish}`));
     } catch (error) {

@@ -1,13 +1,15 @@
 /**
  * The way of a run into the queue: for the first time, and again when somebody resumes it. Its folder is whole before its job is there.
  */
+import { rm } from 'node:fs/promises';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { tellFullDisk } from '@slipway/shared/contracts/full-disk.ts';
 import type { Recipe } from '@slipway/shared/contracts/recipe.ts';
 import type { Job, JobQueue, Priority } from '@slipway/shared/jobs/job-queue.ts';
 import { aloneWithRun } from './alone-with-run.ts';
 import { describeMachine, gitCommit } from './machine.ts';
 import { OpenRun } from './open-run.ts';
-import { createRunFolder, forgetWish, newRunId, readRun, readWish, runFolder } from './run-folder.ts';
+import { createRunFolder, forgetWish, listRuns, newRunId, readRun, readWish, runFolder } from './run-folder.ts';
 import type { RunRecord, RunRequest } from './run-record.ts';
 import { hasEnded, nextState } from './run-state.ts';
 
@@ -26,6 +28,7 @@ export interface Submission {
   readonly request?: RunRequest;
 }
 
+/** AppError disk_full; then nothing of it is left. */
 export async function submitRun(dataFolder: string, queue: JobQueue, submission: Submission): Promise<RunRecord> {
   const { recipe, label, bucketUrl, owner } = submission;
   const now = new Date();
@@ -62,9 +65,28 @@ export async function submitRun(dataFolder: string, queue: JobQueue, submission:
     published: [],
     freed_at: null,
   };
-  await createRunFolder(runFolder(dataFolder, record.id), record);
-  await enqueue(queue, record);
+  const folder = runFolder(dataFolder, record.id);
+  try {
+    const create = () => createRunFolder(folder, record);
+    await tellFullDisk('the folder of a new run', 'free some space and send it again', create);
+    await enqueue(queue, record);
+  } catch (error) {
+    // Who is told that it failed submits it again.
+    await rm(folder.path, { recursive: true, force: true });
+    throw error;
+  }
   return record;
+}
+
+/** Puts back every run that is to be trained and that the queue knows nothing of. */
+export async function requeueLost(dataFolder: string, queue: JobQueue): Promise<void> {
+  for (const record of await listRuns(dataFolder)) await requeueIfLost(queue, record);
+}
+
+/** Who submitted it was killed before its job was there, or the queue has forgotten it, as a Redis does that keeps nothing on a disk. */
+export async function requeueIfLost(queue: JobQueue, record: RunRecord): Promise<void> {
+  if (hasEnded(record.state) || record.state === 'paused') return;
+  if ((await queue.find(jobIdOf(record))) === undefined) await enqueue(queue, record);
 }
 
 /** One that is queued or worked on goes on, also when it was asked to pause. AppError not_found, or conflict for one that has ended. */
@@ -97,7 +119,9 @@ async function resume(dataFolder: string, queue: JobQueue, id: string): Promise<
       await enqueue(queue, run.record);
       return run.record;
     }
-    await run.apply('resume_asked', 'waits for its turn', {
+    const { checkpoint_step: step } = found;
+    const from = step === null ? '' : `, to go on from step ${step}`;
+    await run.apply('resume_asked', `waits for its turn${from}`, {
       queued: found.queued + 1,
       failure: null,
       retries: {},

@@ -73,12 +73,19 @@ export async function startTraining(
     },
     onLine: (line) => log.write(`${line}\n`),
   });
-  if (kernel.pid > 0) rememberKernel(folder.kernel, kernel.pid);
   let isOver = false;
   const ended = kernel.outcome.finally(() => {
     isOver = true;
     log.end();
   });
+  try {
+    if (kernel.pid > 0) rememberKernel(folder.kernel, kernel.pid);
+  } catch (error) {
+    // Who gets no training has none to end.
+    kernel.kill('it could not be written down');
+    await ended;
+    throw error;
+  }
 
   async function writeJob(prepared: PreparedJob): Promise<string> {
     const { checkpoint_step: told } = run.record;

@@ -5,10 +5,13 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { LeaseLostError } from '@slipway/shared/jobs/job-queue.ts';
 import { createLogger } from '@slipway/shared/lib/log.ts';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { askKernel } from '../publish/ask-kernel.ts';
 import { askRun } from './ask-run.ts';
+import { OpenRun } from './open-run.ts';
 import { listRuns, readRun, runFolder, writeWish } from './run-folder.ts';
 import type { RunRecord } from './run-record.ts';
 import { hasEnded } from './run-state.ts';
@@ -139,6 +142,27 @@ describe('a run', () => {
     expect(await until(place, id, (run) => ended(run) || run.state === 'paused')).toMatchObject({ state: 'succeeded' });
   });
 
+  it('is paused when that is asked for while its model is written, which it then need not be again', async () => {
+    const place = newPlace();
+    const { id } = await submitTiny(place);
+    const stages = fakeStages(place.dataFolder, { model_milliseconds: 500 });
+    const publish: Stages['publish'] = async (run, prepared, kernels, tools) => {
+      tools.signal.throwIfAborted();
+      await stages.publish(run, prepared, kernels, tools);
+    };
+    const worked = workRuns({
+      ...{ ...place, stages: { ...stages, publish }, signal: new AbortController().signal },
+      isDone: async () => hasEnded((await readRun(place.dataFolder, id)).state),
+    });
+    while (!eventsOf(place, id).some((event) => event.type === 'progress' && event.step === 60)) await sleep(10);
+    await askRun(place.dataFolder, place.queue, id, 'paused');
+    const paused = await Promise.race([worked, until(place, id, ({ state }) => state === 'paused')]);
+    expect(paused).toMatchObject({ trained: { step: 60 }, published: [] });
+    await resumeRun(place.dataFolder, place.queue, id);
+    await worked;
+    expect(await readRun(place.dataFolder, id)).toMatchObject({ state: 'succeeded', attempts: 1 });
+  });
+
   it('is cancelled while it runs, while it is paused, and before it began', async () => {
     const place = newPlace();
     const running = await submitTiny(place);
@@ -174,6 +198,97 @@ describe('a run', () => {
     expect(await until(place, id, ended)).toMatchObject({ state: 'succeeded' });
     expect(lossCurve(eventsOf(place, id))).toEqual(curve);
   });
+});
+
+it('is worked on by one worker, although the job of before it was resumed is there still', async () => {
+  const place = newPlace();
+  const { id } = await submitTiny(place);
+  // A worker that pauses it, and is killed before it has ended the job.
+  await place.queue.claim(QUEUE, 1);
+  const run = await OpenRun.open(place.dataFolder, id);
+  await run.apply('taken', 'begins');
+  await run.apply('paused', 'is paused');
+  run.close();
+  await resumeRun(place.dataFolder, place.queue, id);
+  for (let workers = 0; workers < 2; workers++) work(place);
+  const done = await until(place, id, ended);
+  expect(done).toMatchObject({ state: 'succeeded', attempts: 1 });
+  expect(eventsOf(place, id).filter(({ type }) => type === 'started')).toHaveLength(1);
+  for (const name of [`${id}.1`, `${id}.2`]) {
+    while ((await place.queue.find(name))?.state !== 'completed') await sleep(20);
+  }
+});
+
+it('is not begun by a worker that was told to leave while it took it', async () => {
+  const place = newPlace();
+  const { id } = await submitTiny(place);
+  const leave = new AbortController();
+  const claim = place.queue.claim.bind(place.queue);
+  vi.spyOn(place.queue, 'claim').mockImplementation(async (queue, lease) => {
+    const claimed = await claim(queue, lease);
+    leave.abort();
+    return claimed;
+  });
+  await workRuns({ ...place, stages: fakeStages(place.dataFolder), signal: leave.signal });
+  expect(await readRun(place.dataFolder, id)).toMatchObject({ state: 'queued', attempts: 0 });
+  expect(await place.queue.find(`${id}.1`)).toMatchObject({ state: 'waiting' });
+});
+
+it('holds nobody up when its record is damaged, and can be resumed once that is mended', async () => {
+  const place = newPlace();
+  const damaged = await submitTiny(place);
+  const { id } = await submitTiny(place);
+  const { record } = runFolder(place.dataFolder, damaged.id);
+  const text = readFileSync(record);
+  writeFileSync(record, text.subarray(0, text.length / 2));
+  work(place);
+  await until(place, id, ended);
+  const told: string[] = [];
+  expect((await listRuns(place.dataFolder, (one) => told.push(one))).map((run) => run.id)).toEqual([id]);
+  expect(told).toEqual([damaged.id]);
+  await expect(resumeRun(place.dataFolder, place.queue, damaged.id)).rejects.toMatchObject({ code: 'invalid_source' });
+  writeFileSync(record, text);
+  await resumeRun(place.dataFolder, place.queue, damaged.id);
+  expect(await until(place, damaged.id, ended)).toMatchObject({ state: 'succeeded', queued: 2 });
+});
+
+it('says what it failed of to whoever hears that it has', async () => {
+  const place = newPlace();
+  const { id } = await submitTiny(place);
+  const seen: unknown[] = [];
+  const prepare: Stages['prepare'] = async (run) => {
+    const log = run.log.bind(run);
+    vi.spyOn(run, 'log').mockImplementation((event) => {
+      if (event.type === 'state') seen.push(JSON.parse(readFileSync(run.folder.record, 'utf8')).failure?.class);
+      log(event);
+    });
+    throw new AppError('not_found', 'there is nothing');
+  };
+  await workRuns({
+    ...{ ...place, stages: { ...fakeStages(place.dataFolder), prepare }, signal: new AbortController().signal },
+    isDone: async () => hasEnded((await readRun(place.dataFolder, id)).state),
+  });
+  expect(seen).toEqual(['user_input']);
+});
+
+it('goes on when the queue has forgotten it', async () => {
+  const place = newPlace();
+  const { id } = await submitTiny(place);
+  let isForgotten = false;
+  const { heartbeat, find, enqueue } = place.queue;
+  vi.spyOn(place.queue, 'heartbeat').mockImplementation(async (claim, progress) => {
+    if (eventsOf(place, id).every(({ type }) => type !== 'checkpoint'))
+      return heartbeat.call(place.queue, claim, progress);
+    isForgotten = true;
+    throw new LeaseLostError('forgotten');
+  });
+  vi.spyOn(place.queue, 'find').mockImplementation(async (name) =>
+    isForgotten ? undefined : find.call(place.queue, name),
+  );
+  const again = vi.spyOn(place.queue, 'enqueue').mockImplementation((job) => enqueue.call(place.queue, job));
+  work(place, { step_milliseconds: 20 });
+  while (again.mock.calls.length === 0) await sleep(20);
+  expect(again.mock.calls[0]?.[0]).toMatchObject({ id: `${id}.1`, payload: { run: id } });
 });
 
 it('is told of one sign of life at a time, however slow the queue is', async () => {

@@ -10,11 +10,11 @@ import type { Logger } from '@slipway/shared/lib/log.ts';
 import { z } from 'zod';
 import { type CarriedOut, carryOutRun } from './carry-out-run.ts';
 import { OpenRun } from './open-run.ts';
-import { writeWish } from './run-folder.ts';
+import { readRun, writeWish } from './run-folder.ts';
 import { RunId, type RunRecord } from './run-record.ts';
 import { hasEnded } from './run-state.ts';
 import type { Stages } from './stages.ts';
-import { QUEUE } from './submit-run.ts';
+import { jobIdOf, QUEUE, requeueIfLost } from './submit-run.ts';
 
 export interface WorkOptions {
   readonly dataFolder: string;
@@ -56,19 +56,33 @@ export async function workRuns(options: WorkOptions): Promise<void> {
   }
 }
 
-async function workOn(claim: Claim, { dataFolder, queue, stages, signal, log }: WorkOptions): Promise<void> {
+async function workOn(claim: Claim, options: WorkOptions): Promise<void> {
+  const { dataFolder, queue, log } = options;
   const { run: id } = Payload.parse(claim.job.payload);
-  let run: OpenRun;
+  let record: RunRecord;
   try {
-    run = await OpenRun.open(dataFolder, id);
+    record = await readRun(dataFolder, id);
   } catch (error) {
-    if (!(error instanceof AppError && error.code === 'not_found')) throw error;
+    if (!(error instanceof AppError)) throw error;
+    // Others wait behind it; once it is mended it can be resumed.
+    log?.error({ run: id, reason: error.message }, 'a run cannot be worked on');
     await queue.settle(claim, { kind: 'failed', error: error.message, retry: false });
     return;
   }
+  // Its worker was killed before it could end the job; perhaps somebody has resumed the run since, which made another one.
+  const isOver = hasEnded(record.state) || record.state === 'paused' || jobIdOf(record) !== claim.job.id;
+  if (isOver) await queue.settle(claim, outcomeOf('ended', record));
+  else await carryOut(claim, await OpenRun.open(dataFolder, id), options);
+}
+
+async function carryOut(claim: Claim, run: OpenRun, options: WorkOptions): Promise<void> {
+  const { queue, stages, signal, log } = options;
+  const { id, name, owner } = run.record;
   const leave = new AbortController();
   const left = () => leave.abort(new Error('the worker leaves'));
   signal.addEventListener('abort', left, { once: true });
+  // While it was claimed.
+  if (signal.aborted) left();
   async function beat(): Promise<void> {
     try {
       const sign: SignOfLife = { at: new Date().toISOString() };
@@ -76,7 +90,7 @@ async function workOn(claim: Claim, { dataFolder, queue, stages, signal, log }: 
       if (isCancelling) await writeWish(run.folder, 'cancelled');
     } catch (error) {
       if (error instanceof LeaseLostError) leave.abort(error);
-      else run.log({ type: 'log', level: 'warning', message: `the queue does not answer: ${String(error)}` });
+      else run.warn(`the queue does not answer: ${String(error)}`);
     }
   }
   let beating: Promise<void> | undefined;
@@ -87,13 +101,13 @@ async function workOn(claim: Claim, { dataFolder, queue, stages, signal, log }: 
     });
   }, claim.leaseMilliseconds / 5);
   try {
-    const isOver = hasEnded(run.record.state) || run.record.state === 'paused';
-    if (!isOver) log?.info({ run: id, name: run.record.name, owner: run.record.owner }, 'a run begins');
-    const carriedOut = isOver ? 'ended' : await carryOutRun(run, stages, leave.signal);
-    if (!isOver) log?.info(summaryOf(run.record), 'a run is left');
-    await queue.settle(claim, outcomeOf(carriedOut, run));
+    log?.info({ run: id, name, owner }, 'a run begins');
+    const carriedOut = await carryOutRun(run, stages, leave.signal);
+    log?.info(summaryOf(run.record), 'a run is left');
+    await queue.settle(claim, outcomeOf(carriedOut, run.record));
   } catch (error) {
     if (!(error instanceof LeaseLostError)) throw error;
+    await requeueIfLost(queue, run.record);
   } finally {
     clearInterval(heart);
     signal.removeEventListener('abort', left);
@@ -108,7 +122,7 @@ function summaryOf({ id, state, message, failure, published, durations }: RunRec
 }
 
 /** What becomes of the job; what became of the run stands in its record. */
-function outcomeOf(carriedOut: CarriedOut, { record }: OpenRun): Outcome {
+function outcomeOf(carriedOut: CarriedOut, record: RunRecord): Outcome {
   if (carriedOut === 'left') return { kind: 'released' };
   if (carriedOut === 'again') {
     // Those since its last checkpoint: one that gets further in between waits no longer each time.

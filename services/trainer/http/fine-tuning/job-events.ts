@@ -2,6 +2,7 @@
  * What happened to a job, and its checkpoints, as OpenAI lists them: out of the run's log, newest first, a page in memory at a time.
  */
 import type { FineTuningCheckpoint, FineTuningEvent } from '@slipway/shared/contracts/openai/fine-tuning.ts';
+import { eventIn } from '../../runs/event-log.ts';
 import { LoggedEvent } from '../../runs/run-event.ts';
 import { readLines } from '../follow-lines.ts';
 import { secondsOf } from './job-object.ts';
@@ -61,7 +62,10 @@ export async function jobCheckpoints({ path, run, after, limit }: PageRequest): 
 
 async function* loggedEvents(path: string): AsyncGenerator<LoggedEvent> {
   for await (const lines of readLines(path)) {
-    for (const { text } of lines) yield LoggedEvent.parse(JSON.parse(text));
+    for (const { text } of lines) {
+      const { data } = LoggedEvent.safeParse(eventIn(text));
+      if (data !== undefined) yield data;
+    }
   }
 }
 

@@ -72,13 +72,14 @@ function decided({ method, hyperparameters, ...request }: FineTuningCreateReques
   };
 }
 
-export function listJobsRoute({ config }: ServiceParts): Route {
+export function listJobsRoute({ config, log }: ServiceParts): Route {
   return async (context) => {
     const { after, limit } = parseOpenAiRequest(FineTuningListQuery, context.req.query()).request;
     const principal = context.get('principal');
     if (after !== undefined) await accessibleJob(config.dataFolder, after, principal, 'after');
     const isWanted = (run: RunRecord) => mayAccess(principal, run.owner) && run.request?.kind === 'fine_tuning';
-    const found = await findRuns(config.dataFolder, { isWanted, after, limit: limit + 1 });
+    const onDamaged = (id: string, why: string) => log.warn({ run: id, reason: why }, 'a job is not listed');
+    const found = await findRuns(config.dataFolder, { isWanted, onDamaged, after, limit: limit + 1 });
     const jobs = found.map((run) => described(run, config.dataFolder));
     return context.json(pageOf(await Promise.all(jobs), limit));
   };

@@ -38,6 +38,8 @@ export class FeedRoutes {
       const { dataFolder } = this.#parts.config;
       const after = eventIdOf(context.req.header('last-event-id'), 'Last-Event-ID');
       const { id } = await accessibleRun(dataFolder, context.req.param('id'), context.get('principal'));
+      // Nobody would read it, nor end it.
+      if (context.req.method === 'HEAD') return context.body(null, 200, EVENT_STREAM_HEADERS);
       if (this.#open >= FEEDS_AT_ONCE) throw new AppError('overloaded', `${this.#open} feeds are open; try again soon`);
       const gone = new AbortController();
       const signal = AbortSignal.any([gone.signal, this.#parts.leaving]);

@@ -1,6 +1,7 @@
 /**
  * `/runs`: recipes that are sent, what became of them, and what people ask of them. Knows their fields; leaves the work to the queue.
  */
+import { resolve } from 'node:path';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { pageOf } from '@slipway/shared/contracts/openai/file.ts';
 import { parseOpenAiRequest } from '@slipway/shared/contracts/openai/parse-request.ts';
@@ -25,8 +26,8 @@ import { runAnswer } from '../runs/run-answer.ts';
 import type { ServiceParts } from '../service-parts.ts';
 import { accessibleTokenizer, tokenizerFolder } from '../tokenizers/train-for-caller.ts';
 
-/** No recipe is longer. */
-const RECIPE_BYTES = 256 * 1024;
+/** Reading YAML takes a second for each 64 KiB that are made to hurt, and nobody is answered meanwhile. */
+const RECIPE_BYTES = 64 * 1024;
 const MOST_LOG_BYTES = 2 ** 20;
 
 const TrainQuery = z.object({ priority: z.enum(PRIORITIES).default('normal') });
@@ -76,7 +77,7 @@ export function readableBy(principal: Principal, { config, files, tasks }: Servi
     },
     sentFile(id, field) {
       const file = accessible(files, id, principal, field);
-      if (file.purpose === 'fine-tune') return file.path;
+      if (file.purpose === 'fine-tune') return resolve(file.path);
       throw new AppError('invalid_field', `${id} was sent for ${file.purpose}; send it with the purpose fine-tune`, {
         field,
       });
@@ -84,7 +85,7 @@ export function readableBy(principal: Principal, { config, files, tasks }: Servi
   };
 }
 
-export function listRunsRoute({ config, queue }: ServiceParts): Route {
+export function listRunsRoute({ config, queue, log }: ServiceParts): Route {
   return async (context) => {
     const { request } = parseOpenAiRequest(RunListQuery, context.req.query());
     const { state, after, limit } = request;
@@ -92,7 +93,8 @@ export function listRunsRoute({ config, queue }: ServiceParts): Route {
     if (after !== undefined) await accessibleRun(config.dataFolder, after, principal, 'after');
     const isWanted = (run: RunRecord) =>
       mayAccess(principal, run.owner) && (state === undefined || run.state === state);
-    const found = await findRuns(config.dataFolder, { isWanted, after, limit: limit + 1 });
+    const onDamaged = (id: string, why: string) => log.warn({ run: id, reason: why }, 'a run is not listed');
+    const found = await findRuns(config.dataFolder, { isWanted, onDamaged, after, limit: limit + 1 });
     const page = pageOf(found, limit);
     return context.json({
       ...page,

@@ -4,6 +4,7 @@
 import { Recipe } from '@slipway/shared/contracts/recipe.ts';
 import type { JobQueue } from '@slipway/shared/jobs/job-queue.ts';
 import { z } from 'zod';
+import { eventIn } from '../../runs/event-log.ts';
 import { LoggedEvent } from '../../runs/run-event.ts';
 import { runFolder } from '../../runs/run-folder.ts';
 import { RunRecord } from '../../runs/run-record.ts';
@@ -59,7 +60,7 @@ function recipeOf({ recipe }: RunRecord, request: RunRecord['request']): Recipe 
 
 export async function progressOf({ id }: RunRecord, dataFolder: string): Promise<TrainingProgress | null> {
   const lines = await lastLines(runFolder(dataFolder, id).events, TAIL_LINES, TAIL_BYTES);
-  return trainingProgress(lines.map((line) => LoggedEvent.parse(JSON.parse(line))));
+  return trainingProgress(lines.flatMap((line) => LoggedEvent.safeParse(eventIn(line)).data ?? []));
 }
 
 async function heartbeatOf(run: RunRecord, queue: JobQueue): Promise<string | null> {

@@ -2,6 +2,7 @@
  * What happens to a run, from any event on until it ends, as callers are told of it. Knows where its log lies, and not by which way it is told.
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { eventIn } from '../../runs/event-log.ts';
 import { LoggedEvent } from '../../runs/run-event.ts';
 import { readRun, runFolder } from '../../runs/run-folder.ts';
 import { hasEnded } from '../../runs/run-state.ts';
@@ -22,14 +23,16 @@ export async function* runEvents(
   follow: FollowOptions,
 ): AsyncGenerator<readonly FeedEvent[]> {
   for await (const lines of followLines(runFolder(dataFolder, id).events, follow)) {
-    const news = lines.filter(({ text }) => idOf(text) > after);
+    const news = lines.flatMap(({ text }) =>
+      idOf(text) > after ? (LoggedEvent.safeParse(eventIn(text)).data ?? []) : [],
+    );
     // What the reader has had is not told as nothing: that is what is told while it waits.
     if (news.length === 0 && lines.length > 0) continue;
     const record = news.length === 0 ? undefined : await readRun(dataFolder, id);
     yield record === undefined
       ? []
-      : news.map(({ text }) => {
-          const event = trainerEvent(LoggedEvent.parse(JSON.parse(text)), record);
+      : news.map((logged) => {
+          const event = trainerEvent(logged, record);
           return { id: event.id, event: event.type, data: JSON.stringify(event) };
         });
   }

@@ -12,7 +12,13 @@ interface Job {
   readonly resume: string | null;
   readonly samples: readonly { readonly prompt: readonly number[] }[];
   readonly model: {
-    readonly config: { readonly step_milliseconds?: number; readonly fault?: Fault; readonly steps?: number };
+    readonly config: {
+      readonly step_milliseconds?: number;
+      /** For so long it writes its model, and hears nothing. */
+      readonly model_milliseconds?: number;
+      readonly fault?: Fault;
+      readonly steps?: number;
+    };
   };
   readonly training: {
     /** Null: epochs say how many, which the configuration knows here. */
@@ -69,7 +75,7 @@ function fail(kind: Fault['kind'], step: number): void {
 }
 
 function train({ folder, resume, samples, model, training }: Job): void {
-  const { step_milliseconds = 1, fault, steps = 10 } = model.config;
+  const { step_milliseconds = 1, model_milliseconds = 0, fault, steps = 10 } = model.config;
   const total = training.max_steps ?? steps;
   const every = training.checkpoint_every === 'auto' ? 5 : training.checkpoint_every;
   let { step, loss } =
@@ -122,6 +128,7 @@ function train({ folder, resume, samples, model, training }: Job): void {
       setTimeout(advance, step_milliseconds);
       return;
     }
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, model_milliseconds);
     for (const { prompt } of samples) say({ type: 'sample', step, prompt, ids: [...Buffer.from('é!')], ended: true });
     mkdirSync(join(folder, 'model'), { recursive: true });
     writeFileSync(join(folder, 'model/loss'), String(loss));
