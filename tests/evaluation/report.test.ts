@@ -106,6 +106,9 @@ describe.skipIf(!hasChromium)('the report (needs /usr/bin/chromium)', { timeout:
     expect(await page.title()).toBe(`${NAMES[0]} against ${NAMES[1]}`);
     expect(await page.locator('script').count()).toBe(1);
     expect(await page.locator('img').count()).toBe(0);
+    expect(await page.locator('figcaption').first().textContent()).toBe(
+      `Loss in the training of ${NAMES[0]} and ${NAMES[1]}`,
+    );
     const shown = page.locator('#samples tbody tr').filter({ hasText: 'data.jsonl:1' });
     expect(await shown.locator('.text').nth(1).textContent()).toBe(HOSTILE);
     expect(await page.locator('#samples tbody tr').count()).toBe(5);

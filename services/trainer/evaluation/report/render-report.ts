@@ -72,7 +72,8 @@ function charts({ versions, samples }: Evaluation, curves: readonly LossCurve[])
     },
   ].filter(({ series }) => series.some(({ values }) => values.length > 0));
   if (histograms.length + curves.length === 0) return '';
+  const madeBy = (run: string) => versions.filter(({ lineage }) => lineage?.run === run).map(({ name }) => name);
   return html`<section><h2>In pictures</h2><div class="charts">
-${curves.map((curve) => lossChart(`Loss of ${curve.run}`, curve))}
+${curves.map((curve) => lossChart(`Loss in the training of ${madeBy(curve.run).join(' and ')}`, curve))}
 ${histograms.map(({ title, unit, series }) => histogram(title, unit, series))}</div></section>`;
 }
