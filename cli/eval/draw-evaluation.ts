@@ -13,10 +13,11 @@ import {
 import { textTable } from '../text-table.ts';
 
 export function drawEvaluation(evaluation: Evaluation, report: string | undefined): string {
-  const { versions, samples, compared, regressions, improvements } = evaluation;
+  const { versions, samples, compared, regressions, improvements, data } = evaluation;
   const [ours, theirs] = versions;
   const notes = [
     ...evaluation.notes,
+    ...leftOut(data.rejected),
     ...versions.flatMap(({ name, cut, failed }) => [
       ...(failed > 0
         ? [`${name} refused ${failed} samples; the figures are of the ${compared} that all answered`]
@@ -37,6 +38,12 @@ export function drawEvaluation(evaluation: Evaluation, report: string | undefine
         ]),
     ...(report === undefined ? [] : ['', `report: ${report}`]),
   ].join('\n');
+}
+
+function leftOut({ count, first: [first] }: Evaluation['data']['rejected']): string[] {
+  if (first === undefined) return [];
+  const one = `${first.file}:${first.line}: ${first.reason}`;
+  return [count === 1 ? `one line is left out, ${one}` : `${count} lines are left out, the first ${one}`];
 }
 
 function figures({ versions, settings }: Evaluation): string {

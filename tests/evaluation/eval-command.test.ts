@@ -45,13 +45,15 @@ describe('slipway eval', { timeout: 300_000 }, () => {
     expect(found.versions[0]?.figures.perplexity).toBeLessThan(6);
   });
 
-  it('says what it leaves out of a text, which asks nothing', async () => {
-    const file = join(await scratch(), 'story.txt');
-    await writeFile(file, 'Once upon a time there was a girl.\n');
-    const { code, stdout } = await slipway(['eval', 'stories260K', '--bucket', BUCKET, '--data', file]);
+  it('says what it leaves out: of a text, which asks nothing, and of lines that are nothing', async () => {
+    const folder = await scratch();
+    await writeFile(join(folder, 'story.txt'), 'Once upon a time there was a girl.\n');
+    await writeFile(join(folder, 'odd.jsonl'), '{"odd": 1}\n{"odd": 2}\n');
+    const { code, stdout } = await slipway(['eval', 'stories260K', '--bucket', BUCKET, '--data', folder]);
     expect(code).toBe(0);
     expect(stdout).toMatch(/^perplexity +\d/m);
     expect(stdout).toContain('The data is plain text, which asks nothing: exact_match,');
+    expect(stdout).toContain('2 lines are left out, the first odd.jsonl:1: of no known format');
   });
 
   it.each([
