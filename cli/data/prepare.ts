@@ -4,7 +4,7 @@
  */
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { type DataRecipe, trainOf } from '@slipway/shared/contracts/recipe.ts';
-import { describeUnknown, type Prepared, prepareDataset } from '@slipway/trainer/data';
+import { describeUnknown, describeUntemplated, type Prepared, prepareDataset } from '@slipway/trainer/data';
 import { humanCount } from '../human-units.ts';
 import { interruptible } from '../interruptible.ts';
 import { createProgress } from '../progress-bar.ts';
@@ -73,6 +73,7 @@ function describe({ preparation, isReused }: Prepared, out: string): string {
     ['validation', preparation.validation],
   ] as const;
   const { max_length, truncated } = preparation.train;
+  const untemplated = describeUntemplated(preparation);
   return [
     `${out}  ${format}, ${kind === 'stream' ? 'a stream of documents' : 'examples'}${isReused ? ' (nothing has changed: as it was)' : ''}`,
     textTable(
@@ -100,6 +101,7 @@ function describe({ preparation, isReused }: Prepared, out: string): string {
     ...(changed === 0 ? [] : [`  augmented   ${changed} changed copies`]),
     ...(duplicates === 0 ? [] : [`  duplicates  ${duplicates} left out`]),
     ...(unknown === null ? [] : [`  unknown     ${describeUnknown(unknown)}`]),
+    ...(untemplated === null ? [] : [`  note        ${untemplated}`]),
     ...(rejected === 0 ? [] : [`  rejected    ${rejected}, listed in ${out}/rejected.jsonl`, drawReasons(reasons)]),
   ].join('\n');
 }

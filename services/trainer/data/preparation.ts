@@ -62,6 +62,12 @@ export const Preparation = z.object({
 });
 export type Preparation = z.infer<typeof Preparation>;
 
+/** That what was prepared is no conversation, though the model has a template for them; null where that is not so. */
+export function describeUntemplated({ verify, chat_template }: Pick<Preparation, 'verify' | 'chat_template'>) {
+  if (chat_template === null || !verify.some((example) => 'prompt' in example)) return null;
+  return 'prompts and completions are learnt as they stand, without the chat template by which the model is asked in chats; to teach it answers there, map them: data.columns: { question: prompt, answer: completion }';
+}
+
 /** The preparation in a folder when it is whole and was made of the same; otherwise undefined. */
 export async function findPreparation(folder: string, fingerprint: string): Promise<Preparation | undefined> {
   const text = await readFile(join(folder, PREPARATION_FILE), 'utf8').catch(() => undefined);

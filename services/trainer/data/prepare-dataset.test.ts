@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { ownerNameOf } from '@slipway/shared/bucket/owner.ts';
 import type { DataRecipe } from '@slipway/shared/contracts/recipe.ts';
 import { describe, expect, test } from 'vitest';
+import { describeUntemplated } from './preparation.ts';
 import { prepareDataset } from './prepare-dataset.ts';
 import type { PrepareRequest } from './prepare-request.ts';
 import { temporaryFolder, tinyText } from './testing/tiny-text.ts';
@@ -136,6 +137,19 @@ describe('examples', () => {
     expect(known.preparation.unknown_characters).toBeNull();
     const bytes = await prepareDataset({ ...request, folder: `${request.folder}-3` });
     expect(bytes.preparation.unknown_characters).toBeNull();
+  });
+
+  test('prompts that a model with a chat template learns without it are told, conversations are not', async () => {
+    const text = tinyText({ chatTemplate: '{{ messages }}' });
+    const prompts = lines({ prompt: 'a', completion: 'b' });
+    const said = async (content: string, of: ModelText) =>
+      describeUntemplated(
+        (await prepareDataset({ ...requestFor(content, { template: 'model' }), text: of })).preparation,
+      );
+    expect(await said(prompts, text)).toContain('learnt as they stand');
+    expect(await said(prompts, tinyText())).toBeNull();
+    const chats = await prepareDataset(requestFor(lines({ question: 'a', answer: 'b' })));
+    expect(describeUntemplated(chats.preparation)).toBeNull();
   });
 
   test('more data moves no example to the other side of the split', async () => {

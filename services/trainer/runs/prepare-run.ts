@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { readTextSide } from '@slipway/converter/text-side';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
 import { loadTokenizer } from '@slipway/shared/text/tokenizer.ts';
+import { describeUntemplated } from '../data/preparation.ts';
 import { prepareDataset } from '../data/prepare-dataset.ts';
 import { type ModelText, openTextSide } from '../data/text-side.ts';
 import { describeUnknown } from '../data/unknown-characters.ts';
@@ -79,6 +80,8 @@ export async function prepareRun(
     run.log({ type: 'log', level: 'info', message });
   }
   if (unknown !== null) run.log({ type: 'log', level: 'warning', message: describeUnknown(unknown) });
+  const untemplated = describeUntemplated(preparation);
+  if (untemplated !== null) run.log({ type: 'log', level: 'warning', message: untemplated });
   const side = openTextSide({ ...text, chatTemplate: chat_template }, 'model');
   const { prompts, max_new_tokens } = recipe.evaluation;
   return {
