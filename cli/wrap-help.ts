@@ -2,6 +2,8 @@
  * Help no wider than the terminal: a line that is too long goes on below the place where its text begins. Pure.
  */
 
+/** Narrower than this a column is harder to read than a line that the terminal breaks. */
+const NARROWEST = 20;
 /** Of a paragraph that goes on in the next line. */
 const BROKEN_LINE = /^(\S.{99,})\n(?=\S)/gm;
 /** What comes behind a name or a command and a gap. */
@@ -20,6 +22,7 @@ function wrapLine(line: string, width: number): string {
   const head = BEHIND_A_GAP.exec(line)?.[0] ?? '';
   if (head === '' && /^ +slipway /.test(line)) return line;
   const indent = ' '.repeat(head.length || line.search(/\S/));
+  if (width - indent.length < NARROWEST) return line;
   const lines: string[] = [];
   let current = head || indent;
   for (const word of line.slice(current.length).split(' ')) {
