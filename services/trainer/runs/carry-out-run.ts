@@ -6,6 +6,7 @@
 import { readFile, rename } from 'node:fs/promises';
 import { isFullDisk, isRefusedPath, writeDurably } from '@slipway/shared/bucket/durable-files.ts';
 import { AppError, type ErrorCode } from '@slipway/shared/contracts/errors.ts';
+import { LeaseLostError } from '@slipway/shared/jobs/job-queue.ts';
 import type { Failure } from '../supervisor/classify-exit.ts';
 import { KernelError } from '../supervisor/kernel-error.ts';
 import type { FailureClass } from '../supervisor/kernel-protocol.ts';
@@ -67,9 +68,10 @@ export async function carryOutRun(run: OpenRun, stages: Stages, leave: AbortSign
     return 'ended';
   } catch (error) {
     // Somebody else's by now: nothing of it is touched any more.
-    if (leave.reason instanceof Error && leave.reason.name === 'LeaseLostError') {
+    const lost = [error, leave.reason].find((reason) => reason instanceof LeaseLostError);
+    if (lost !== undefined) {
       copies.abandon();
-      throw leave.reason;
+      throw lost;
     }
     await copies.settled();
     if (leave.aborted) {

@@ -2,7 +2,7 @@
  * Where everything of a run lies: DATA_FOLDER/runs/RUN_ID. Knows names, and how run.json is replaced: a reader sees the old or the new one.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { errorCode, syncToDisk, writeDurably } from '@slipway/shared/bucket/durable-files.ts';
 import { inParallel } from '@slipway/shared/bucket/in-parallel.ts';
@@ -21,6 +21,8 @@ export interface RunFolder {
   readonly wish: string;
   /** Held by who asks something of the run, or grants it: nobody may change it between the look and the deed. */
   readonly lock: string;
+  /** Who works on it: whoever took it up last. */
+  readonly holder: string;
   /** What the published versions answer to the recipe's prompts. */
   readonly samples: string;
   /** Prepared datasets. */
@@ -46,6 +48,7 @@ export function runFolder(dataFolder: string, id: string): RunFolder {
     kernelLog: inside('kernel.log'),
     wish: inside('wish'),
     lock: inside('lock'),
+    holder: inside('holder'),
     samples: inside('samples.jsonl'),
     data: inside('data'),
     tokenizer: inside('tokenizer'),
@@ -73,17 +76,17 @@ export async function createRunFolder(folder: RunFolder, record: RunRecord): Pro
   await syncToDisk(dirname(folder.path));
 }
 
-/** Durable when it resolves. */
-export async function writeRun(folder: RunFolder, record: RunRecord): Promise<void> {
+/** Durable when it resolves. `beforeIsSeen` may throw. */
+export async function writeRun(folder: RunFolder, record: RunRecord, beforeIsSeen = () => {}): Promise<void> {
   const passing = passingName(folder.record);
-  const handle = await open(passing, 'w');
   try {
-    await handle.writeFile(`${JSON.stringify(record, null, 2)}\n`);
-    await handle.sync();
-  } finally {
-    await handle.close();
+    await writeDurably(passing, `${JSON.stringify(record, null, 2)}\n`);
+    beforeIsSeen();
+    await rename(passing, folder.record);
+  } catch (error) {
+    await rm(passing, { force: true });
+    throw error;
   }
-  await rename(passing, folder.record);
   await syncToDisk(folder.path);
 }
 

@@ -84,7 +84,7 @@ export async function requeueLost(dataFolder: string, queue: JobQueue): Promise<
 }
 
 /** Who submitted it was killed before its job was there, or the queue has forgotten it, as a Redis does that keeps nothing on a disk. */
-export async function requeueIfLost(queue: JobQueue, record: RunRecord): Promise<void> {
+async function requeueIfLost(queue: JobQueue, record: RunRecord): Promise<void> {
   if (hasEnded(record.state) || record.state === 'paused') return;
   if ((await queue.find(jobIdOf(record))) === undefined) await enqueue(queue, record);
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
+import { openEmbeddedQueue } from '@slipway/shared/jobs/embedded.ts';
 import { LeaseLostError } from '@slipway/shared/jobs/job-queue.ts';
 import { createLogger } from '@slipway/shared/lib/log.ts';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -217,6 +218,36 @@ it('is worked on by one worker, although the job of before it was resumed is the
   for (const name of [`${id}.1`, `${id}.2`]) {
     while ((await place.queue.find(name))?.state !== 'completed') await sleep(20);
   }
+});
+
+it('is written by the worker that took it up last, also when one before it does not know that yet', async () => {
+  const place = newPlace();
+  const { id } = await submitTiny(place);
+  const first = openEmbeddedQueue(join(place.dataFolder, 'jobs.db'));
+  // As of a machine that was held up: neither does it beat, nor is it told that others have taken over.
+  vi.spyOn(first, 'heartbeat').mockResolvedValue(false);
+  const stages = fakeStages(place.dataFolder, { step_milliseconds: 20 });
+  const signal = new AbortController().signal;
+  let isOver = false;
+  const heldUp = workRuns({
+    ...place,
+    queue: first,
+    stages,
+    signal,
+    leaseMilliseconds: 300,
+    isDone: async () => isOver,
+  });
+  await until(place, id, ({ checkpoint_step }) => checkpoint_step !== null);
+  work(place, { step_milliseconds: 5 });
+  const done = await until(place, id, ended);
+  isOver = true;
+  await heldUp;
+  await first.close();
+  expect(done).toMatchObject({ state: 'succeeded', attempts: 2, retries: {} });
+  expect(await readRun(place.dataFolder, id)).toEqual(done);
+  const events = eventsOf(place, id);
+  expect(events.map((event) => event.id)).toEqual(events.map((_, index) => index + 1));
+  expect(events.filter(({ type }) => type === 'failure')).toEqual([]);
 });
 
 it('is not begun by a worker that was told to leave while it took it', async () => {

@@ -14,7 +14,7 @@ import { readRun, writeWish } from './run-folder.ts';
 import { RunId, type RunRecord } from './run-record.ts';
 import { hasEnded } from './run-state.ts';
 import type { Stages } from './stages.ts';
-import { jobIdOf, QUEUE, requeueIfLost } from './submit-run.ts';
+import { jobIdOf, QUEUE, requeueLost } from './submit-run.ts';
 
 export interface WorkOptions {
   readonly dataFolder: string;
@@ -72,11 +72,11 @@ async function workOn(claim: Claim, options: WorkOptions): Promise<void> {
   // Its worker was killed before it could end the job; perhaps somebody has resumed the run since, which made another one.
   const isOver = hasEnded(record.state) || record.state === 'paused' || jobIdOf(record) !== claim.job.id;
   if (isOver) await queue.settle(claim, outcomeOf('ended', record));
-  else await carryOut(claim, await OpenRun.open(dataFolder, id), options);
+  else await carryOut(claim, await OpenRun.take(dataFolder, id), options);
 }
 
 async function carryOut(claim: Claim, run: OpenRun, options: WorkOptions): Promise<void> {
-  const { queue, stages, signal, log } = options;
+  const { dataFolder, queue, stages, signal, log } = options;
   const { id, name, owner } = run.record;
   const leave = new AbortController();
   const left = () => leave.abort(new Error('the worker leaves'));
@@ -107,7 +107,8 @@ async function carryOut(claim: Claim, run: OpenRun, options: WorkOptions): Promi
     await queue.settle(claim, outcomeOf(carriedOut, run.record));
   } catch (error) {
     if (!(error instanceof LeaseLostError)) throw error;
-    await requeueIfLost(queue, run.record);
+    // Then it has forgotten others, too.
+    if ((await queue.find(claim.job.id)) === undefined) await requeueLost(dataFolder, queue);
   } finally {
     clearInterval(heart);
     signal.removeEventListener('abort', left);
