@@ -104,6 +104,8 @@ describe.skipIf(!hasRedisServer)('two services on one Redis', () => {
     await says({ ready: true }, '1');
     await redis.kill();
     await says({ ready: false, reason: 'the queue does not answer' }, '0');
+    // A caller who hears nothing asks again, and would have as many runs.
+    expect((await post(url, '/runs/train', recipe())).status).toBe(503);
     expect((await ask(url, '/runs')).body.data).toEqual([]);
     await redis.start();
     await says({ ready: true }, '1');

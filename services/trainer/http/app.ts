@@ -16,7 +16,7 @@ import { OPENAI_SHAPE } from '@slipway/shared/http/openai-error.ts';
 import type { RequestEnvironment } from '@slipway/shared/http/request-context.ts';
 import { surround } from '@slipway/shared/http/surround.ts';
 import { Hono } from 'hono';
-import { runWaitingFor } from '../runs/sent-files.ts';
+import { runWaitingFor } from '../runs/left-by-callers.ts';
 import { isOpenAiPath, methodsOf } from './endpoints.ts';
 import { policyOf } from './path-policy.ts';
 import { evaluateRoute, evaluationRoute, reportRoute } from './routes/evaluations.ts';

@@ -7,6 +7,7 @@ import type { JobQueue } from '@slipway/shared/jobs/job-queue.ts';
 import { jobNamed } from '@slipway/shared/jobs/testing/job-named.ts';
 import { hasRedisServer, type RedisServer, startRedisServer } from '@slipway/shared/jobs/testing/redis-server.ts';
 import { createLogger, silence } from '@slipway/shared/lib/log.ts';
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { openRedisQueue } from './redis.ts';
 
@@ -36,6 +37,20 @@ describe.skipIf(!hasRedisServer)('with redis-server', () => {
   killedWorkersConformance('redis', WORKER, async () => {
     await server.empty();
     return { address: server.url, queue: open() };
+  });
+
+  it('says so when Redis takes nothing more', async () => {
+    await server.empty();
+    const queue = open();
+    await queue.enqueue(jobNamed('first'));
+    const redis = new Redis(server.url);
+    onTestFinished(async () => {
+      await redis.config('SET', 'maxmemory', '0');
+      redis.disconnect();
+    });
+    await redis.config('SET', 'maxmemory', '1');
+    await expect(queue.enqueue(jobNamed('second'))).rejects.toMatchObject({ code: 'overloaded' });
+    expect(await queue.find('second')).toBeUndefined();
   });
 
   it('loses nothing and does nothing twice when Redis is killed again and again', async () => {

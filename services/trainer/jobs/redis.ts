@@ -4,6 +4,7 @@
  * acknowledged is as durable as Redis is set up to be (`appendonly yes`, `appendfsync always`).
  */
 import { randomUUID } from 'node:crypto';
+import { AppError } from '@slipway/shared/contracts/errors.ts';
 import {
   type Claim,
   type Job,
@@ -40,6 +41,9 @@ const FETCH_LOCK = 30_000;
 /** What a dead worker held waits for two of them behind its lease. */
 const STALLED_CHECK = 5000;
 
+/** Its memory is full, or it cannot keep on its disk what it takes. */
+const REFUSAL = /\b(OOM command not allowed|MISCONF)\b/;
+
 interface Held {
   readonly bull: Bull;
   readonly lock: string;
@@ -70,7 +74,19 @@ class RedisQueue implements JobQueue {
     this.#redis.on('error', (error: Error) => log.error({ reason: error.message }, 'the Redis of the jobs fails'));
   }
 
+  /** AppError overloaded too: Redis takes nothing more. */
   async enqueue(job: NewJob): Promise<Job> {
+    try {
+      return await this.#enqueue(job);
+    } catch (error) {
+      if (!(error instanceof Error && REFUSAL.test(error.message))) throw error;
+      throw new AppError('overloaded', 'the Redis of the jobs takes nothing more: look at its memory and its disk', {
+        cause: error,
+      });
+    }
+  }
+
+  async #enqueue(job: NewJob): Promise<Job> {
     const { id, queue, owner, payload, priority, maxAttempts } = job;
     // Listed before it is there: a job that is there and in no list would never be found again.
     const known = await this.#redis.eval(

@@ -1,5 +1,6 @@
 /**
- * Files that callers have sent and that runs learn from: which a run needs still, and whether they are there. Knows where they lie.
+ * What callers have left here and may delete, files that they sent and tokenizers that they had trained: which of it a run needs still, and
+ * whether it is there. Knows where it lies.
  */
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -9,18 +10,18 @@ import { findRuns, runFolder } from './run-folder.ts';
 import { hasEnded } from './run-state.ts';
 
 /** AppError not_found calls the one that is gone by its id: where it lay concerns nobody. */
-export async function requireSentFiles(recipe: Recipe, dataFolder: string): Promise<void> {
-  for (const path of sentFilesOf(recipe, dataFolder)) {
+export async function requireLeftThings(recipe: Recipe, dataFolder: string): Promise<void> {
+  for (const path of leftThingsOf(recipe, dataFolder)) {
     if (await isThere(path)) continue;
     const id = basename(path);
-    throw new AppError('not_found', `${id} was deleted before it was read: send it again, and begin anew with that`);
+    throw new AppError('not_found', `${id} was deleted before it was read: begin anew with another`);
   }
 }
 
-/** A run that has not read this file yet, and may. */
+/** A run that has not read what lies there yet, and may. */
 export async function runWaitingFor(path: string, dataFolder: string): Promise<string | undefined> {
   const waiting = await findRuns(dataFolder, {
-    isWanted: ({ state, recipe }) => !hasEnded(state) && sentFilesOf(recipe, dataFolder).includes(resolve(path)),
+    isWanted: ({ state, recipe }) => !hasEnded(state) && leftThingsOf(recipe, dataFolder).includes(resolve(path)),
     onDamaged: () => {},
     limit: Number.POSITIVE_INFINITY,
   });
@@ -28,11 +29,12 @@ export async function runWaitingFor(path: string, dataFolder: string): Promise<s
   return undefined;
 }
 
-function sentFilesOf({ data: { train, validation } }: Recipe, dataFolder: string): string[] {
-  const folder = join(resolve(dataFolder), 'files');
+function leftThingsOf({ data: { train, validation }, tokenizer }: Recipe, dataFolder: string): string[] {
+  const folders = ['files', 'tokenizers'].map((name) => join(resolve(dataFolder), name));
   const heldOut = validation === null || typeof validation === 'number' ? [] : [validation].flat();
-  const sources = [...weightedSources(train).map(({ source }) => source), ...heldOut];
-  return sources.map((source) => resolve(source)).filter((source) => dirname(source) === folder);
+  const made = tokenizer !== null && 'path' in tokenizer ? [tokenizer.path] : [];
+  const sources = [...weightedSources(train).map(({ source }) => source), ...heldOut, ...made];
+  return sources.map((source) => resolve(source)).filter((source) => folders.includes(dirname(source)));
 }
 
 async function isThere(path: string): Promise<boolean> {

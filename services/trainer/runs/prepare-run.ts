@@ -18,9 +18,9 @@ import { writeTokenizerFolder } from '../prepare/tokenizer-folder.ts';
 import { writeTrainingText } from '../prepare/training-text.ts';
 import type { KernelCommand } from '../supervisor/kernel-command.ts';
 import { trainTokenizer } from '../tokenizers/train-tokenizer.ts';
+import { requireLeftThings } from './left-by-callers.ts';
 import type { OpenRun } from './open-run.ts';
 import { readRun } from './run-folder.ts';
-import { requireSentFiles } from './sent-files.ts';
 import type { PreparedJob, StageTools } from './stages.ts';
 
 /** A model without a last position takes examples of any length. */
@@ -45,7 +45,7 @@ export async function prepareRun(
   tools: StageTools,
 ): Promise<PreparedJob> {
   const { recipe } = run.record;
-  await requireSentFiles(recipe, dataFolder);
+  await requireLeftThings(recipe, dataFolder);
   const made =
     recipe.model.base === null
       ? await fromScratch(run, dataFolder, kernel, tools)

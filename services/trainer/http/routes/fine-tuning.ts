@@ -23,6 +23,7 @@ import { confineBase } from '../confine-recipe.ts';
 import { jobCheckpoints, jobEvents, type PageRequest } from '../fine-tuning/job-events.ts';
 import { jobObject } from '../fine-tuning/job-object.ts';
 import { jobRecipe } from '../fine-tuning/job-recipe.ts';
+import { requireQueue } from '../readiness.ts';
 import { accessibleRun } from '../runs/accessible-run.ts';
 import { progressOf } from '../runs/run-answer.ts';
 import type { ServiceParts } from '../service-parts.ts';
@@ -45,6 +46,7 @@ export function createJobRoute(parts: ServiceParts): Route {
       train: readable.sentFile(job.training_file, 'training_file'),
       validation: validation === null ? null : readable.sentFile(validation, 'validation_file'),
     });
+    await requireQueue(parts);
     const run = await submitRun(config.dataFolder, queue, {
       recipe,
       label: 'POST /v1/fine_tuning/jobs',
@@ -93,17 +95,21 @@ export function jobRoute({ config }: ServiceParts): Route {
 }
 
 /** AppError conflict when it comes too late. */
-export function askJobRoute({ config, queue }: ServiceParts, wish: Wish): Route {
+export function askJobRoute(parts: ServiceParts, wish: Wish): Route {
+  const { config, queue } = parts;
   return async (context) => {
     const { id } = await accessibleJob(config.dataFolder, context.req.param('id'), context.get('principal'));
+    await requireQueue(parts);
     return context.json(await described(await askRun(config.dataFolder, queue, id, wish), config.dataFolder));
   };
 }
 
 /** AppError conflict for one that can no longer go on. */
-export function resumeJobRoute({ config, queue }: ServiceParts): Route {
+export function resumeJobRoute(parts: ServiceParts): Route {
+  const { config, queue } = parts;
   return async (context) => {
     const { id } = await accessibleJob(config.dataFolder, context.req.param('id'), context.get('principal'));
+    await requireQueue(parts);
     return context.json(await described(await resumeRun(config.dataFolder, queue, id), config.dataFolder));
   };
 }

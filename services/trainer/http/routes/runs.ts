@@ -21,6 +21,7 @@ import { samplesOf } from '../../runs/sample-run.ts';
 import { resumeRun, submitRun } from '../../runs/submit-run.ts';
 import { confineRecipe, type Readable } from '../confine-recipe.ts';
 import { lastLines } from '../follow-lines.ts';
+import { requireQueue } from '../readiness.ts';
 import { accessibleRun } from '../runs/accessible-run.ts';
 import { runAnswer } from '../runs/run-answer.ts';
 import type { ServiceParts } from '../service-parts.ts';
@@ -51,6 +52,7 @@ export function trainRoute(parts: ServiceParts): Route {
       throw new AppError('forbidden', 'publish.alias changes what is served, which needs a key with the scope admin');
     }
     const confined = await confineRecipe(recipe, readableBy(principal, parts));
+    await requireQueue(parts);
     const run = await submitRun(config.dataFolder, queue, {
       recipe: confined,
       label: 'POST /runs/train',
@@ -72,7 +74,7 @@ export function readableBy(principal: Principal, { config, files, tasks }: Servi
     modelRoots,
     async trainedTokenizer(id, field) {
       const { status } = await accessibleTokenizer({ tasks, config }, id, principal, field);
-      if (status === 'succeeded') return tokenizerFolder(dataFolder, id);
+      if (status === 'succeeded') return resolve(tokenizerFolder(dataFolder, id));
       throw new AppError('conflict', `${field}: ${id} is ${status}; a tokenizer can be used when it has succeeded`);
     },
     sentFile(id, field) {
@@ -127,18 +129,22 @@ export function samplesRoute({ config }: ServiceParts): Route {
 }
 
 /** AppError conflict when it comes too late. */
-export function askRoute({ config, queue }: ServiceParts, wish: Wish): Route {
+export function askRoute(parts: ServiceParts, wish: Wish): Route {
+  const { config, queue } = parts;
   return async (context) => {
     const { id } = await accessibleRun(config.dataFolder, context.req.param('id'), context.get('principal'));
+    await requireQueue(parts);
     const run = await askRun(config.dataFolder, queue, id, wish);
     return context.json(await runAnswer(run, config.dataFolder, queue));
   };
 }
 
 /** AppError conflict for one that can no longer go on. */
-export function resumeRoute({ config, queue }: ServiceParts): Route {
+export function resumeRoute(parts: ServiceParts): Route {
+  const { config, queue } = parts;
   return async (context) => {
     const { id } = await accessibleRun(config.dataFolder, context.req.param('id'), context.get('principal'));
+    await requireQueue(parts);
     const run = await resumeRun(config.dataFolder, queue, id);
     return context.json(await runAnswer(run, config.dataFolder, queue));
   };

@@ -11,6 +11,7 @@ import { mayAccess } from '@slipway/shared/http/principal.ts';
 import type { Route } from '@slipway/shared/http/request-context.ts';
 import { unlessGone } from '@slipway/shared/http/unless-gone.ts';
 import { z } from 'zod';
+import { runWaitingFor } from '../../runs/left-by-callers.ts';
 import { TokenizerStatistics } from '../../tokenizers/statistics.ts';
 import { confineData } from '../confine-recipe.ts';
 import type { ServiceParts } from '../service-parts.ts';
@@ -97,7 +98,12 @@ export function tokenizerFileRoute(parts: ServiceParts): Route {
 export function removeTokenizerRoute(parts: ServiceParts): Route {
   return async (context) => {
     const task = await accessibleTokenizer(parts, context.req.param('id'), context.get('principal'));
-    await removeTokenizer(parts.config.dataFolder, task);
+    const { dataFolder } = parts.config;
+    const needing = await runWaitingFor(tokenizerFolder(dataFolder, task.id), dataFolder);
+    if (needing !== undefined) {
+      throw new AppError('conflict', `${needing} has not read ${task.id} yet: wait until it has, or cancel it`);
+    }
+    await removeTokenizer(dataFolder, task);
     return context.json({ id: task.id, object: 'tokenizer', deleted: true } satisfies z.infer<typeof TokenizerRemoved>);
   };
 }
