@@ -13,6 +13,7 @@ import torch
 
 from slipway_kernel.device import DTYPES, Device
 from slipway_kernel.models import LanguageModel, read_folder
+from slipway_kernel.optimizer import trainable
 from slipway_kernel.protocol import Failure
 from slipway_kernel.settings import Tuning
 
@@ -43,6 +44,7 @@ def quantized_base(path: str, device: Device) -> LanguageModel:
 
 def put_on(model: LanguageModel, tuning: Tuning) -> Any:
     """peft's wrapper of the model, whose own modules are changed in place: `model.module` is what trains."""
+    _require_layers(model.module, tuning)
     peft = _import_peft(tuning)
     if tuning.method == "qlora":
         peft.prepare_model_for_kbit_training(model.module, use_gradient_checkpointing=False)
@@ -57,9 +59,24 @@ def put_on(model: LanguageModel, tuning: Tuning) -> Any:
         modules_to_save=tuning.modules_to_save or None,
     )
     try:
-        return peft.get_peft_model(model.module, config)
+        wrapped = peft.get_peft_model(model.module, config)
     except ValueError as error:
         raise Failure("user_input", f"model.tuning: {error}") from error
+    for parameter in trainable(model.module).values():
+        # Copies of whole layers are as small as the base was read.
+        parameter.data = parameter.data.float()
+    return wrapped
+
+
+def _require_layers(module: Any, tuning: Tuning) -> None:
+    """peft passes over a name that no layer has, as long as another one fits. Failure user_input."""
+    layers = dict(module.named_modules())
+    targets = [] if tuning.target_modules == "auto" else tuning.target_modules
+    for field, asked in (("target_modules", targets), ("modules_to_save", tuning.modules_to_save)):
+        missing = [one for one in asked if not any(f".{name}".endswith(f".{one}") for name in layers)]
+        if missing:
+            known = sorted({name.rpartition(".")[2] for name, layer in layers.items() if hasattr(layer, "weight")})
+            raise Failure("user_input", f"model.tuning.{field}: the model has no {', '.join(missing)}; it has {', '.join(known)}")
 
 
 def _import_peft(tuning: Tuning) -> ModuleType:
@@ -84,4 +101,12 @@ def save_and_merge(wrapped: Any, folder: Path, base: str, dtype: torch.dtype, ba
         from peft import PeftModel
 
         wrapped = PeftModel.from_pretrained(read_folder(base, torch.float32, plain=True).module, str(folder))
+    _untie(wrapped)
     return wrapped.merge_and_unload(safe_merge=True).to(dtype)
+
+
+def _untie(wrapped: Any) -> None:
+    """What is added to one of two layers with one weight must not be added to the other as well."""
+    head, embedding = wrapped.get_output_embeddings(), wrapped.get_input_embeddings()
+    if any(hasattr(layer, "base_layer") for layer in (head, embedding)) and head.weight is embedding.weight:
+        getattr(head, "base_layer", head).weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)

@@ -128,6 +128,16 @@ def test_qlora_says_which_package_it_needs(tmp_path: Path, base: Path, examples:
     assert failed.value.kind == "user_input"
 
 
+@pytest.mark.parametrize(("field", "asked"), [("target_modules", ["q_proj", "v_porj"]), ("modules_to_save", ["v_porj"])])
+def test_a_layer_that_the_model_does_not_have_is_not_passed_over(
+    field: str, asked: list[str], tmp_path: Path, base: Path, examples: Path
+) -> None:
+    model = {"kind": "base", "path": str(base), "tuning": {"method": "lora", field: asked}}
+    with pytest.raises(Failure, match=rf"model\.tuning\.{field}: the model has no v_porj; it has .*v_proj") as failed:
+        run(write_job(tmp_path / "run", model, examples))
+    assert failed.value.kind == "user_input"
+
+
 @pytest.mark.parametrize(
     "says",
     [
