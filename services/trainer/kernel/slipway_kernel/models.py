@@ -22,6 +22,9 @@ SCRATCH_FAMILIES: Mapping[str, tuple[str, str]] = {
     "qwen3": ("Qwen3Config", "Qwen3ForCausalLM"),
 }
 
+LONGEST_SERVED = 16_384
+"""Positions of a version, at most (services/converter/build-version.ts)."""
+
 
 @dataclass
 class LanguageModel:
@@ -90,8 +93,22 @@ def _wrap(module: Any) -> LanguageModel:
         for name, child in parent.named_children():
             if type(child).__name__ == "NewGELUActivation":
                 setattr(parent, name, nn.GELU(approximate="tanh"))
+    _turn_as_served(module, config)
     positions = getattr(config, "max_position_embeddings", None)
     return LanguageModel(module, config.vocab_size, positions, packs=True)
+
+
+def _turn_as_served(module: Any, config: Any) -> None:
+    """Longrope has two sets of angles, of which transformers takes one by the longest example of a row. A version is served with one
+    for all, chosen by how many positions it has: that one is trained."""
+    if (getattr(config, "rope_parameters", None) or {}).get("rope_type") != "longrope":
+        return
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+    angles, _ = ROPE_INIT_FUNCTIONS["longrope"](config, None, seq_len=min(config.max_position_embeddings, LONGEST_SERVED))
+    for child in module.modules():
+        if getattr(child, "rope_type", None) == "longrope":
+            child.original_inv_freq = child.long_inv_freq = angles
 
 
 def _char_lstm(module: CharLstm) -> LanguageModel:

@@ -17,8 +17,9 @@ def make_model(family: str, **changes: Any) -> Any:
         "llama": ("LlamaConfig", "LlamaForCausalLM"),
         "qwen3": ("Qwen3Config", "Qwen3ForCausalLM"),
         "mistral": ("MistralConfig", "MistralForCausalLM"),
+        "phi3": ("Phi3Config", "Phi3ForCausalLM"),
     }
-    config = {**CONFIGS["llama" if family == "mistral" else family], **changes}
+    config = {**CONFIGS.get(family, CONFIGS["llama"]), "pad_token_id": None, **changes}
     config.pop("model_type")
     torch.manual_seed(5)
     return getattr(transformers, classes[family][1])(getattr(transformers, classes[family][0])(**config))

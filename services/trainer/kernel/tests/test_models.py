@@ -18,6 +18,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from slipway_kernel import attention
 from slipway_kernel.dataset import Dataset
+from slipway_kernel.models import read_folder
+from slipway_kernel.settings import Tuning
 
 PASSAGE = [3, 9, 27, 17, 51, 25, 11, 33]
 
@@ -136,6 +138,41 @@ def test_an_adapter_and_the_model_it_is_merged_into_say_the_same(family: str, me
     merged = logits_of(Path(result["model"]))
     assert (merged - over_base).abs().max() < 1e-4
     assert (merged - logits_of(folder)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(("family", "layer"), [("llama", "embed_tokens"), ("gpt2", "lm_head")])
+def test_an_adapter_on_a_head_that_is_the_embedding_too_changes_only_one_of_them(
+    family: str, layer: str, tmp_path: Path, examples: Path, validation: Path
+) -> None:
+    folder = write_base(tmp_path / "base", family)
+    tuning = {"method": "lora", "rank": 4, "alpha": 8.0, "target_modules": [layer]}
+    model = {"kind": "base", "path": str(folder), "tuning": tuning}
+    result, _ = run(write_job(tmp_path / "run", model, examples, validation=validation, learning_rate=0.02))
+    evaluated = operate(tmp_path, operation="evaluate", model=result["model"], data=str(validation))
+    assert evaluated["loss"] == pytest.approx(result["best_loss"], rel=1e-5)
+
+
+def test_layers_that_train_whole_do_so_in_float32(tmp_path: Path) -> None:
+    """On CUDA the base is read in bf16."""
+    from slipway_kernel.adapters import put_on
+
+    model = read_folder(str(write_base(tmp_path / "base", "llama")), torch.bfloat16)
+    put_on(model, Tuning("lora", rank=4, modules_to_save=["lm_head", "embed_tokens"]))
+    dtypes = {name: parameter.dtype for name, parameter in model.module.named_parameters() if parameter.requires_grad}
+    assert {name for name in dtypes if "modules_to_save" in name}
+    assert set(dtypes.values()) == {torch.float32}
+
+
+def test_longrope_turns_short_texts_as_a_version_with_all_its_positions_does(tmp_path: Path) -> None:
+    scaling = {"rope_type": "longrope", "rope_theta": 10_000.0, "original_max_position_embeddings": 16, "factor": 4.0}
+    short, long = [1.0, 1.1, 1.3, 2.0], [1.0, 2.0, 4.0, 8.0]
+    for name, first in (("both", short), ("long", long)):
+        parameters = {**scaling, "short_factor": first, "long_factor": long}
+        write_base(tmp_path / name, "phi3", rope_parameters=parameters, original_max_position_embeddings=16, initializer_range=0.2)
+    asked = operate(tmp_path, operation="reference", model=str(tmp_path / "both"), folder=str(tmp_path / "reference"), ids=[PASSAGE])
+    ours = load_file(asked["logits"])["logits.0"]
+    assert (ours - logits_of(tmp_path / "long")).abs().max() < 1e-5
+    assert (ours - logits_of(tmp_path / "both")).abs().max() > 1e-3
 
 
 def test_all_weights_of_a_base_train_in_float32_and_are_saved_as_the_base_is(tmp_path: Path, stream: Path) -> None:
