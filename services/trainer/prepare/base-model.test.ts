@@ -1,5 +1,5 @@
 /** A base, whatever it is, as the folder a kernel reads: on the golden checkpoints, through the real converter. */
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { convert } from '@slipway/converter/convert';
@@ -30,6 +30,21 @@ it('is a folder as it is, with what it consists of', async () => {
   expect(folder).toBe(FOLDER);
   expect(lineage.parent).toBe('checkpoint');
   expect(lineage.parent_files?.map(({ name }) => name)).toEqual(['config.json', 'model.safetensors']);
+});
+
+it.each([
+  ['of an architecture that is not converted', { model_type: 'gpt_neox' }, 'the architecture "gpt_neox" is not known'],
+  ['whose weights are quantized', { quantization_config: { quant_method: 'gptq' } }, 'has a quantization_config'],
+  // transformers fills in random ones.
+  ['that lacks weights', { num_hidden_layers: 9 }, 'model.layers.2.input_layernorm.weight [32] is missing'],
+  ['whose weights are of another size', { vocab_size: 96 }, 'the configuration asks for [96,32]'],
+])('is refused before anything is trained on it: one %s', async (_, change, says) => {
+  const request = requestFor(FOLDER);
+  const base = join(request.cacheFolder, 'base');
+  cpSync(FOLDER, base, { recursive: true });
+  const config = join(base, 'config.json');
+  writeFileSync(config, JSON.stringify({ ...JSON.parse(readFileSync(config, 'utf8')), ...change }));
+  await expect(findBaseModel({ ...request, base })).rejects.toThrow(says);
 });
 
 it('is exported out of a GGUF file once', async () => {

@@ -3,8 +3,9 @@
  * that was trained here, the folder it was made of. Says what it was, for the lineage.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, stat } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { checkSource } from '@slipway/converter/check-source';
 import { exportCheckpoint } from '@slipway/converter/export';
 import { sha256Of } from '@slipway/shared/bucket/durable-files.ts';
 import { openBucket } from '@slipway/shared/bucket/open-bucket.ts';
@@ -28,7 +29,7 @@ export interface BaseRequest {
   readonly onProgress: (part: number) => void;
 }
 
-/** AppError not_found, invalid_source, unsupported_source: what the base is, and what to give instead. */
+/** AppError not_found, invalid_source, unsupported_source: what the base is or lacks, and what to give instead. */
 export async function findBaseModel(request: BaseRequest): Promise<BaseModel> {
   const at = await stat(request.base).catch(() => undefined);
   if (at === undefined) return modelOfVersion(request);
@@ -64,12 +65,10 @@ async function modelOfVersion({ base, bucketUrl, modelOfRun }: BaseRequest): Pro
   );
 }
 
+/** A base that could not be published in the end is refused before anything is trained on it. */
 async function lineageOf(folder: string, parent: string): Promise<BaseModel['lineage']> {
-  const names = (await readdir(folder)).filter((name) => /^(config\.json|.*\.safetensors|.*\.bin)$/.test(name)).sort();
-  const parent_files = [];
-  for (const name of names) {
-    const path = join(folder, name);
-    parent_files.push({ name, bytes: (await stat(path)).size, sha256: await sha256Of(path) });
-  }
+  const parent_files = (await checkSource(folder))
+    .filter(({ name }) => /^(config\.json|.*\.safetensors|.*\.bin)$/.test(name))
+    .toSorted((one, other) => (one.name < other.name ? -1 : 1));
   return { parent, parent_files };
 }
