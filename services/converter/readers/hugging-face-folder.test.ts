@@ -65,10 +65,10 @@ test('opens a folder with one weights file', async () => {
     'tokenizer_config.json',
   ]);
   for (const { sha256 } of checkpoint.files) expect(sha256).toMatch(/^[0-9a-f]{64}$/);
-  // The configuration's own eos, and the tokenizer's.
+  // The tokenizer's eos, which templates write, and the configuration's.
   expect(checkpoint.text).toMatchObject({
     chatTemplate: 'from config',
-    eosTokenIds: [3, 4],
+    eosTokenIds: [4, 3],
     bosTokenId: null,
     addBos: false,
   });
@@ -79,7 +79,7 @@ test('generation_config.json and chat_template.jinja come first', async () => {
   const checkpoint = await open(
     await folder({ 'generation_config.json': '{"eos_token_id":[2,4]}', 'chat_template.jinja': 'from file' }),
   );
-  expect(checkpoint.text).toMatchObject({ chatTemplate: 'from file', eosTokenIds: [2, 4] });
+  expect(checkpoint.text).toMatchObject({ chatTemplate: 'from file', eosTokenIds: [4, 2] });
 });
 
 test('of several templates the default one is taken', async () => {
@@ -222,7 +222,7 @@ test('vocab.json and merges.txt make GPT-2’s tokenizer', async () => {
   const { text } = await open(path);
   const tokenizer = loadTokenizer(text.tokenizerJson, text.tokenizerConfig);
   expect(tokenizer.encode('abba<|endoftext|>', { addBos: true, parseSpecial: true })).toEqual([3, 2, 1, 0]);
-  expect(text).toMatchObject({ bosTokenId: 0, eosTokenIds: [3, 0], addBos: false });
+  expect(text).toMatchObject({ bosTokenId: 0, eosTokenIds: [0, 3], addBos: false });
 });
 
 test('a file that shrinks after it was opened is an error where it is read', async () => {

@@ -42,8 +42,8 @@ export async function readFolderText(folder: SourceFolder, config: unknown): Pro
     ...files,
     chatTemplate: folder.has('chat_template.jinja') ? await folder.text('chat_template.jinja') : template(inConfig),
     bosTokenId: bos ?? null,
-    // A chat model's own turn end is often only in the tokenizer's configuration.
-    eosTokenIds: [...new Set([...declared, ...(eos === undefined ? [] : [eos])])],
+    // The tokenizer's first: what templates call eos_token, and often a chat model's own end of a turn.
+    eosTokenIds: [...new Set([...(eos === undefined ? [] : [eos]), ...declared])],
     addBos: special.addBos && bos !== undefined,
     generationConfig: generation,
   };

@@ -83,7 +83,8 @@ class Encoder:
             documents=None,
             add_generation_prompt=prompt,
             strftime_now=_day_of_preparation,
-            **{name: self._piece(name) for name in ("bos_token", "eos_token") if self._piece(name) is not None},
+            # As the server has it: a token that there is not is no text.
+            **{name: self._piece(name) or "" for name in ("bos_token", "eos_token")},
         )
         self._tokenizer.encode_special_tokens = False
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids

@@ -89,6 +89,11 @@ def test_a_template_that_writes_the_date_writes_the_day_data_is_prepared_for(tok
     verify_tokenization(tokenizer, [example], [1])
 
 
+def test_a_token_that_the_tokenizer_does_not_have_is_no_text(tokenizer: Path) -> None:
+    (tokenizer / "chat_template.jinja").write_text("{{ bos_token + '' }}" + TEMPLATE)
+    verify_tokenization(tokenizer, [CONVERSATION], [1])
+
+
 def test_newer_roles_and_fields_are_handed_to_old_templates_as_the_server_does(tokenizer: Path) -> None:
     (tokenizer / "chat_template.jinja").write_text("{% for m in messages %}{{ m.role[0] | upper }}{{ m.content | length }}{% endfor %}")
     messages = [{"role": "developer", "content": "B"}, {"role": "tool"}]
