@@ -6,7 +6,16 @@ import { EMPTY_PICTURE } from './run-picture.ts';
 
 /** What is not looked at here is not in here. */
 function run(state: string, others: object = {}): RunRecord {
-  return { id: 'run-1', name: 'plays', state, message: '', failure: null, ended_at: null, ...others } as RunRecord;
+  return {
+    id: 'run-1',
+    name: 'plays',
+    state,
+    message: '',
+    failure: null,
+    ended_at: null,
+    published: [],
+    ...others,
+  } as RunRecord;
 }
 
 describe('the exit code', () => {
@@ -32,4 +41,17 @@ it('says of a run that is not over how far it is', () => {
   expect(lines.at(-1)).toContain('run-1 goes on (running)');
   const ended = run('cancelled', { ended_at: '2026-01-31T15:00:00Z' });
   expect(describeOutcome(ended, picture, 'bucket', 80, PLAIN)).toBe('run-1 was cancelled; nothing was published');
+});
+
+test.each([
+  ['user_input', 'Train anew with another recipe, or, once files and folders are mended: slipway train --resume run-1'],
+  ['disk_full', 'Once that is mended: slipway train --resume run-1'],
+  // Its recipe stays what it is.
+  ['not_finite', 'Train anew with another recipe; resumed, it would come to the same.'],
+])('of a run that failed with %s it says what helps', (kind, advice) => {
+  const failed = run('failed', {
+    failure: { class: kind, message: '', step: null, example: null },
+    checkpoint_step: null,
+  });
+  expect(describeOutcome(failed, EMPTY_PICTURE, 'bucket', 80, PLAIN)).toContain(advice);
 });

@@ -50,9 +50,7 @@ function outcomeLines(run: RunRecord, { published }: RunPicture, bucket: string,
       return [
         `${paint.bad('✗')} ${run.id} failed (${run.failure?.class ?? 'internal'})${placeOf(run)}: ${run.failure?.message ?? run.message}`,
         ...(run.checkpoint_step === null ? [] : [`Its checkpoint of step ${run.checkpoint_step} is kept.`]),
-        run.failure?.class === 'user_input'
-          ? `Train anew with another recipe, or, once files and folders are mended: ${again}`
-          : `Once that is mended: ${again}`,
+        whatToDo(run, again),
       ];
     case 'paused':
       return [`${run.id} ${run.message}. Go on: ${again}`];
@@ -61,6 +59,14 @@ function outcomeLines(run: RunRecord, { published }: RunPicture, bucket: string,
     default:
       return [`${run.id} goes on (${run.state}). Follow it: slipway runs show ${run.id} --follow`];
   }
+}
+
+/** A run that is resumed goes on by its own recipe. */
+function whatToDo({ failure }: RunRecord, again: string): string {
+  if (failure?.class === 'not_finite') return 'Train anew with another recipe; resumed, it would come to the same.';
+  return failure?.class === 'user_input'
+    ? `Train anew with another recipe, or, once files and folders are mended: ${again}`
+    : `Once that is mended: ${again}`;
 }
 
 function trainedInWords({ trained, durations, lineage }: RunRecord): string {

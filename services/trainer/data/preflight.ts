@@ -26,6 +26,12 @@ export interface PreflightLimits {
 
 /** `sample`: lines of canonical JSON. AppError says what is wrong with the examples and what to set. */
 export function preflight(sample: readonly string[], side: TextSide, limits: PreflightLimits): Preflight {
+  if (sample.length === 0) {
+    throw new AppError(
+      'invalid_source',
+      'nothing is left of data.train to train on: what data.validation holds out is not trained on, be it a share of few examples or the same ones in files of their own',
+    );
+  }
   requireStopToken(side, sample.map(parseExample));
   const outcomes = sample.map((line) => encodeExample(parseExample(line), side));
   const encoded = outcomes.flatMap((outcome) => outcome.encoded);

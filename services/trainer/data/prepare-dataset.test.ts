@@ -341,6 +341,12 @@ describe('is refused, with nothing left behind', () => {
     expect(readdirSync(join(request.folder, '..'))).toEqual(['data.jsonl']);
   });
 
+  test('data of which all is held out', async () => {
+    const request = requestFor(lines(pair));
+    const data = { ...request.data, validation: request.data.train as string };
+    await expect(prepareDataset({ ...request, data })).rejects.toThrow(/nothing is left of data\.train to train on/);
+  });
+
   test.each(['data.jsonl', '.'])('a place where something else is, such as the data itself: %s', async (place) => {
     const request = requestFor(lines(pair));
     const folder = join(request.folder, '..', place);
