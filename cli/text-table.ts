@@ -25,3 +25,9 @@ export function textTable(headings: readonly string[], rows: readonly (readonly 
   );
   return (headings.some((heading) => heading !== '' && heading !== '>') ? lines : lines.slice(1)).join('\n');
 }
+
+/** Lines that are longer than the terminal is wide end in `…`, so that a row stays one; whole where there is no terminal. */
+export function fitTerminal(table: string, { isTTY, columns }: Pick<NodeJS.WriteStream, 'isTTY' | 'columns'>): string {
+  if (!isTTY) return table;
+  return table.replaceAll(/^.+$/gm, (line) => (line.length > columns ? `${line.slice(0, columns - 1)}…` : line));
+}

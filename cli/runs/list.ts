@@ -3,7 +3,7 @@
  */
 import { listRuns, type RunRecord } from '@slipway/trainer/runs';
 import { humanAgo } from '../human-units.ts';
-import { textTable } from '../text-table.ts';
+import { fitTerminal, textTable } from '../text-table.ts';
 import { dataFolderOf, type RunOptions } from './data-folder.ts';
 
 export async function list({ json }: RunOptions): Promise<void> {
@@ -26,7 +26,8 @@ export async function list({ json }: RunOptions): Promise<void> {
     humanAgo(new Date(run.created_at), now),
     run.message,
   ]);
-  console.log(textTable(['run', 'name', 'state', '>steps', '>loss', 'begun', ''], rows));
+  const table = textTable(['run', 'name', 'state', '>steps', '>loss', 'begun', ''], rows);
+  console.log(fitTerminal(table, process.stdout));
 }
 
 function stepsOf({ trained, checkpoint_step }: RunRecord): string {
