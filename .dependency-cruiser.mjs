@@ -78,7 +78,10 @@ export default {
       from: { path: '^services/trainer/' },
       to: {
         path: '^services/',
-        pathNot: ['^services/trainer/', '^services/converter/(check-source|convert|export-checkpoint|readers/read-text-side)[.]ts$'],
+        pathNot: [
+          '^services/trainer/',
+          '^services/converter/(check-source|convert|export-checkpoint|readers/read-text-side)[.]ts$',
+        ],
       },
     },
     {
