@@ -21,7 +21,7 @@ Examples:
   tokenizer
     .command('train')
     .description('learn a tokenizer from text files')
-    .argument('<files...>', 'text in UTF-8')
+    .argument('<files...>', 'text in UTF-8; or data as a recipe takes it, of which what it says is learnt')
     .addOption(new Option('--kind <kind>', 'what it is made of').choices(TOKENIZER_KINDS).default('bpe'))
     .option('--vocabulary-size <number>', 'tokens; needed, but for characters', wholeNumber(1, 1_000_000))
     .requiredOption('--out <folder>', 'where its folder is to be; nothing may be there')

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { slipway } from '../converter/testing/slipway.ts';
+import { kernelMissing, newTrainPlace } from '../trainer/testing/train-command.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const { cases } = JSON.parse(readFileSync(join(import.meta.dirname, 'fixtures/trained.json'), 'utf8'));
@@ -40,6 +41,31 @@ test('show reads a version of the bucket', async () => {
   expect(code).toBe(0);
   expect(stdout).toMatch(/^vocabulary +768 tokens$/m);
 });
+
+test.skipIf(kernelMissing)(
+  `train learns what chats say, not the JSON around it${kernelMissing}`,
+  { timeout: 120_000 },
+  async () => {
+    const chats = ['Where is the barn?', 'How old is the barn?'].map((question) =>
+      JSON.stringify({ question, answer: `${question} Behind the house, and it is old.` }),
+    );
+    await writeFile(join(folder, 'chats.jsonl'), chats.join('\n'));
+    const out = join(folder, 'of-chats');
+    const { code } = await (await newTrainPlace()).slipway([
+      'tokenizer',
+      'train',
+      join(folder, 'chats.jsonl'),
+      '--kind',
+      'character',
+      '--out',
+      out,
+    ]);
+    expect(code).toBe(0);
+    const { model } = JSON.parse(readFileSync(join(out, 'tokenizer.json'), 'utf8'));
+    expect(model.vocab).toHaveProperty('W');
+    for (const sign of ['{', '"', ':']) expect(model.vocab).not.toHaveProperty(sign);
+  },
+);
 
 test('what is nowhere is refused', async () => {
   const { code, errors } = await slipway(['tokenizer', 'show', join(folder, '..'), '--json']);

@@ -53,6 +53,8 @@ describe.skipIf(missing !== '')(`a tokenizer that is trained over HTTP${missing}
 
     const { data, has_more } = (await ask(url, '/tokenizers?limit=1')).body;
     expect([data.map((one: { id: string }) => one.id), has_more]).toEqual([[id], false]);
+    // Until its run has read it there is somebody who needs it.
+    await ended(url, `/runs/${run}`);
     const removed = await ask(url, `/tokenizers/${id}`, { method: 'DELETE' });
     expect(removed.body).toEqual({ id, object: 'tokenizer', deleted: true });
     expect((await ask(url, `/tokenizers/${id}`)).status).toBe(404);

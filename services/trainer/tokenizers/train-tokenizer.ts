@@ -26,8 +26,8 @@ export interface TokenizerRequest {
   readonly vocabularySize: number | null;
   /** Text in UTF-8. */
   readonly files: readonly string[];
-  /** Share of the text, from 0 to less than 1, that is not learnt from but measured on. */
-  readonly holdout: number;
+  /** Share of the text, from 0 to less than 1, that is not learnt from but measured on. Null: as is usual for the kind. */
+  readonly holdout: number | null;
   readonly specialTokens: SpecialTokenNames;
   readonly seed: number;
   /** Where the tokenizer's folder is to be; nothing may be there. */
@@ -42,6 +42,8 @@ export interface TrainingTools {
   /** What it is at, in words. */
   readonly onMessage?: (message: string) => void;
 }
+
+const HOLDOUT = 0.05;
 
 const Result = z.object({ statistics: TokenizerStatistics });
 /** It has no steps to tell of; its heartbeat shows that it lives. */
@@ -80,7 +82,8 @@ function jobOf(request: TokenizerRequest, folder: string): Record<string, unknow
     kind: request.kind,
     vocabulary_size: request.vocabularySize,
     files: request.files.map((file) => resolve(file)),
-    holdout: request.holdout,
+    // A character that is only in what is held out would be unknown.
+    holdout: request.holdout ?? (request.kind === 'character' ? 0 : HOLDOUT),
     special_tokens: request.specialTokens,
     seed: request.seed,
   };

@@ -28,8 +28,6 @@ export type TokenizerTask = Task<z.infer<typeof Subject>>;
 
 export const TOKENIZERS = { prefix: 'tok', noun: 'tokenizer', subject: Subject, line: 'tokenizers' } as const;
 
-const HOLDOUT = 0.05;
-
 /** With each tokenizer's folder beside its record. */
 export function tokenizersOf(dataFolder: string): string {
   return join(dataFolder, 'tokenizers');
@@ -78,8 +76,7 @@ function requestOf({ kind, vocabulary_size, holdout, bos, eos, pad, chat, specia
   return {
     kind,
     vocabularySize: kind === 'character' ? null : (vocabulary_size ?? null),
-    // A character that is only in what is held out would be unknown.
-    holdout: holdout ?? (kind === 'character' ? 0 : HOLDOUT),
+    holdout: holdout ?? null,
     specialTokens: {
       ...(bos !== undefined && { bos }),
       ...(eos !== undefined && { eos }),
