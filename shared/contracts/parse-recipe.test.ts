@@ -135,6 +135,10 @@ describe('a recipe', () => {
     [['model.tuning.method=lora'], '--set model.tuning.method: lora needs a model.base'],
     [['model.scratch=null', 'model.base=./x'], 'line 4: tokenizer: a base has its own tokenizer; leave this out'],
     [['model.scratch.heads=3'], 'line 3: model.scratch.hidden_size: 256 cannot be divided among 3 heads'],
+    [
+      ['model.scratch.family=llama', 'model.scratch.heads=256'],
+      'line 3: model.scratch.hidden_size: is 1 for each of 256 heads; a llama turns pairs, so that it must be even',
+    ],
     [['training.micro_batch_size=3'], '--set training.micro_batch_size: batch_size (8) is no multiple of 3'],
     [['training.sequence_length=512'], "--set training.sequence_length: is above the model's context_length of 256"],
     [['training.warmup=1.5'], '--set training.warmup: is a share below 1 or a whole number of steps'],

@@ -313,6 +313,11 @@ export function contradictions({ model, tokenizer, data, training, publish }: Re
       const { heads, hidden_size, context_length } = scratch;
       if (hidden_size % heads !== 0)
         say('model.scratch.hidden_size', `${hidden_size} cannot be divided among ${heads} heads`);
+      else if (scratch.family !== 'gpt2' && (hidden_size / heads) % 2 !== 0)
+        say(
+          'model.scratch.hidden_size',
+          `is ${hidden_size / heads} for each of ${heads} heads; a ${scratch.family} turns pairs, so that it must be even`,
+        );
       if ('kv_heads' in scratch && scratch.kv_heads !== null && heads % scratch.kv_heads !== 0)
         say('model.scratch.kv_heads', `${heads} heads cannot share ${scratch.kv_heads}`);
       if (training.sequence_length !== 'auto' && training.sequence_length > context_length)

@@ -6,6 +6,7 @@ import { mkdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readTextSide } from '@slipway/converter/text-side';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
+import type { Recipe } from '@slipway/shared/contracts/recipe.ts';
 import { loadTokenizer } from '@slipway/shared/text/tokenizer.ts';
 import { describeUntemplated } from '../data/preparation.ts';
 import { prepareDataset } from '../data/prepare-dataset.ts';
@@ -96,12 +97,20 @@ export async function prepareRun(
   };
 }
 
-function rowLength(
-  { training, model }: OpenRun['record']['recipe'],
+/** AppError invalid_field: a limit that nothing would keep to. */
+export function rowLength(
+  { training, model }: Pick<Recipe, 'training' | 'model'>,
   contextLength: number,
   longestExample: number | null,
 ): number {
-  if (training.sequence_length !== 'auto') return training.sequence_length;
+  const { sequence_length: asked } = training;
+  if (asked !== 'auto' && longestExample !== null && asked < longestExample) {
+    throw new AppError(
+      'invalid_field',
+      `training.sequence_length is ${asked}, and examples of up to ${longestExample} tokens are each trained as they are; data.max_length cuts them`,
+    );
+  }
+  if (asked !== 'auto') return asked;
   if (longestExample !== null) return longestExample;
   return model.scratch?.family === 'char-lstm' ? RECURRENT_ROW : Math.min(contextLength, LONGEST_ROW);
 }
