@@ -9,6 +9,7 @@ import { type BaseRequest, findBaseModel } from './base-model.ts';
 
 const GOLDEN = resolve(import.meta.dirname, '../../../tests/fixtures/golden');
 const FOLDER = join(GOLDEN, 'llama-plain/checkpoint');
+const ADAPTER = resolve(GOLDEN, '../adapters/llama-lora');
 const GGUF = join(GOLDEN, 'gguf-llama-f16', 'model.gguf');
 
 function requestFor(base: string, change: Partial<BaseRequest> = {}): BaseRequest {
@@ -56,6 +57,13 @@ it('is exported out of a GGUF file once', async () => {
   expect(statSync(join(first.folder, 'model.safetensors')).mtimeMs).toBe(made);
   expect(readdirSync(request.cacheFolder)).toHaveLength(1);
   expect(first.lineage).toMatchObject({ parent: 'model.gguf', parent_files: [{ name: 'model.gguf' }] });
+});
+
+it('is an adapter merged into the model it names', async () => {
+  const { folder, lineage } = await findBaseModel(requestFor(ADAPTER));
+  expect(readdirSync(folder)).toEqual(expect.arrayContaining(['config.json', 'model.safetensors', 'tokenizer.json']));
+  expect(lineage.parent).toBe('llama-lora');
+  expect(lineage.parent_files?.map(({ name }) => name).join()).toContain('adapter_model.safetensors');
 });
 
 it('is the folder that a version trained here was made of; another version cannot be trained', async () => {

@@ -3,7 +3,7 @@
  * that was trained here, the folder it was made of. Says what it was, for the lineage.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, stat } from 'node:fs/promises';
+import { mkdir, readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { checkSource } from '@slipway/converter/check-source';
 import { exportCheckpoint } from '@slipway/converter/export';
@@ -33,13 +33,23 @@ export interface BaseRequest {
 export async function findBaseModel(request: BaseRequest): Promise<BaseModel> {
   const at = await stat(request.base).catch(() => undefined);
   if (at === undefined) return modelOfVersion(request);
-  if (at.isDirectory()) return { folder: request.base, lineage: await lineageOf(request.base, basename(request.base)) };
-  const sha256 = await sha256Of(request.base);
-  const folder = join(request.cacheFolder, createHash('sha256').update(`1 ${sha256}`).digest('hex').slice(0, 32));
+  const label = basename(request.base);
+  if (at.isDirectory() && (await isWhole(request.base)))
+    return { folder: request.base, lineage: await lineageOf(request.base, label) };
+  const parent_files = at.isDirectory()
+    ? [...(await checkSource(request.base))]
+    : [{ name: label, bytes: at.size, sha256: await sha256Of(request.base) }];
+  const made = `1 ${parent_files.map(({ sha256 }) => sha256).join(' ')}`;
+  const folder = join(request.cacheFolder, createHash('sha256').update(made).digest('hex').slice(0, 32));
   const isThere = (await stat(folder).catch(() => undefined)) !== undefined;
   if (!isThere) await exportBase(request, folder);
-  const parent_files = [{ name: basename(request.base), bytes: at.size, sha256 }];
-  return { folder, lineage: { parent: basename(request.base), parent_files } };
+  return { folder, lineage: { parent: label, parent_files } };
+}
+
+/** What a kernel reads as it is; an adapter's folder is not, nor Meta's own. */
+async function isWhole(folder: string): Promise<boolean> {
+  const names = await readdir(folder);
+  return names.includes('config.json') && !names.includes('adapter_config.json');
 }
 
 async function exportBase({ base, cacheFolder, signal, onProgress }: BaseRequest, folder: string): Promise<void> {
