@@ -2,6 +2,7 @@
  * How a kernel is started: by which Python, as how many processes, and beside which other machines. Knows no job.
  */
 import { execFile } from 'node:child_process';
+import { availableParallelism } from 'node:os';
 import { delimiter } from 'node:path';
 import { promisify } from 'node:util';
 import { AppError } from '@slipway/shared/contracts/errors.ts';
@@ -63,6 +64,8 @@ export function meetingPoint(environment: NodeJS.ProcessEnv): Pick<Node, 'addres
   return { address: data.MASTER_ADDR, port: data.MASTER_PORT };
 }
 
+const MOST_PER_CORE = 4;
+
 /** As CUDA reads it: what comes behind an entry that names no card (nothing, -1) is not visible. */
 export function countVisible(names: string): number {
   const entries = names.split(',').map((name) => name.trim());
@@ -70,9 +73,17 @@ export function countVisible(names: string): number {
   return end === -1 ? entries.length : end;
 }
 
-/** As a recipe's training has it; `auto`: one for each graphics card, and one where there is none. */
+/**
+ * As a recipe's training has it; `auto`: one for each graphics card, and one where there is none. AppError invalid_field for so many that
+ * nothing else would run here any more.
+ */
 export async function countProcesses(asked: number | 'auto', device: 'auto' | 'cpu' | 'cuda'): Promise<number> {
-  if (asked !== 'auto') return asked;
+  if (asked !== 'auto') {
+    const cores = availableParallelism();
+    if (asked <= MOST_PER_CORE * cores) return asked;
+    const most = `${MOST_PER_CORE * cores} on this machine, which has ${cores} processors`;
+    throw new AppError('invalid_field', `training.processes: ${asked} are asked for, but at most ${most}`);
+  }
   if (device === 'cpu') return 1;
   const visible = process.env.CUDA_VISIBLE_DEVICES;
   if (visible !== undefined) return Math.max(1, countVisible(visible));
