@@ -240,7 +240,11 @@ const Training = z.strictObject({
     .max(2 ** 32 - 1)
     .default(1)
     .describe('Of weights, order and dropout.'),
-  log_every: count().default(10).describe('Steps between two lines of progress.'),
+  log_every: every()
+    .default('auto')
+    .describe(
+      'Steps between two lines of progress. auto: a hundred lines of a short run, of a long one every ten steps.',
+    ),
   evaluate_every: every()
     .nullable()
     .default('auto')

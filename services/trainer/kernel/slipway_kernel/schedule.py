@@ -7,6 +7,8 @@ import math
 from slipway_kernel.settings import Training
 
 STABLE_SHARE = 0.8
+LINES = 100
+MOST_BETWEEN_LINES = 10
 LOOKS = 10
 LOOKING_SHARE = 0.1
 """Of the work of the steps."""
@@ -23,6 +25,11 @@ def steps_between_looks(total_steps: int, tokens_per_step: float, tokens_per_loo
     the last step is looked at in any case."""
     paid_for = tokens_per_look / (LOOKING_SHARE * WORK_OF_A_STEP * tokens_per_step)
     return tenth(total_steps) * max(1, math.ceil(paid_for / tenth(total_steps)))
+
+
+def steps_between_lines(total_steps: int) -> int:
+    """A hundred lines of a short run, so that a slow one is not silent for minutes; of a long one more."""
+    return max(1, min(MOST_BETWEEN_LINES, total_steps // LINES))
 
 
 def warmup_steps(training: Training, total_steps: int) -> int:

@@ -55,7 +55,7 @@ class Training:
     packing: bool = True
     sequence_length: Auto | int = "auto"
     seed: int = 1
-    log_every: int = 10
+    log_every: Auto | int = "auto"
     evaluate_every: Auto | int | None = "auto"
     checkpoint_every: Auto | int = "auto"
     keep_checkpoints: int = 2

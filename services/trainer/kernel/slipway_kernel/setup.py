@@ -27,7 +27,7 @@ from slipway_kernel.models import LanguageModel, build_scratch, read_folder
 from slipway_kernel.optimizer import load_parameters, load_state, make_optimizer, trainable, whole
 from slipway_kernel.processes import Processes, join
 from slipway_kernel.protocol import Failure
-from slipway_kernel.schedule import steps_between_looks, tenth
+from slipway_kernel.schedule import steps_between_lines, steps_between_looks, tenth
 from slipway_kernel.settings import Training, TrainJob
 from slipway_kernel.sizes import bytes_per_token, flops_per_token
 
@@ -56,6 +56,7 @@ class Setup:
     optimizer: torch.optim.AdamW
     total_sequences: int
     total_steps: int
+    log_every: int
     evaluate_every: int
     checkpoint_every: int
     micro_batch_size: int
@@ -172,6 +173,7 @@ def set_up(job: TrainJob) -> Setup:
         optimizer=make_optimizer(module, training),
         total_sequences=total_sequences,
         total_steps=total_steps,
+        log_every=steps_between_lines(total_steps) if training.log_every == "auto" else training.log_every,
         evaluate_every=evaluate_every or total_steps,
         checkpoint_every=often if training.checkpoint_every == "auto" else training.checkpoint_every,
         micro_batch_size=choose_micro_batch(job, model, device, train, processes),

@@ -75,7 +75,7 @@ class Trainer:
             norm = self.steps.take(window)
             state.step += 1
             is_last = state.step == setup.total_steps
-            if state.step == 1 or state.step % training.log_every == 0 or is_last:
+            if state.step == 1 or state.step % setup.log_every == 0 or is_last:
                 self._say_progress(window, norm)
                 window = Window(time.monotonic())
             paused = time.monotonic()

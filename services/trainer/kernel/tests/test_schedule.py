@@ -8,7 +8,7 @@ import pytest
 from in_process import run
 from make_jobs import scratch, write_job
 
-from slipway_kernel.schedule import learning_rate, steps_between_looks
+from slipway_kernel.schedule import learning_rate, steps_between_lines, steps_between_looks
 from slipway_kernel.settings import Training
 
 TRAINING = Training(batch_size=1, learning_rate=1.0, min_learning_rate=0.1)
@@ -45,6 +45,11 @@ def test_the_rate_of_each_step(changes: dict[str, Any], total: int, rates: list[
 )
 def test_looks_ten_times_a_run_and_no_oftener_than_a_tenth_of_its_work_pays_for(total: int, step: int, look: int, every: int) -> None:
     assert steps_between_looks(total, step, look) == every
+
+
+@pytest.mark.parametrize(("total", "every"), [(1, 1), (99, 1), (250, 2), (1000, 10), (100_000, 10)])
+def test_tells_a_hundred_times_a_short_run_how_it_goes_and_every_ten_steps_of_a_long_one(total: int, every: int) -> None:
+    assert steps_between_lines(total) == every
 
 
 def test_auto_keeps_a_checkpoint_oftener_than_it_looks(tmp_path: Path, stream: Path, validation: Path) -> None:
