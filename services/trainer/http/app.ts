@@ -1,7 +1,6 @@
 /**
  * The trainer's paths and what surrounds them, put together from their parts. No logic of its own.
  */
-
 import type { StoredFile } from '@slipway/shared/files/file-store.ts';
 import {
   deleteFileRoute,

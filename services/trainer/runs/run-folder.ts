@@ -90,9 +90,9 @@ export async function writeRun(folder: RunFolder, record: RunRecord, beforeIsSee
   await syncToDisk(folder.path);
 }
 
-/** Of a file that is being written: the service and the command line may ask something of a run at the same time. */
-function passingName(path: string): string {
-  return `${path}.${process.pid}.passing`;
+/** Of a file that is being written, perhaps by several at once: two containers may have processes of the same number. */
+export function passingName(path: string): string {
+  return `${path}.${randomBytes(4).toString('hex')}.passing`;
 }
 
 /** AppError not_found; invalid_source when its record is damaged. */
