@@ -1,5 +1,4 @@
 /** Evaluations over HTTP: the version that a run has published is served as `slipway trainer` serves it, and asked. */
-import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Evaluation } from '@slipway/shared/contracts/evaluation.ts';
@@ -7,7 +6,7 @@ import type { ServeVersion } from '@slipway/trainer/evaluation';
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 import { serveVersion } from '../../cli/serve-version.ts';
 import { ended, NAME, newPlace, newRun, STORY, VERSION } from './testing/published-runs.ts';
-import { ask, post, recipe, startTestTrainer } from './testing/test-trainer.ts';
+import { ask, post, recipe, startGuardedTrainer, startTestTrainer } from './testing/test-trainer.ts';
 import { startTrainerProcess } from './testing/trainer-process.ts';
 
 const LIKELIHOOD = { data: 'story.txt', metrics: ['perplexity', 'bits_per_byte'] };
@@ -106,22 +105,13 @@ describe('a request for one', () => {
 
   it('is answered as if there were no such run to whoever may not see it', async () => {
     const place = newPlace();
-    const keys = ['hers', 'his'].map((name) => ({
-      name,
-      sha256: createHash('sha256').update(name.repeat(16)).digest('hex'),
-      scopes: ['train'],
-    }));
-    const apiKeysFile = join(place.root, 'keys.json');
-    writeFileSync(apiKeysFile, JSON.stringify({ keys }), { mode: 0o600 });
-    const guarded = await startTestTrainer(place, { config: { apiKeysFile } });
-    onTestFinished(() => guarded.close());
-    const as = (key: 'hers' | 'his') => ({ authorization: `Bearer ${key.repeat(16)}` });
-    const { id } = (await post(guarded.url, '/runs/train', recipe(), as('hers'))).body;
+    const { url: at, as } = await startGuardedTrainer(place);
+    const { id } = (await post(at, '/runs/train', recipe(), as('hers'))).body;
     const body = JSON.stringify(LIKELIHOOD);
-    expect((await post(guarded.url, `/runs/${id}/evaluate`, body, as('his'))).status).toBe(404);
-    expect((await ask(guarded.url, `/runs/${id}/eval`, { headers: as('his') })).status).toBe(404);
+    expect((await post(at, `/runs/${id}/evaluate`, body, as('his'))).status).toBe(404);
+    expect((await ask(at, `/runs/${id}/eval`, { headers: as('his') })).status).toBe(404);
     // It was given nothing to serve versions with.
-    expect((await post(guarded.url, `/runs/${id}/evaluate`, body, as('hers'))).status).toBe(501);
+    expect((await post(at, `/runs/${id}/evaluate`, body, as('hers'))).status).toBe(501);
   });
 });
 

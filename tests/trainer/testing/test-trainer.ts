@@ -2,6 +2,7 @@
  * A whole trainer on the loopback interface for tests: real HTTP, a real queue, real runs, and a kernel that speaks the real protocol and
  * trains nothing.
  */
+import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -68,6 +69,20 @@ export async function startTestTrainer(
   const settings = configOf(folders, config);
   const stages = fakeStages(settings.dataFolder, kernel);
   return startTrainer({ config: settings, log, stages, serve, leaseMilliseconds });
+}
+
+/** A trainer with two keys that may train; `as` is what a request of each carries. Closed when the test ends. */
+export async function startGuardedTrainer(folders: Folders) {
+  const keys = ['hers', 'his'].map((name) => ({
+    name,
+    sha256: createHash('sha256').update(name.repeat(16)).digest('hex'),
+    scopes: ['train'],
+  }));
+  const apiKeysFile = join(folders.root, 'keys.json');
+  writeFileSync(apiKeysFile, JSON.stringify({ keys }), { mode: 0o600 });
+  const { url, close } = await startTestTrainer(folders, { config: { apiKeysFile } });
+  onTestFinished(close);
+  return { url, as: (key: 'hers' | 'his') => ({ authorization: `Bearer ${key.repeat(16)}` }) };
 }
 
 export async function ask(url: string, path: string, init: RequestInit = {}): Promise<Answered> {
