@@ -123,7 +123,8 @@ describe('slipway models pull', () => {
     writeFileSync(join(folder, 'downloads/org/tiny/config.json.part.json'), '{}');
     const { code, stdout, stderr } = await slipway(['models', 'pull', 'org/tiny', '--no-convert', '--json']).ended;
     expect([code, stderr]).toEqual([0, '']);
-    expect(hub.log.at(-1)).toContain(`bytes=${here}-`);
+    // Beside the other files: small ones may have been asked for before or after it.
+    expect(hub.log).toContainEqual(expect.stringContaining(`bytes=${here}-`));
     expect(parse(stdout).at(-1)).toMatchObject({ source: join(folder, 'downloads/org/tiny') });
     expect(filesIn(join(folder, 'downloads/org/tiny')).filter((name) => /part|lock/.test(name))).toEqual([]);
   });
@@ -144,7 +145,7 @@ describe('slipway models pull', () => {
     expect(existsSync(join(folder, 'bucket'))).toBe(false);
     expect(existsSync(join(folder, 'downloads/org/tiny/.slipway-pull.lock'))).toBe(false);
     expect((await slipway(pullArguments).ended).code).toBe(0);
-    expect(hub.log.at(-1)).toMatch(/bytes=\d+-/);
+    expect(hub.log).toContainEqual(expect.stringMatching(/bytes=[1-9]\d*-/));
   });
 });
 
