@@ -38,13 +38,7 @@ export async function train(files: readonly string[], options: TrainOptions): Pr
   if (vocabularySize === null && kind !== 'character') {
     throw new AppError('invalid_field', `a tokenizer of kind ${kind} needs --vocabulary-size`);
   }
-  const specialTokens = {
-    ...(bos !== undefined && { bos }),
-    ...(eos !== undefined && { eos }),
-    ...(pad !== undefined && { pad }),
-    ...(chat !== undefined && { chat }),
-    ...(specialToken !== undefined && { extra: specialToken }),
-  };
+  const specialTokens = { bos, eos, pad, chat, extra: specialToken };
   const request = { kind, vocabularySize, holdout: options.holdout ?? null, specialTokens, seed, folder: out };
   const kernel = kernelCommand(await requirePython());
   const onMessage = (message: string) => console.error(`${message} ...`);

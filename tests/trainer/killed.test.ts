@@ -3,12 +3,13 @@
  * once. KILL_ROUNDS says how often (default 4; 50 take ten minutes); PICTURES=docs/training draws the two curves there.
  */
 import type { ChildProcess } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openBucket } from '@slipway/shared/bucket/open-bucket.ts';
-import { hasEnded, runFolder } from '@slipway/trainer/runs';
+import { hasEnded } from '@slipway/trainer/runs';
 import { expect, it } from 'vitest';
+import { kernelOf } from '../../services/trainer/runs/testing/kernel-of.ts';
 import { type Kill, resumePicture } from './testing/resume-picture.ts';
 import { kernelMissing, lossCurve, newTrainPlace, TINY_GPT2, type TrainPlace } from './testing/train-command.ts';
 
@@ -26,17 +27,6 @@ async function weightsOf({ bucketUrl }: TrainPlace) {
   expect(await bucket.versions('shakespeare-gpt2')).toEqual(['v001']);
   const { files, weights } = await bucket.resolve('shakespeare-gpt2');
   return files.find(({ path }) => path === weights)?.sha256;
-}
-
-/** Undefined while no kernel is remembered, or when it is gone. */
-function kernelOf(place: TrainPlace, id: string): number | undefined {
-  try {
-    const pid = Number(readFileSync(runFolder(place.dataFolder, id).kernel, 'utf8').split('-')[1]);
-    process.kill(pid, 0);
-    return pid;
-  } catch {
-    return undefined;
-  }
 }
 
 it.skipIf(kernelMissing)(
@@ -62,7 +52,7 @@ it.skipIf(kernelMissing)(
       const seen = place.events(id).length;
       while (place.events(id).length < seen + EVENTS && !hasEnded((await place.run()).state)) await sleep(100);
       await sleep(Math.random() * 1500);
-      const kernel = kernelOf(place, id);
+      const kernel = kernelOf(place.dataFolder, id);
       const { checkpoint_step } = await place.run();
       // One that gets no further however often it is begun would be given up.
       const hasAdvanced = checkpoint_step !== killedAt;

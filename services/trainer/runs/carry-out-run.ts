@@ -2,8 +2,8 @@
  * A run from where it stands to its end, or to where it must wait: prepare, train, publish, each stage once, however often it is begun
  * again. Owns the order, what people ask for meanwhile, and what a failure makes of the run.
  */
-import { readFile, rename } from 'node:fs/promises';
-import { isFullDisk, isRefusedPath, writeDurably } from '@slipway/shared/bucket/durable-files.ts';
+import { readFile } from 'node:fs/promises';
+import { isFullDisk, isRefusedPath } from '@slipway/shared/bucket/durable-files.ts';
 import { AppError, type ErrorCode } from '@slipway/shared/contracts/errors.ts';
 import { LeaseLostError } from '@slipway/shared/jobs/job-queue.ts';
 import type { Failure } from '../supervisor/classify-exit.ts';
@@ -13,7 +13,7 @@ import { mayTryAgain } from '../supervisor/retry-policy.ts';
 import { oneAtATime } from './file-lock.ts';
 import { copiesOf, fetchLostCheckpoint, keepAfterSuccess } from './keep-in-bucket.ts';
 import type { OpenRun } from './open-run.ts';
-import { forgetWish, passingName, readWish, type Wish } from './run-folder.ts';
+import { forgetWish, readWish, replaceFile, type Wish } from './run-folder.ts';
 import { Trained } from './run-record.ts';
 import { RunStop } from './run-stop.ts';
 import { type Kernels, PreparedJob, type Stages, type StageTools } from './stages.ts';
@@ -118,9 +118,7 @@ async function prepareOnce(run: OpenRun, stages: Stages, kernels: Kernels, tools
   const known = await readFile(file, 'utf8').catch(() => undefined);
   if (known !== undefined) return PreparedJob.parse(JSON.parse(known));
   const prepared = await timed(run, 'preparing', () => stages.prepare(run, kernels, tools));
-  const passing = passingName(file);
-  await writeDurably(passing, JSON.stringify(prepared));
-  await rename(passing, file);
+  await replaceFile(file, JSON.stringify(prepared));
   await run.update(({ lineage }) => ({ lineage: { ...lineage, ...prepared.lineage } }));
   return prepared;
 }

@@ -13,7 +13,8 @@ import { listRuns, readRun, runFolder } from './run-folder.ts';
 import { hasEnded } from './run-state.ts';
 import { QUEUE, resumeRun } from './submit-run.ts';
 import { fakeStages } from './testing/fake-stages.ts';
-import { eventsOf, lossCurve, newPlace, type Place, submitTiny } from './testing/tiny-run.ts';
+import { kernelOf } from './testing/kernel-of.ts';
+import { eventsOf, lossCurve, newPlace, submitTiny } from './testing/tiny-run.ts';
 import { ended, undisturbedCurve, until, work } from './testing/work-here.ts';
 import { workRuns } from './work-runs.ts';
 
@@ -163,7 +164,7 @@ describe('killed', () => {
       await sleep(300 + Math.random() * 900);
       if (hasEnded((await readRun(place.dataFolder, id)).state)) break;
       if (round % 2 === 0) {
-        const pid = kernelOf(place, id);
+        const pid = kernelOf(place.dataFolder, id);
         if (pid !== undefined) process.kill(pid, 'SIGKILL');
         continue;
       }
@@ -179,14 +180,3 @@ describe('killed', () => {
     expect(readFileSync(join(place.dataFolder, 'published'), 'utf8')).toBe(`${id}\n`);
   }, 600_000);
 });
-
-/** Undefined when none is there now. */
-function kernelOf(place: Place, id: string): number | undefined {
-  try {
-    const pid = Number(readFileSync(runFolder(place.dataFolder, id).kernel, 'utf8').split('-')[1]);
-    process.kill(pid, 0);
-    return pid;
-  } catch {
-    return undefined;
-  }
-}

@@ -77,22 +77,25 @@ export async function createRunFolder(folder: RunFolder, record: RunRecord): Pro
 }
 
 /** Durable when it resolves. `beforeIsSeen` may throw. */
-export async function writeRun(folder: RunFolder, record: RunRecord, beforeIsSeen = () => {}): Promise<void> {
-  const passing = passingName(folder.record);
+export async function writeRun(folder: RunFolder, record: RunRecord, beforeIsSeen?: () => void): Promise<void> {
+  await replaceFile(folder.record, `${JSON.stringify(record, null, 2)}\n`, beforeIsSeen);
+  await syncToDisk(folder.path);
+}
+
+/**
+ * As a whole, under a passing name of its own: several may write it at once, and two containers may have processes of the same number.
+ * `beforeIsSeen` may throw; then the file is as it was.
+ */
+export async function replaceFile(path: string, text: string, beforeIsSeen = () => {}): Promise<void> {
+  const passing = `${path}.${randomBytes(4).toString('hex')}.passing`;
   try {
-    await writeDurably(passing, `${JSON.stringify(record, null, 2)}\n`);
+    await writeDurably(passing, text);
     beforeIsSeen();
-    await rename(passing, folder.record);
+    await rename(passing, path);
   } catch (error) {
     await rm(passing, { force: true });
     throw error;
   }
-  await syncToDisk(folder.path);
-}
-
-/** Of a file that is being written, perhaps by several at once: two containers may have processes of the same number. */
-export function passingName(path: string): string {
-  return `${path}.${randomBytes(4).toString('hex')}.passing`;
 }
 
 /** AppError not_found; invalid_source when its record is damaged. */
@@ -169,9 +172,7 @@ export const Wish = z.enum(['paused', 'cancelled']);
 export type Wish = z.infer<typeof Wish>;
 
 export async function writeWish({ wish }: RunFolder, what: Wish): Promise<void> {
-  const passing = passingName(wish);
-  await writeDurably(passing, what);
-  await rename(passing, wish);
+  await replaceFile(wish, what);
 }
 
 export async function readWish({ wish }: RunFolder): Promise<Wish | undefined> {

@@ -12,12 +12,12 @@ import { type TokenizerKind, TokenizerStatistics } from './statistics.ts';
 
 /** What is not named is the kind's default: see docs/tokenizers.md. */
 export interface SpecialTokenNames {
-  readonly bos?: string | null;
-  readonly eos?: string | null;
-  readonly pad?: string | null;
+  readonly bos?: string | null | undefined;
+  readonly eos?: string | null | undefined;
+  readonly pad?: string | null | undefined;
   /** Tokens for the turns of a conversation, and a chat template that writes them. */
-  readonly chat?: boolean;
-  readonly extra?: readonly string[];
+  readonly chat?: boolean | undefined;
+  readonly extra?: readonly string[] | undefined;
 }
 
 export interface TokenizerRequest {

@@ -3,10 +3,11 @@
  * another, each replaced whole. Knows nothing of what the tasks are.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorCode, writeDurably } from '@slipway/shared/bucket/durable-files.ts';
+import { errorCode } from '@slipway/shared/bucket/durable-files.ts';
 import { z } from 'zod';
+import { replaceFile } from '../../runs/run-folder.ts';
 
 export const TaskRecord = z.object({
   id: z.string(),
@@ -95,8 +96,7 @@ function resultFile(folder: string, id: string): string {
 
 async function replace(folder: string, file: string, value: object): Promise<void> {
   await mkdir(folder, { recursive: true });
-  await writeDurably(`${file}.passing`, JSON.stringify(value));
-  await rename(`${file}.passing`, file);
+  await replaceFile(file, JSON.stringify(value));
 }
 
 function unlessMissing(error: unknown): undefined {

@@ -77,13 +77,7 @@ function requestOf({ kind, vocabulary_size, holdout, bos, eos, pad, chat, specia
     kind,
     vocabularySize: kind === 'character' ? null : (vocabulary_size ?? null),
     holdout: holdout ?? null,
-    specialTokens: {
-      ...(bos !== undefined && { bos }),
-      ...(eos !== undefined && { eos }),
-      ...(pad !== undefined && { pad }),
-      chat,
-      extra: special_tokens,
-    },
+    specialTokens: { bos, eos, pad, chat, extra: special_tokens },
     seed,
   };
 }
